@@ -1,0 +1,246 @@
+"""The command ``lagrange-ad``: evaluate, improve or show the program of an equation file.
+
+Takes the command line, writes tables or JSON to standard output and errors as plain text to standard error.
+Exit codes: 0 it worked; 1 the numbers failed (no solution, no convergence); 2 bad input (a file, a name or an
+option). What is heavy is imported when a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+WORKED, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    from .errors import LagrangeError, SolveError
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without λ gets ?, not a traceback
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.command(options)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse has said why
+        return stop.code if isinstance(stop.code, int) else BAD_INPUT
+    except SolveError as error:
+        return _fail(error, NOT_CONVERGED)
+    except (LagrangeError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return WORKED
+        return _fail(error, BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+
+
+# commands ---------------------------------------------------------------------------------------------------
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    at = _read(options).evaluate(dict(options.set))
+    _write(_json(at.as_dict()) if options.json else str(at))
+    return WORKED
+
+
+def _ascend(options: argparse.Namespace) -> int:
+    program = _read(options)
+    program.set(dict(options.set))
+    if options.plot:
+        from .display.plots import require_matplotlib
+
+        require_matplotlib()  # before the work, not after it
+    given = {name: getattr(options, name) for name in _ASCENT if getattr(options, name) is not None}
+    result = program.ascend(**given, progress=False if options.json else None)
+    _write(_json(result.as_dict()) if options.json else str(result))
+    if options.history:
+        result.write_history(options.history)
+    if options.plot:
+        from .display.plots import plot_history
+
+        plot_history(result.history, options.plot, title=f"{program.name}: {program.objective}")
+    if result.success:
+        return WORKED
+    return _fail(result.message, NOT_CONVERGED)
+
+
+def _show(options: argparse.Namespace) -> int:
+    program = _read(options)
+    program.set(dict(options.set))
+    lagrangian = str(program.lagrangian) if program.objective is not None else None
+    if options.json:
+        _write(_json(_description(program, lagrangian)))
+        return WORKED
+    parts = [program.summary(), "Lagrangian\n\n" + (lagrangian or "none: the file states no objective")]
+    _write("\n\n".join([*parts, str(program.schedule)]))
+    return WORKED
+
+
+_ASCENT = ("rate", "steps", "line_search", "gradient_tolerance", "time_limit")
+
+
+def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
+    symbols = [
+        {"name": s.name, "kind": s.kind, "value": s.value, "lower": s.lower, "upper": s.upper}
+        for s in program.symbols.values()
+    ]
+    return {
+        "program": program.name,
+        "symbols": symbols,
+        "equations": [{"name": e.name, "equation": str(e)} for e in program.equations],
+        "objective": None if program.objective is None else str(program.objective),
+        "constraints": [{"name": c.name, "constraint": str(c)} for c in program.constraints],
+        "lagrangian": lagrangian,
+        "schedule": str(program.schedule).splitlines(),
+    }
+
+
+def _read(options: argparse.Namespace) -> Any:
+    from .files import read
+
+    return read(options.file)
+
+
+# output -----------------------------------------------------------------------------------------------------
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _fail(reason: object, code: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"lagrange-ad: {reason}\n")
+    return code
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Plain data for strict JSON, which has no infinity and no NaN: both become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # a NumPy array or number
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# options ----------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lagrange-ad",
+        description="Values, multipliers and gradients of the equations in a file, and gradient ascent.",
+        epilog="Exit codes: 0 it worked, 1 no solution or no convergence, 2 bad input.",
+    )
+    parser.add_argument("--version", action="version", version=f"lagrange-ad {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(commands, "evaluate", _evaluate, "solve the equations; values, multipliers and the gradient")
+    ascend = _command(commands, "ascend", _ascend, "improve the objective step by step along its gradient")
+    _add_ascent(ascend)
+    _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+    example = f"example: lagrange-ad {name} sellar.lag --set x=0.5"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=example
+    )
+    parser.add_argument("file", metavar="FILE", help="an equation file, such as sellar.lag")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
+        help="change a value first, for instance x=0.5 or angle=pi/4; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON instead of tables")
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_ascent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rate", metavar="R", type=_positive, help="step length a unit of gradient")
+    parser.add_argument("--steps", metavar="N", type=_count, help="most steps to take")
+    parser.add_argument(
+        "--tolerance", metavar="T", type=_positive, dest="gradient_tolerance",
+        help="stop when the gradient, without what a bound holds, is shorter than this",
+    )
+    parser.add_argument(
+        "--line-search", choices=("armijo", "fixed"),
+        help="armijo: shorten a step that does not improve enough; fixed: take every step as it is",
+    )
+    parser.add_argument(
+        "--time", metavar="SECONDS", type=_positive, dest="time_limit", help="stop after this time"
+    )
+    parser.add_argument("--history", metavar="CSV", type=_output, help="write every step to a table")
+    parser.add_argument(
+        "--plot", metavar="PNG", type=_picture, help="draw the history (.png, .svg or .pdf)"
+    )
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    from .errors import EquationFileError
+    from .files.equations import constant
+
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, as in x=0.5")
+    try:
+        return name, constant(value)
+    except EquationFileError as error:
+        raise argparse.ArgumentTypeError(f"the value of {name!r}: {error.message}") from None
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of steps (0, 1, 2, …)")
+    return int(text)
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r} for {path.name!r}")
+    return path
+
+
+def _picture(text: str) -> Path:
+    path = _output(text)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .png, .svg or .pdf")
+    return path
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("lagrange-ad")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,1 @@
+"""Pictures of results: leaves that nothing in the library depends on."""

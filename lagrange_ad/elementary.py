@@ -1,0 +1,158 @@
+"""The one table of elementary functions: name, arity, NumPy function, derivative rule, domain.
+
+A rule takes the operands and the value, all of any type that NumPy's functions accept (arrays, expressions,
+kernel nodes), and returns the partial derivative in each operand: derivatives are expressions again. Where a
+function needs another form to be analytic on complex128 (the complex step), the row carries that form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Rule = Callable[..., tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Elementary:
+    """One elementary function y = f(x_1, …, x_n), applied element by element.
+
+    ``partials(x_1, …, x_n, y)`` gives ∂y/∂x_j for every operand, in terms of NumPy functions of its arguments.
+    ``domain`` says in words where the value is a real number; empty: everywhere. ``analytic`` replaces
+    ``function`` on complex128. ``scalar`` is a faster Python function for single floats, where one exists.
+    ``symbol`` and ``precedence`` are for printing operators.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    partials: Rule
+    arity: int = 1
+    domain: str = ""
+    analytic: Callable[..., Any] | None = None
+    scalar: str | None = None
+    symbol: str = ""
+    precedence: int = 0
+    boolean: bool = False
+    selects: bool = False
+    linear: bool = False
+    latex: str = ""
+
+
+def _real(x: Any) -> Any:
+    return np.asarray(x).real
+
+
+def _compare(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, y: function(_real(x), _real(y))
+
+
+def _zero(*operands: Any) -> tuple[Any, ...]:
+    return (0.0,) * (len(operands) - 1)
+
+
+def _power_partials(x: Any, n: Any, y: Any) -> tuple[Any, Any]:
+    """∂(x^n)/∂x = n·x^(n-1) (0 for n = 0); ∂/∂n = y·log x (0 where x = 0, the limit for n > 0)."""
+    return (
+        np.where(np.equal(n, 0.0), 0.0, n * np.power(x, n - 1.0)),
+        np.where(np.equal(x, 0.0), 0.0, y * np.log(np.where(np.equal(x, 0.0), 1.0, x))),
+    )
+
+
+def _analytic_arctan2(y: Any, x: Any) -> Any:
+    value = np.arctan2(_real(y), _real(x))
+    with np.errstate(all="ignore"):
+        norm = _real(x) ** 2 + _real(y) ** 2
+        return value + 1j * (np.imag(y) * _real(x) - np.imag(x) * _real(y)) / norm
+
+
+def _analytic_cbrt(x: Any) -> Any:
+    value = np.cbrt(_real(x))
+    with np.errstate(all="ignore"):
+        return value + 1j * np.imag(x) / (3 * value**2)
+
+
+def _analytic_logaddexp(x: Any, y: Any) -> Any:
+    larger = np.where(_real(x) >= _real(y), x, y)
+    smaller = np.where(_real(x) >= _real(y), y, x)
+    return larger + np.log1p(np.exp(smaller - larger))
+
+
+def _logistic(t: Any) -> Any:
+    return 1.0 / (1.0 + np.exp(-t))
+
+
+_ROWS = (
+    # arithmetic
+    Elementary("add", np.add, lambda x, y, v: (1.0, 1.0), 2, symbol="+", precedence=1, linear=True),
+    Elementary("subtract", np.subtract, lambda x, y, v: (1.0, -1.0), 2, symbol="-", precedence=1, linear=True),
+    Elementary("negative", np.negative, lambda x, v: (-1.0,), symbol="-", precedence=3, linear=True),
+    Elementary("multiply", np.multiply, lambda x, y, v: (y, x), 2, symbol="*", precedence=2),
+    Elementary("divide", np.divide, lambda x, y, v: (1.0 / y, -v / y), 2, "denominator ≠ 0",
+               symbol="/", precedence=2),
+    Elementary("power", np.power, _power_partials, 2, "base > 0, or an integer exponent",
+               symbol="**", precedence=4),
+    Elementary("square", np.square, lambda x, v: (2.0 * x,), latex="square"),
+    Elementary("reciprocal", np.reciprocal, lambda x, v: (-v * v,), domain="argument ≠ 0"),
+    # exponentials and logarithms
+    Elementary("exp", np.exp, lambda x, v: (v,), scalar="exp", latex=r"\exp"),
+    Elementary("exp2", np.exp2, lambda x, v: (math.log(2.0) * v,)),
+    Elementary("expm1", np.expm1, lambda x, v: (v + 1.0,), scalar="expm1"),
+    Elementary("log", np.log, lambda x, v: (1.0 / x,), domain="argument > 0", scalar="log", latex=r"\log"),
+    Elementary("log1p", np.log1p, lambda x, v: (1.0 / (1.0 + x),), domain="argument > -1", scalar="log1p"),
+    Elementary("log2", np.log2, lambda x, v: (1.0 / (math.log(2.0) * x),), domain="argument > 0"),
+    Elementary("log10", np.log10, lambda x, v: (1.0 / (math.log(10.0) * x),), domain="argument > 0"),
+    Elementary("logaddexp", np.logaddexp, lambda x, y, v: (_logistic(x - y), _logistic(y - x)), 2,
+               analytic=_analytic_logaddexp),
+    Elementary("sqrt", np.sqrt, lambda x, v: (0.5 / v,), domain="argument ≥ 0", scalar="sqrt", latex=r"\sqrt"),
+    Elementary("cbrt", np.cbrt, lambda x, v: (1.0 / (3.0 * v * v),), analytic=_analytic_cbrt),
+    # trigonometric and hyperbolic
+    Elementary("sin", np.sin, lambda x, v: (np.cos(x),), domain="a finite argument", scalar="sin", latex=r"\sin"),
+    Elementary("cos", np.cos, lambda x, v: (-np.sin(x),), domain="a finite argument", scalar="cos", latex=r"\cos"),
+    Elementary("tan", np.tan, lambda x, v: (1.0 + v * v,), domain="a finite argument", scalar="tan", latex=r"\tan"),
+    Elementary("arcsin", np.arcsin, lambda x, v: (1.0 / np.sqrt(1.0 - x * x),), domain="-1 ≤ argument ≤ 1",
+               latex=r"\arcsin"),
+    Elementary("arccos", np.arccos, lambda x, v: (-1.0 / np.sqrt(1.0 - x * x),), domain="-1 ≤ argument ≤ 1",
+               latex=r"\arccos"),
+    Elementary("arctan", np.arctan, lambda x, v: (1.0 / (1.0 + x * x),), scalar="atan", latex=r"\arctan"),
+    Elementary("arctan2", np.arctan2, lambda y, x, v: (x / (x * x + y * y), -y / (x * x + y * y)), 2,
+               analytic=_analytic_arctan2),
+    Elementary("hypot", np.hypot, lambda x, y, v: (x / v, y / v), 2,
+               analytic=lambda x, y: np.sqrt(x * x + y * y)),
+    Elementary("sinh", np.sinh, lambda x, v: (np.cosh(x),), scalar="sinh", latex=r"\sinh"),
+    Elementary("cosh", np.cosh, lambda x, v: (np.sinh(x),), scalar="cosh", latex=r"\cosh"),
+    Elementary("tanh", np.tanh, lambda x, v: (1.0 - v * v,), scalar="tanh", latex=r"\tanh"),
+    Elementary("arcsinh", np.arcsinh, lambda x, v: (1.0 / np.sqrt(1.0 + x * x),)),
+    Elementary("arccosh", np.arccosh, lambda x, v: (1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
+               domain="argument ≥ 1"),
+    Elementary("arctanh", np.arctanh, lambda x, v: (1.0 / (1.0 - x * x),), domain="-1 < argument < 1"),
+    # selections: derivatives pick a branch; at a tie the first operand's
+    Elementary("absolute", np.abs, lambda x, v: (np.where(np.less(x, 0.0), -1.0, 1.0),), selects=True,
+               analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs"),
+    Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j),
+    Elementary("minimum", np.minimum, lambda x, y, v: (np.where(np.less_equal(x, y), 1.0, 0.0),
+                                                        np.where(np.less_equal(x, y), 0.0, 1.0)), 2, selects=True,
+               analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y)),
+    Elementary("maximum", np.maximum, lambda x, y, v: (np.where(np.greater_equal(x, y), 1.0, 0.0),
+                                                        np.where(np.greater_equal(x, y), 0.0, 1.0)), 2, selects=True,
+               analytic=lambda x, y: np.where(_real(x) >= _real(y), x, y)),
+    Elementary("where", np.where, lambda c, x, y, v: (0.0, np.where(c, 1.0, 0.0), np.where(c, 0.0, 1.0)), 3,
+               selects=True),
+    # conditions
+    Elementary("less", np.less, _zero, 2, analytic=_compare(np.less), symbol="<", boolean=True),
+    Elementary("less_equal", np.less_equal, _zero, 2, analytic=_compare(np.less_equal), symbol="<=", boolean=True),
+    Elementary("greater", np.greater, _zero, 2, analytic=_compare(np.greater), symbol=">", boolean=True),
+    Elementary("greater_equal", np.greater_equal, _zero, 2, analytic=_compare(np.greater_equal), symbol=">=",
+               boolean=True),
+    Elementary("equal", np.equal, _zero, 2, analytic=_compare(np.equal), symbol="==", boolean=True),
+    Elementary("not_equal", np.not_equal, _zero, 2, analytic=_compare(np.not_equal), symbol="!=", boolean=True),
+    Elementary("logical_and", np.logical_and, _zero, 2, symbol="&", boolean=True),
+    Elementary("logical_or", np.logical_or, _zero, 2, symbol="|", boolean=True),
+    Elementary("logical_not", np.logical_not, _zero, 1, boolean=True),
+)
+
+TABLE: dict[str, Elementary] = {row.name: row for row in _ROWS}
+"""Every elementary function by its NumPy name."""

@@ -1,0 +1,8 @@
+"""Expressions to kernels, groups and a state layout; see :func:`lower`."""
+
+from .grouping import Group, IndexMap
+from .kernel import Kernel
+from .layout import Blocks
+from .lowered import Lowered, lower
+
+__all__ = ["Blocks", "Group", "IndexMap", "Kernel", "Lowered", "lower"]

@@ -1,0 +1,172 @@
+"""Where an expression graph is cut: which nodes fit one kernel, which are sums of terms, which become auxiliaries.
+
+Weights go bottom-up: the number of elementary operations a node's kernel would have, or LINEAR when the node is a
+sum of terms (reductions, products, long sums). What is not elementwise inside an elementwise expression, and what
+exceeds the size cap, becomes an auxiliary: a row and a state block of its own, without a public name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..expression import Expression, Symbol
+from ..program import Location
+
+SIZE_CAP = 40
+"""Most elementary operations in one kernel."""
+REPEAT_CAP = 4
+"""A computed operand that a broadcast or a gather would compute this often or more becomes an auxiliary."""
+LINEAR = -1
+
+_BIJECTIVE = frozenset("reshape ravel transpose expand_dims squeeze moveaxis swapaxes".split())
+
+
+class Cuts:
+    """The cuts of all expressions of one program, shared subexpressions cut once.
+
+    ``weight`` and ``substitute`` go by node identity; ``auxiliaries`` are (symbol, expression, source) in an order in
+    which each needs only earlier ones. Nodes are kept alive by the program while this lives.
+    """
+
+    def __init__(self) -> None:
+        self.weight: dict[int, int] = {}
+        self.substitute: dict[int, Expression] = {}
+        self.plain: set[int] = set()
+        self.auxiliaries: list[tuple[Symbol, Expression, str]] = []
+        self._source: tuple[str, Any, Location] = ("", None, ("", 0))
+
+    def visit(self, root: Expression, source: str, owner: Any, location: Location) -> None:
+        """Weigh every node below ``root`` that is not weighed yet; ``source`` names the user's equation."""
+        self._source = (source, owner, location)
+        weight = self.weight
+        if id(root) in weight:
+            return
+        pending: list[Expression] = [root]
+        while pending:
+            node = pending[-1]
+            if id(node) in weight:
+                pending.pop()
+                continue
+            waiting = [arg for arg in node.args if id(arg) not in weight]
+            if waiting:
+                pending.extend(waiting)
+                continue
+            pending.pop()
+            weight[id(node)] = _RULES.get(node.op, Cuts._elementwise)(self, node)
+
+    def leaf(self, node: Expression) -> Expression:
+        """The auxiliary's symbol where a node was cut off, else the node."""
+        return self.substitute.get(id(node), node)
+
+    def cut(self, node: Expression) -> None:
+        """Make a node an auxiliary (symbols, constants and plain rearrangements of symbols stay)."""
+        if id(node) in self.plain or node.op == "constant" or id(node) in self.substitute:
+            return
+        source, owner, location = self._source
+        symbol = Symbol(f"auxiliary {len(self.auxiliaries)} of {source}", "auxiliary", node.shape, owner, location)
+        self.substitute[id(node)] = Expression("symbol", (), node.shape, symbol)
+        self.auxiliaries.append((symbol, node, source))
+
+    def _heaviness(self, node: Expression) -> int:
+        return 0 if id(node) in self.substitute else self.weight[id(node)]
+
+    def _symbol(self, node: Expression) -> int:
+        self.plain.add(id(node))
+        return 0
+
+    def _constant(self, node: Expression) -> int:
+        return 0
+
+    def _view(self, node: Expression) -> int:
+        child = node.args[0]
+        weight = self._heaviness(child)
+        if id(child) in self.plain or id(child) in self.substitute:
+            self.plain.add(id(node))
+            return 0
+        if weight == LINEAR and node.data.name in _BIJECTIVE:
+            return LINEAR
+        if weight == LINEAR or (weight > 0 and node.size >= REPEAT_CAP * max(child.size, 1)):
+            self.cut(child)
+            self.plain.add(id(node))
+            return 0
+        return weight
+
+    def _concatenate(self, node: Expression) -> int:
+        if all(id(arg) in self.plain or id(arg) in self.substitute for arg in node.args):
+            self.plain.add(id(node))
+            return 0
+        return LINEAR
+
+    def _sum(self, node: Expression) -> int:
+        return LINEAR
+
+    def _product(self, node: Expression) -> int:
+        for arg in node.args:
+            if self._heaviness(arg) != 0:
+                self.cut(arg)
+        return LINEAR
+
+    def _elementwise(self, node: Expression) -> int:
+        if node.op in ("add", "subtract", "negative"):
+            return self._sum_of_terms(node)
+        if node.op in ("multiply", "divide") and self._is_scaling(node):
+            return LINEAR
+        for arg in node.args:
+            if self._heaviness(arg) == LINEAR:
+                self.cut(arg)
+        self._cut_repeated(node)
+        while (total := 1 + sum(self._heaviness(arg) for arg in node.args)) > SIZE_CAP:
+            self.cut(max(node.args, key=self._heaviness))
+        return total
+
+    def _sum_of_terms(self, node: Expression) -> int:
+        self._cut_repeated(node)
+        weights = [self._heaviness(arg) for arg in node.args]
+        if LINEAR in weights or 1 + sum(weights) > SIZE_CAP:
+            return LINEAR
+        return 1 + sum(weights)
+
+    def _is_scaling(self, node: Expression) -> bool:
+        return scaling(node, self._heaviness) is not None
+
+    def _cut_repeated(self, node: Expression) -> None:
+        """Operands that broadcasting would compute many times over, and sums that it would spread."""
+        for arg in node.args:
+            weight = self._heaviness(arg)
+            if arg.shape != node.shape and (
+                weight == LINEAR or (weight > 0 and node.size >= REPEAT_CAP * max(arg.size, 1))
+            ):
+                self.cut(arg)
+
+
+_RULES: dict[str, Callable[[Cuts, Expression], int]] = {
+    "symbol": Cuts._symbol,
+    "constant": Cuts._constant,
+    "view": Cuts._view,
+    "concatenate": Cuts._concatenate,
+    "sum": Cuts._sum,
+    "scatter": Cuts._sum,
+    "matmul": Cuts._product,
+    "sparse_matmul": Cuts._product,
+}
+
+
+def scaling(node: Expression, heaviness: Callable[[Expression], int]) -> tuple[float, Expression] | None:
+    """(factor, operand) of a sum of terms times or over one constant number, else None."""
+    left, right = node.args
+    if right.op == "constant" and right.size == 1 and heaviness(left) == LINEAR and left.shape == node.shape:
+        number = float(right.data.flat[0])
+        if node.op == "multiply":
+            return number, left
+        return (1.0 / number, left) if number else None
+    if node.op == "multiply" and left.op == "constant" and left.size == 1 and heaviness(right) == LINEAR:
+        return (float(left.data.flat[0]), right) if right.shape == node.shape else None
+    return None
+
+
+def is_mostly_zero(array: np.ndarray[Any, Any]) -> bool:
+    """Whether a constant matrix is worth its sparse form."""
+    return array.ndim == 2 and array.size >= 16 and 4 * np.count_nonzero(array) <= array.size

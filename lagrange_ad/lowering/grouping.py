@@ -1,0 +1,217 @@
+"""Groups: one kernel over a box of instances, with index maps into the state and to the rows.
+
+right side of row ρ = Σ_{k : row[k] = ρ} φ(z[arg[0, k]], …; coef[0, k], …). A map is affine over the box (offset and
+strides; stride 0 is a broadcast, on ``row`` a reduction) or an explicit table of positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..expression import Array, Shape
+from .kernel import Kernel
+
+SMALL_BOX = 256
+"""Boxes up to this many instances are flattened and join others of the same kernel."""
+
+
+CHUNK = 1 << 17
+"""Most instances evaluated at once: what bounds the memory of a large reduction."""
+
+
+class IndexMap:
+    """Positions for every instance of a box: affine (``offset``, ``strides``) or an explicit ``table``."""
+
+    __slots__ = ("offset", "shape", "strides", "table")
+
+    def __init__(self, shape: Shape, offset: int, strides: tuple[int, ...] | None, table: Array | None) -> None:
+        self.shape, self.offset, self.strides, self.table = shape, offset, strides, table
+
+    @staticmethod
+    def of(positions: Array) -> IndexMap:
+        """The map of an integer array of the box's shape; affine where its numbers are."""
+        offset = int(positions.flat[0]) if positions.size else 0
+        # axes the array only repeats (memory stride 0) are looked at once: nothing of the box's size is made
+        seen = positions[tuple(slice(0, 1) if step == 0 else slice(None) for step in positions.strides)]
+        strides = []
+        for axis, n in enumerate(seen.shape):
+            second = tuple(1 if i == axis else 0 for i in range(seen.ndim))
+            strides.append(int(seen[second]) - offset if n > 1 and seen.size else 0)
+        if _is_affine(seen, offset, strides):
+            return IndexMap(positions.shape, offset, tuple(strides), None)
+        return IndexMap(positions.shape, offset, None, positions)
+
+    def array(self) -> Array:
+        """The positions as an integer array of the box's shape."""
+        if self.table is not None:
+            return self.table
+        assert self.strides is not None
+        result = np.zeros(self.shape, dtype=np.int64)
+        result += self.offset
+        for axis, (n, step) in enumerate(zip(self.shape, self.strides, strict=True)):
+            if step:
+                result += (step * np.arange(n)).reshape((-1,) + (1,) * (len(self.shape) - axis - 1))
+        return result
+
+    def slab(self, axis: int, low: int, shape: Shape, key: tuple[slice, ...]) -> IndexMap:
+        """The map of the part of the box that ``key`` cuts out along one axis from ``low`` on."""
+        if self.strides is not None:
+            return IndexMap(shape, self.offset + low * self.strides[axis], self.strides, None)
+        assert self.table is not None
+        return IndexMap(shape, 0, None, self.table[key])
+
+    def range(self) -> tuple[int, int]:
+        """The smallest and the largest position; (0, -1) for an empty box."""
+        if 0 in self.shape:
+            return 0, -1
+        if self.table is not None:
+            return int(self.table.min()), int(self.table.max())
+        assert self.strides is not None
+        spans = [step * (n - 1) for n, step in zip(self.shape, self.strides, strict=True)]
+        return self.offset + sum(s for s in spans if s < 0), self.offset + sum(s for s in spans if s > 0)
+
+    def is_injective(self) -> bool:
+        """Whether no two instances share a position, seen from the strides (False where that is not plain)."""
+        if self.table is not None:
+            flat = self.table.ravel()
+            return bool((np.diff(flat) > 0).all()) if flat.size else True
+        assert self.strides is not None
+        reach = 0
+        for n, step in sorted(zip(self.shape, map(abs, self.strides), strict=True), key=lambda pair: pair[1]):
+            if n > 1 and step <= reach:
+                return False
+            reach += step * (n - 1)
+        return True
+
+
+def _is_affine(positions: Array, offset: int, strides: Sequence[int]) -> bool:
+    """Whether positions == offset + Σ strides·index, compared slab by slab along the first axis."""
+    if positions.ndim == 0 or positions.size <= 1:
+        return True
+    flat: Any = np.zeros((), dtype=np.int64)
+    for axis in range(1, positions.ndim):
+        flat = flat[..., None] + strides[axis] * np.arange(positions.shape[axis])
+    slab = max(1, (1 << 18) // max(1, positions[0].size))
+    for lo in range(0, len(positions), slab):
+        part = positions[lo : lo + slab]
+        first = offset + strides[0] * np.arange(lo, lo + len(part))
+        if not np.array_equal(part, first.reshape((-1,) + (1,) * (positions.ndim - 1)) + flat):
+            return False
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One kernel over a box: ``args[j]`` and ``row`` are index maps, ``coefs[j]`` arrays, all of the box's shape."""
+
+    kernel: Kernel
+    shape: Shape
+    args: tuple[IndexMap, ...]
+    coefs: tuple[Array, ...]
+    row: IndexMap
+
+    @cached_property
+    def size(self) -> int:
+        """Number of instances."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def restrict(self, instances: slice | Array) -> Group:
+        """The group of some of the instances, numbered in C order; flat, with explicit maps where need be."""
+        if isinstance(instances, slice) and instances == slice(0, self.size):
+            return self
+        args = tuple(IndexMap.of(m.array().ravel()[instances]) for m in self.args)
+        coefs = tuple(_pick(c, instances) for c in self.coefs)
+        row = IndexMap.of(self.row.array().ravel()[instances])
+        return Group(self.kernel, row.shape, args, coefs, row)
+
+
+    def pieces(self) -> list[Group]:
+        """The group in parts of at most CHUNK instances, cut along the first axes; maps stay affine."""
+        if self.size <= CHUNK:
+            return [self]
+        axis = next(i for i, n in enumerate(self.shape) if n > 1)
+        step = max(1, CHUNK * self.shape[axis] // self.size)
+        parts = [self._slab(axis, lo, min(lo + step, self.shape[axis])) for lo in range(0, self.shape[axis], step)]
+        return [piece for part in parts for piece in part.pieces()]
+
+    def _slab(self, axis: int, low: int, high: int) -> Group:
+        key = (slice(None),) * axis + (slice(low, high),)
+        shape = (*self.shape[:axis], high - low, *self.shape[axis + 1 :])
+        args = tuple(m.slab(axis, low, shape, key) for m in self.args)
+        return Group(self.kernel, shape, args, tuple(c[key] for c in self.coefs), self.row.slab(axis, low, shape, key))
+
+
+def _pick(coefficients: Array, instances: slice | Array) -> Array:
+    if coefficients.size and not any(coefficients.strides):
+        count = len(range(*instances.indices(coefficients.size))) if isinstance(instances, slice) else len(instances)
+        return np.broadcast_to(coefficients.flat[0], (count,))
+    return coefficients.ravel()[instances]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Term:
+    """What one equation contributes to one kernel: positions and coefficients of the box's shape.
+
+    For a scalar (``shape == ()``) args and row are plain ints, coefficients floats: 10^5 of them must stay cheap.
+    """
+
+    kernel: Kernel
+    shape: Shape
+    args: list[Any]
+    coefs: list[Any]
+    row: Any
+
+
+class GroupMaker:
+    """Collects terms and makes groups: small boxes of one kernel become instances of one group."""
+
+    def __init__(self) -> None:
+        self._scalars: dict[Kernel, list[Term]] = {}
+        self._large: list[Group] = []
+
+    def add(self, term: Term) -> None:
+        """Take one term."""
+        size = int(np.prod(term.shape)) if term.shape else 1
+        if size == 0:
+            return
+        if size <= SMALL_BOX:
+            self._scalars.setdefault(term.kernel, []).append(term)
+        else:
+            args = tuple(IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args])
+            coefs = tuple(
+                np.broadcast_to(np.asarray(c, dtype=np.float64), term.shape) for c in term.coefs[: term.kernel.n_coefs]
+            )
+            self._large.append(Group(term.kernel, term.shape, args, coefs, IndexMap.of(term.row)))
+
+    def groups(self) -> tuple[Group, ...]:
+        """All groups of the terms taken so far."""
+        return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._scalars.items()))
+
+
+def _merge(kernel: Kernel, terms: list[Term]) -> Group:
+    """One flat group of many small terms."""
+    rows = _flat((t.row for t in terms), terms, np.int64)
+    args = tuple(IndexMap.of(_flat((t.args[j] for t in terms), terms, np.int64)) for j in range(kernel.n_args))
+    coefs = tuple(_flat((t.coefs[j] for t in terms), terms, np.float64) for j in range(kernel.n_coefs))
+    return Group(kernel, rows.shape, args, tuple(map(_constant_as_view, coefs)), IndexMap.of(rows))
+
+
+def _flat(parts: Iterable[Any], terms: list[Term], dtype: Any) -> Array:
+    if all(term.shape == () for term in terms):
+        return np.array([*parts], dtype=dtype)
+    pieces = [
+        np.broadcast_to(part, term.shape).ravel() for part, term in zip(parts, terms, strict=True)
+    ]
+    return np.concatenate(pieces).astype(dtype)
+
+
+def _constant_as_view(coefficients: Array) -> Array:
+    """Equal coefficients as one broadcast number."""
+    if coefficients.size and (coefficients == coefficients[0]).all():
+        return np.broadcast_to(coefficients[0], coefficients.shape)
+    return coefficients

@@ -1,0 +1,70 @@
+"""The layout of the flat state z and of the rows: every named block is a slice, auxiliaries stand at the end.
+
+State elements ("columns") and equation elements ("rows") are two index spaces. The layout translates both ways
+between them and the user's names.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..expression import Array, Shape, Symbol
+
+
+class Blocks:
+    """Contiguous named blocks of one index space, in order.
+
+    ``start`` has one offset a block and the total size at its end; ``labels`` of a block name its first axis.
+    """
+
+    def __init__(self, names: Sequence[str], shapes: Sequence[Shape], labels: Sequence[list[Any] | None]) -> None:
+        self.names, self.shapes, self.labels = list(names), list(shapes), list(labels)
+        sizes = [int(np.prod(shape)) if shape else 1 for shape in shapes]
+        self.start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+        self.slices = dict(zip(self.names, map(slice, self.start[:-1].tolist(), self.start[1:].tolist()), strict=True))
+        self._starts: list[int] = self.start.tolist()
+
+    @property
+    def size(self) -> int:
+        """Number of elements of all blocks."""
+        return self._starts[-1]
+
+    def block_of(self, index: int) -> int:
+        """The number of the block that holds an element (an empty block holds none)."""
+        return bisect_right(self._starts, index) - 1
+
+    def element(self, index: int) -> str:
+        """The user's name of one element: ``y1``, ``v[3]``, ``v[bus_7]``, ``w[1, 2]``."""
+        block = self.block_of(int(index))
+        shape = self.shapes[block]
+        if not shape:
+            return self.names[block]
+        parts: list[Any] = [int(i) for i in np.unravel_index(int(index) - self._starts[block], shape)]
+        labels = self.labels[block]
+        if labels is not None:
+            parts[0] = labels[parts[0]]
+        return f"{self.names[block]}[{', '.join(str(part) for part in parts)}]"
+
+    def split(self, flat: Array, names: Sequence[str]) -> dict[str, Array]:
+        """The named blocks of a flat array, each in its shape (views)."""
+        return {name: self.get(flat, name) for name in names}
+
+    def get(self, flat: Array, name: str) -> Array:
+        """One named block of a flat array, in its shape (a view)."""
+        where = self.slices[name]
+        return flat[where].reshape(self.shapes[self.block_of(where.start)] if where.stop > where.start else (0,))
+
+    def names_of(self, indices: Array) -> list[str]:
+        """The distinct block names of elements, in order."""
+        blocks = np.unique(np.searchsorted(self.start, indices, side="right") - 1)
+        return [self.names[i] for i in blocks.tolist()]
+
+
+def state_blocks(symbols: Mapping[str, Symbol], auxiliaries: Sequence[Symbol]) -> Blocks:
+    """The state: the declared symbols in order, then the auxiliaries."""
+    every = [*symbols.values(), *auxiliaries]
+    return Blocks([s.name for s in every], [s.shape for s in every], [s.labels for s in every])

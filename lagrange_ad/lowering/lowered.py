@@ -1,0 +1,207 @@
+"""The lowered program: rows, a flat state and groups of kernel instances, with no expressions left.
+
+Takes declarations; gives the groups of the equations (auxiliaries among them), of the objective and of the
+constraints, the layout of state and rows, and which rows meet which state elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..expression import Array, Expression, Symbol, symbols_of
+from ..program import Constraint, Declarations, Equation, Objective
+from .cuts import Cuts
+from .grouping import Group, GroupMaker, IndexMap
+from .layout import Blocks, state_blocks
+from .terms import TermMaker
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """One version of a program, lowered.
+
+    ``state``: blocks of z, the user's first, then auxiliaries (from ``n_user`` on). ``rows``: blocks of equation rows,
+    in the same manner (``n_user_rows``); the objective's row is ``rows.size``, the constraints' rows follow in the
+    order of ``constraint_rows``. ``own[row]``: the state element alone on the left, or −1. ``source[i]``: the user's
+    equation that row block i belongs to.
+    """
+
+    name: str
+    equations: tuple[Equation, ...]
+    objective: Objective | None
+    constraints: tuple[Constraint, ...]
+    symbols: dict[str, Symbol]
+    state: Blocks
+    rows: Blocks
+    constraint_rows: Blocks
+    n_user: int
+    n_user_rows: int
+    own: Array
+    source: tuple[str, ...]
+    groups: tuple[Group, ...]
+    objective_groups: tuple[Group, ...]
+    constraint_groups: tuple[Group, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of equation rows, auxiliaries included."""
+        return self.rows.size
+
+    @property
+    def objective_row(self) -> int:
+        """The row of the objective: after all equation rows."""
+        return self.rows.size
+
+    @property
+    def n_all_rows(self) -> int:
+        """Equation rows, the objective's and the constraints'."""
+        return self.rows.size + 1 + self.constraint_rows.size
+
+    @cached_property
+    def all_groups(self) -> tuple[Group, ...]:
+        """The groups of every row."""
+        return self.groups + self.objective_groups + self.constraint_groups
+
+    def row_name(self, row: int) -> str:
+        """The user's name of an equation row; an auxiliary's rows go by the equation it came from."""
+        if row < self.n_user_rows:
+            return self.rows.element(row)
+        return self.source[self.rows.block_of(row)]
+
+    def coarse_incidence(self) -> tuple[Array, Array]:
+        """The distinct pairs (row block, state block) that share an incidence."""
+        return coarse_pairs(self.groups, self.rows, self.state)
+
+    def incidence(self, row_blocks: Array) -> tuple[Array, Array]:
+        """Element pairs (row, state element) of some row blocks, one or more times each."""
+        chosen = np.zeros(len(self.rows.names), dtype=bool)
+        chosen[row_blocks] = True
+        parts = [entries for group in self.groups for entries in _entries(group, self.rows, chosen)]
+        if not parts:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _entries(group: Group, rows: Blocks, chosen: Array) -> Iterable[tuple[Array, Array]]:
+    low, high = group.row.range()
+    blocks = np.searchsorted(rows.start, [low, high], side="right") - 1
+    if not chosen[blocks[0] : blocks[1] + 1].any():
+        return
+    row = group.row.array().ravel()
+    keep = chosen[np.searchsorted(rows.start, row, side="right") - 1]
+    for arg in group.args:
+        yield row[keep], arg.array().ravel()[keep]
+
+
+def coarse_pairs(groups: Sequence[Group], rows: Blocks, state: Blocks) -> tuple[Array, Array]:
+    """The distinct pairs (row block, state block) of groups."""
+    width = len(state.names)
+    keys = [_coarse_keys(group.row, arg, rows, state, width) for group in groups for arg in group.args]
+    found = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
+    return found // width, found % width
+
+
+def _coarse_keys(row: IndexMap, arg: IndexMap, rows: Blocks, state: Blocks, width: int) -> Array:
+    ends = np.searchsorted(rows.start, row.range(), side="right") - 1
+    sides = np.searchsorted(state.start, arg.range(), side="right") - 1
+    if ends[0] == ends[1] and sides[0] == sides[1]:
+        return np.array([ends[0] * width + sides[0]])
+    row_block = np.searchsorted(rows.start, row.array().ravel(), side="right") - 1
+    state_block = np.searchsorted(state.start, arg.array().ravel(), side="right") - 1
+    return np.asarray(np.unique(row_block * width + state_block))
+
+
+def _residual_root(equation: Equation) -> Expression:
+    """The right side of an explicit equation; right − left of an implicit one, a plain 0 left out."""
+    if equation.own is not None or _is_zero(equation.left):
+        return equation.right
+    return -equation.left if _is_zero(equation.right) else equation.right - equation.left
+
+
+def _is_zero(node: Expression) -> bool:
+    return node.op == "constant" and node.shape == () and float(node.data) == 0.0
+
+
+def lower(program: Declarations) -> Lowered:
+    """Lower the present version of a program.
+
+    Expressions are cut into kernels (``cuts``), then taken apart into terms (``terms``) and collected into groups.
+    """
+    cuts = Cuts()
+    roots = [_residual_root(equation) for equation in program.equations]
+    for root, equation in zip(roots, program.equations, strict=True):
+        cuts.visit(root, equation.name, program, equation.location)
+    objective = program.objective
+    if objective is not None:
+        cuts.visit(objective.expression, f"the objective {objective.name}", program, objective.location)
+    for constraint in program.constraints:
+        cuts.visit(constraint.body, constraint.name, program, constraint.location)
+
+    auxiliaries = cuts.auxiliaries
+    state = state_blocks(program.symbols, [symbol for symbol, _, _ in auxiliaries])
+    rows = Blocks(
+        [*(e.name for e in program.equations), *(symbol.name for symbol, _, _ in auxiliaries)],
+        [*(e.shape for e in program.equations), *(symbol.shape for symbol, _, _ in auxiliaries)],
+        [*(_row_labels(e) for e in program.equations), *(None for _ in auxiliaries)],
+    )
+    constraint_rows = Blocks(
+        [c.name for c in program.constraints], [c.body.shape for c in program.constraints],
+        [None for _ in program.constraints],
+    )
+    start_of = dict(zip(state.names, state.start.tolist(), strict=False))
+    equation_terms, objective_terms, constraint_terms = GroupMaker(), GroupMaker(), GroupMaker()
+    maker = TermMaker(cuts, start_of, equation_terms.add)
+    first_rows = rows.start.tolist()
+    for i, (root, equation) in enumerate(zip(roots, program.equations, strict=True)):
+        maker.equation(maker.spread(root, equation.shape), first_rows[i])
+    for i, (_, expression, _) in enumerate(auxiliaries):
+        maker.equation(expression, first_rows[len(roots) + i], whole=True)
+    if objective is not None:
+        maker.emit = objective_terms.add
+        maker.equation(objective.expression, rows.size)
+    maker.emit = constraint_terms.add
+    for constraint, start in zip(program.constraints, constraint_rows.start.tolist(), strict=False):
+        maker.equation(constraint.body, rows.size + 1 + start)
+    n_user_rows = int(rows.start[len(roots)])
+    return Lowered(
+        name=program.name,
+        equations=tuple(program.equations),
+        objective=objective,
+        constraints=tuple(program.constraints),
+        symbols=dict(program.symbols),
+        state=state,
+        rows=rows,
+        constraint_rows=constraint_rows,
+        n_user=int(state.start[len(program.symbols)]),
+        n_user_rows=n_user_rows,
+        own=_own(program, state, rows, n_user_rows, start_of),
+        source=(*(e.name for e in program.equations), *(source for _, _, source in auxiliaries)),
+        groups=equation_terms.groups(),
+        objective_groups=objective_terms.groups(),
+        constraint_groups=constraint_terms.groups(),
+    )
+
+
+def _row_labels(equation: Equation) -> list[object] | None:
+    """Element names of an equation: of the variable it determines, else of the one like-shaped variable in it."""
+    symbol = equation.own or equation.determines
+    if symbol is None and equation.shape:
+        labelled = [s for side in (equation.left, equation.right) for s in symbols_of(side)
+                    if s.labels is not None and s.shape == equation.shape]
+        symbol = labelled[0] if len({id(s) for s in labelled}) == 1 else None
+    return symbol.labels if symbol is not None else None
+
+
+def _own(program: Declarations, state: Blocks, rows: Blocks, n_user_rows: int, start_of: dict[str, int]) -> Array:
+    """own[row]: an auxiliary's element, an explicit equation's variable element, or −1."""
+    own = np.full(rows.size, -1, dtype=np.int64)
+    own[n_user_rows:] = np.arange(state.start[len(program.symbols)], state.size)
+    starts = rows.start.tolist()
+    for i, equation in enumerate(program.equations):
+        if equation.own is not None:
+            first = start_of[equation.own.name]
+            own[starts[i] : starts[i + 1]] = np.arange(first, first + starts[i + 1] - starts[i])
+    return own

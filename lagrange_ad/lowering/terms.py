@@ -1,0 +1,262 @@
+"""From the expression of one equation to its terms: kernels with index maps, coefficients and rows.
+
+A sum of terms is taken apart top-down, each part knowing the rows it adds to. What fits one kernel is walked once;
+rearrangements (indexing, broadcasting, transposes) are collected on the way down as a path and applied, by NumPy
+itself, to the element numbers of the symbols at the leaves.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..expression import Array, Expression, Shape, View, matmul, sum_
+from .cuts import LINEAR, Cuts, is_mostly_zero, scaling
+from .grouping import Term
+from .kernel import Builder
+
+Path = int
+"""A rearrangement from a leaf to the box of the term, numbered; 0 is none."""
+_ROOT: Path = 0
+
+
+class Paths:
+    """Rearrangements as chains: each is a step (a NumPy view) after which its parent is applied."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Path, View]] = [(_ROOT, View("none", operator.pos, (), {}))]
+        self._known: dict[tuple[Any, ...], Path] = {}
+
+    def extended(self, path: Path, key: Any, view: View) -> Path:
+        """The path that does ``view`` first and then ``path``; ``key`` tells equal views."""
+        known = self._known.get((path, key))
+        if known is None:
+            known = self._known[(path, key)] = len(self._steps)
+            self._steps.append((path, view))
+        return known
+
+    def broadcast(self, path: Path, shape: Shape) -> Path:
+        """The path that broadcasts to ``shape`` first."""
+        return self.extended(path, shape, View("broadcast_to", np.broadcast_to, (shape,), {}))
+
+    def apply(self, path: Path, array: Array) -> Array:
+        """The array rearranged."""
+        while path != _ROOT:
+            path, view = self._steps[path]
+            array = view.apply(array)
+        return array
+
+
+class TermMaker:
+    """Makes the terms of equations. ``start_of`` tells where a symbol's elements begin in the state."""
+
+    def __init__(self, cuts: Cuts, start_of: dict[str, int], emit: Callable[[Term], None]) -> None:
+        self.cuts, self.start_of, self.emit = cuts, start_of, emit
+        self._made: list[Expression] = []
+
+    def equation(self, root: Expression, row: int, whole: bool = False) -> None:
+        """Emit the terms of ``root``, whose elements add to the rows from ``row`` on.
+
+        ``whole``: take the node itself although it was cut (the equation of an auxiliary).
+        """
+        place: Any = row
+        if root.shape:
+            place = np.arange(row, row + root.size).reshape(root.shape)
+        pending: list[tuple[Expression, Any, float]] = [(root, place, 1.0)]
+        while pending:
+            node, place, factor = pending.pop()
+            linear = self.cuts.weight[id(node)] == LINEAR
+            if linear and (id(node) not in self.cuts.substitute or (whole and node is root)):
+                pending.extend(reversed(self._parts(node, place, factor)))
+            else:
+                self._kernel_term(node, place, factor, whole and node is root)
+
+    def _parts(self, node: Expression, place: Any, factor: float) -> list[tuple[Expression, Any, float]]:
+        """The summands of a sum of terms, each with the rows its elements add to and its factor."""
+        args = node.args
+        match node.op:
+            case "add" | "subtract":
+                sign = -1.0 if node.op == "subtract" else 1.0
+                first, second = (self.spread(arg, node.shape) for arg in args)
+                return [(first, place, factor), (second, place, sign * factor)]
+            case "negative":
+                return [(args[0], place, -factor)]
+            case "multiply" | "divide":
+                scaled = scaling(node, lambda arg: self.cuts.weight[id(arg)])
+                assert scaled is not None
+                return [(scaled[1], place, factor * scaled[0])]
+            case "sum":
+                kept = np.expand_dims(np.asarray(place), node.data)
+                return [(args[0], np.broadcast_to(kept, args[0].shape), factor)]
+            case "scatter":
+                return [(args[0], place[node.data], factor)]
+            case "concatenate":
+                return self._pieces(node, place, factor)
+            case "view":
+                return [(args[0], _undo(node, place), factor)]
+            case "sparse_matmul":
+                return self._sparse_product(node, place, factor)
+        return self._dense_product(node, place, factor)
+
+    def spread(self, arg: Expression, shape: Shape) -> Expression:
+        """A summand at the shape of the sum."""
+        if arg.shape == shape:
+            return arg
+        view = View("broadcast_to", np.broadcast_to, (shape,), {})
+        return self._weighed(Expression("view", (arg,), shape, view))
+
+    def _weighed(self, node: Expression) -> Expression:
+        """A node made here, weighed like those of the user (and kept alive, as weights go by identity)."""
+        self._made.append(node)
+        self.cuts.visit(node, "", node.owner, ("", 0))
+        return node
+
+    def _pieces(self, node: Expression, place: Any, factor: float) -> list[tuple[Expression, Any, float]]:
+        ends = np.cumsum([arg.shape[node.data] for arg in node.args])[:-1]
+        return [(arg, rows, factor) for arg, rows in zip(node.args, np.split(place, ends, axis=node.data), strict=True)]
+
+    def _sparse_product(self, node: Expression, place: Any, factor: float) -> list[tuple[Expression, Any, float]]:
+        """A @ x = Σ over the nonzeros a·x[column], added to the row of each."""
+        coo = node.data.tocoo()
+        x = node.args[0]
+        entries = Expression("view", (x,), (coo.nnz, *x.shape[1:]), View("getitem", operator.getitem, (coo.col,), {}))
+        weights = Expression("constant", (), (coo.nnz,) + (1,) * (x.ndim - 1),
+                             coo.data.reshape((-1,) + (1,) * (x.ndim - 1)))
+        return [(self._weighed(weights * entries), place[coo.row], factor)]
+
+    def _dense_product(self, node: Expression, place: Any, factor: float) -> list[tuple[Expression, Any, float]]:
+        """A @ B = Σ_k A[…, i, k]·B[…, k, j]: one box (…, i, k, j), nothing of its size is made."""
+        left, right = node.args
+        for side, other, swap in ((left, right, False), (right, left, True)):
+            if side.op == "constant" and other.ndim == 2 and is_mostly_zero(side.data):
+                from scipy import sparse
+
+                product = matmul(sparse.csr_array(side.data), other) if not swap else matmul(
+                    sparse.csr_array(side.data.T), other.T)
+                return [(self._weighed(product), place.T if swap else place, factor)]
+        entries = self._weighed(sum_(left[..., :, :, None] * right[..., None, :, :], axis=-2))
+        return [(entries, place, factor)]
+
+    # one kernel --------------------------------------------------------------------------------------------
+
+    def _kernel_term(self, root: Expression, place: Any, factor: float, whole: bool) -> None:
+        walk = _KernelWalk(self, root if whole else None)
+        output = walk.run(root)
+        if factor == -1.0:
+            output = walk.builder.raw(("negative", output))
+        elif factor != 1.0:
+            output = walk.builder.raw(("multiply", walk.coefficient(factor), output))
+        kernel = walk.builder.finish([output])
+        shape = () if isinstance(place, int) else place.shape
+        self.emit(Term(kernel, shape, walk.args, walk.coefs, place))
+
+
+class _KernelWalk:
+    """Walks the nodes of one kernel once, giving every leaf its index map."""
+
+    def __init__(self, maker: TermMaker, whole: Expression | None) -> None:
+        self.maker, self.whole = maker, whole
+        self.builder, self.paths = Builder(), Paths()
+        self.args: list[Any] = []
+        self.coefs: list[Any] = []
+        self._known: dict[tuple[int, Path], int] = {}
+
+    def run(self, root: Expression) -> int:
+        """The kernel node of ``root``; operands first, by a loop."""
+        known, leaf, plain = self._known, self.maker.cuts.leaf, self.maker.cuts.plain
+        pending: list[tuple[Expression, Path]] = [(root, _ROOT)]
+        while pending:
+            given, path = pending[-1]
+            key = (id(given), path)
+            if key in known:
+                pending.pop()
+                continue
+            node = given if given is self.whole else leaf(given)
+            if node.op == "symbol" or node.op == "constant" or (id(node) in plain):
+                known[key] = self._leaf(node, path)
+                pending.pop()
+                continue
+            operands = self._operands(node, path)
+            waiting = [operand for operand in operands if (id(operand[0]), operand[1]) not in known]
+            if waiting:
+                pending.extend(reversed(waiting))
+                continue
+            pending.pop()
+            known[key] = self._combine(node, [known[id(arg), way] for arg, way in operands])
+        return known[id(root), _ROOT]
+
+    def _operands(self, node: Expression, path: Path) -> list[tuple[Expression, Path]]:
+        if node.op == "view":
+            return [(node.args[0], self.paths.extended(path, id(node.data), node.data))]
+        if node.op == "power" and _literal_exponent(node):
+            return [(node.args[0], self._shaped(node.args[0], node, path))]
+        return [(arg, self._shaped(arg, node, path)) for arg in node.args]
+
+    def _shaped(self, arg: Expression, node: Expression, path: Path) -> Path:
+        return path if arg.shape == node.shape else self.paths.broadcast(path, node.shape)
+
+    def _combine(self, node: Expression, operands: list[int]) -> int:
+        if node.op == "view":
+            return operands[0]
+        if node.op == "power" and len(operands) == 1:
+            return self.builder.make("power", operands[0], self.builder.const(float(node.args[1].data.flat[0])))
+        return self.builder.raw((node.op, *operands))
+
+    def _leaf(self, node: Expression, path: Path) -> int:
+        if node.op == "constant":
+            data = node.data
+            return self.coefficient(float(data) if path == _ROOT and not data.shape else self.paths.apply(path, data))
+        if node.op == "symbol" and path == _ROOT and not node.shape:
+            positions: Any = self.maker.start_of[node.data.name]
+        else:
+            positions = self.paths.apply(path, self._numbers(node))
+        self.args.append(positions)
+        return self.builder.raw(("arg", len(self.args) - 1))
+
+    def coefficient(self, value: Any) -> int:
+        """A new coefficient of the kernel."""
+        self.coefs.append(value)
+        return self.builder.raw(("coef", len(self.coefs) - 1))
+
+    def _numbers(self, root: Expression) -> Array:
+        """The state positions of a plain rearrangement of symbols."""
+        leaf = self.maker.cuts.leaf
+        done: dict[int, Array] = {}
+        pending = [root]
+        while pending:
+            given = pending[-1]
+            node = leaf(given)
+            waiting = [arg for arg in node.args if id(arg) not in done]
+            if waiting and id(given) not in done:
+                pending.extend(waiting)
+                continue
+            pending.pop()
+            if id(given) not in done:
+                done[id(given)] = self._rearranged(node, [done[id(arg)] for arg in node.args])
+        return done[id(root)]
+
+    def _rearranged(self, node: Expression, operands: list[Array]) -> Array:
+        if node.op == "symbol":
+            start = self.maker.start_of[node.data.name]
+            return np.arange(start, start + node.size).reshape(node.shape)
+        if node.op == "concatenate":
+            return np.concatenate(operands, axis=node.data)
+        view: View = node.data
+        return view.apply(operands[0])
+
+
+def _literal_exponent(node: Expression) -> bool:
+    return node.args[1].op == "constant" and node.args[1].size == 1
+
+
+def _undo(node: Expression, place: Any) -> Array:
+    """The rows of a child's elements, given those of its rearrangement by a one-to-one view."""
+    child = node.args[0]
+    rows = np.empty(child.size, dtype=np.int64)
+    rows[node.data.apply(np.arange(child.size).reshape(child.shape)).ravel()] = np.asarray(place).ravel()
+    return rows.reshape(child.shape)
+
+

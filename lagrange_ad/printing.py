@@ -1,0 +1,215 @@
+"""Expressions as text and as LaTeX, with the names the user gave. Walked by a loop, cut at a length limit."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from .elementary import TABLE
+from .expression import Expression, View
+from .text import number
+
+_ATOM = 10
+_GREEK = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split()
+)
+
+
+def to_text(root: Expression, limit: int = 2000) -> str:
+    """The expression in the spelling of Python and NumPy; ``…`` where it is longer than ``limit`` characters."""
+    return _write(root, limit, _text_parts)
+
+
+def to_latex(root: Expression, limit: int = 2000) -> str:
+    """The expression in LaTeX; ``\\dots`` where it is longer than ``limit`` characters."""
+    return _write(root, limit, _latex_parts).replace("…", r"\dots")
+
+
+def _write(root: Expression, limit: int, parts_of: Any) -> str:
+    """Expand (node, surrounding precedence) items left to right until the text is complete or long enough."""
+    pieces: list[str] = []
+    length = 0
+    pending: list[Any] = [(root, 0)]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            pieces.append(item)
+            length += len(item)
+            if length > limit:
+                pieces.append(" …")
+                break
+        else:
+            node, outer = item
+            pending.extend(reversed(parts_of(node, outer)))
+    return "".join(pieces)
+
+
+def _operands(node: Expression, precedence: int) -> tuple[int, int]:
+    """The precedence each side of a binary operator must have to stand without parentheses."""
+    if node.op == "power":
+        return precedence + 1, precedence
+    return precedence, precedence + (node.op in ("subtract", "divide"))
+
+
+def _wrap(parts: list[Any], inner: int, outer: int, left: str = "(", right: str = ")") -> list[Any]:
+    return [left, *parts, right] if inner < outer else parts
+
+
+def _constant_text(node: Expression) -> str:
+    if node.shape == ():
+        return str(bool(node.data)) if node.data.dtype == bool else number(node.data)
+    if node.data.size <= 4 and node.data.ndim == 1:
+        return "[" + ", ".join(number(x) for x in node.data.tolist()) + "]"
+    return f"array{node.shape}".replace(",)", ")")
+
+
+def _text_parts(node: Expression, outer: int) -> list[Any]:
+    if node.op == "symbol":
+        return [node.data.name]
+    if node.op == "constant":
+        text = _constant_text(node)
+        return _wrap([text], 1 if text.startswith("-") else _ATOM, outer)
+    if node.op == "view":
+        return _view_parts(node, outer)
+    if node.op in ("matmul", "sparse_matmul"):
+        matrix = [f"sparse{node.data.shape}"] if node.op == "sparse_matmul" else [(node.args[0], 2)]
+        return _wrap([*matrix, " @ ", (node.args[-1], 3)], 2, outer)
+    row = TABLE.get(node.op)
+    if row is not None and row.symbol and row.arity == 2:
+        low, high = _operands(node, row.precedence)
+        gap = "" if node.op == "power" else " "
+        return _wrap([(node.args[0], low), f"{gap}{row.symbol}{gap}", (node.args[1], high)], row.precedence, outer)
+    if node.op == "negative":
+        return _wrap(["-", (node.args[0], 3)], 1, outer)
+    if node.op == "square":
+        return [(node.args[0], 5), "**2"]
+    return _call(node)
+
+
+_CALLS = {"absolute": "abs", "scatter": "bincount"}
+
+
+def _call(node: Expression) -> list[Any]:
+    name = _CALLS.get(node.op, node.op)
+    parts: list[Any] = [f"{name}("]
+    for i, arg in enumerate(node.args):
+        parts += [", ", (arg, 0)] if i else [(arg, 0)]
+    if node.op == "sum" and len(node.data) < node.args[0].ndim:
+        parts.append(f", axis={node.data[0] if len(node.data) == 1 else node.data}")
+    if node.op == "scatter":
+        parts.append(f", minlength={node.shape[0]}")
+    return [*parts, ")"]
+
+
+def _view_parts(node: Expression, outer: int) -> list[Any]:
+    view: View = node.data
+    child = node.args[0]
+    if view.function is operator.getitem:
+        return [(child, _ATOM), f"[{_key_text(view.arguments[0])}]"]
+    if view.name in ("broadcast_to", "expand_dims", "squeeze"):
+        return [(child, outer)]
+    if view.name == "transpose" and not view.arguments:
+        return [(child, _ATOM), ".T"]
+    detail = "".join(f", {argument}" for argument in view.arguments)
+    return [f"{view.name}(", (child, 0), detail, ")"]
+
+
+def _key_text(key: Any) -> str:
+    parts = key if isinstance(key, tuple) else (key,)
+    return ", ".join(_slice_text(part) for part in parts)
+
+
+def _slice_text(part: Any) -> str:
+    if isinstance(part, slice):
+        ends = ["" if end is None else str(end) for end in (part.start, part.stop)]
+        return ":".join(ends) + (f":{part.step}" if part.step is not None else "")
+    if part is Ellipsis:
+        return "..."
+    if hasattr(part, "shape") and part.shape:
+        return str(part.tolist()) if part.size <= 4 else f"index{part.shape}".replace(",)", ")")
+    return str(part)
+
+
+def latex_name(name: str) -> str:
+    """A user's name in LaTeX: Greek letters, trailing digits as index, other long names upright."""
+    stem = name.rstrip("0123456789")
+    if stem.endswith("_"):
+        stem = stem[:-1]
+    index = name[len(stem):].lstrip("_")
+    if stem in _GREEK:
+        head = f"\\{stem}"
+    elif len(stem) == 1:
+        head = stem
+    else:
+        head, index = r"\mathrm{" + name.replace("_", r"\_") + "}", ""
+    return f"{head}_{{{index}}}" if index else head
+
+
+def _latex_parts(node: Expression, outer: int) -> list[Any]:
+    left, right = r"\left(", r"\right)"
+    match node.op:
+        case "symbol":
+            return [latex_name(node.data.name)]
+        case "constant":
+            return _wrap([_latex_constant(node)], 1 if _constant_text(node).startswith("-") else _ATOM, outer, left, right)
+        case "divide":
+            return [r"\frac{", (node.args[0], 0), "}{", (node.args[1], 0), "}"]
+        case "multiply":
+            return _wrap([(node.args[0], 2), r" \cdot ", (node.args[1], 2)], 2, outer, left, right)
+        case "power":
+            return [(node.args[0], 5), "^{", (node.args[1], 0), "}"]
+        case "square":
+            return [(node.args[0], 5), "^{2}"]
+        case "sqrt":
+            return [r"\sqrt{", (node.args[0], 0), "}"]
+        case "absolute":
+            return [r"\left|", (node.args[0], 0), r"\right|"]
+        case "negative":
+            return _wrap(["-", (node.args[0], 3)], 1, outer, left, right)
+        case "add" | "subtract":
+            low, high = _operands(node, 1)
+            sign = " + " if node.op == "add" else " - "
+            return _wrap([(node.args[0], low), sign, (node.args[1], high)], 1, outer, left, right)
+        case "exp":
+            return _wrap(["e^{", (node.args[0], 0), "}"], 4, outer, left, right)
+        case "view" if node.data.function is operator.getitem:
+            return ["{", (node.args[0], _ATOM), "}_{", _key_text(node.data.arguments[0]), "}"]
+        case "view" if node.data.name in ("broadcast_to", "expand_dims", "squeeze"):
+            return [(node.args[0], outer)]
+        case "matmul":
+            return _wrap([(node.args[0], 2), r"\,", (node.args[1], 3)], 2, outer, left, right)
+        case "sparse_matmul":
+            return _wrap([r"A_{", f"{node.shape[0]} \\times {node.args[0].shape[0]}", r"}\,", (node.args[0], 3)],
+                         2, outer, left, right)
+        case "sum":
+            return _wrap([r"\sum ", (node.args[0], 2)], 1, outer, left, right)
+    return _latex_call(node, left, right)
+
+
+def _latex_constant(node: Expression) -> str:
+    text = _constant_text(node)
+    if "e" in text and not node.shape and "inf" not in text:
+        mantissa, exponent = text.split("e")
+        return f"{mantissa} \\cdot 10^{{{int(exponent)}}}"
+    return text if not text.startswith("array") else r"\mathrm{" + text + "}"
+
+
+def _latex_call(node: Expression, left: str, right: str) -> list[Any]:
+    row = TABLE.get(node.op)
+    if row is not None and row.symbol and row.arity == 2:
+        signs = {"<=": r" \le ", ">=": r" \ge ", "==": " = ", "!=": r" \ne ", "&": r" \wedge ", "|": r" \vee "}
+        return [(node.args[0], 1), signs.get(row.symbol, f" {row.symbol} "), (node.args[1], 1)]
+    name = node.data.name if node.op == "view" else node.op
+    head = row.latex if row is not None and row.latex.startswith("\\") else (
+        r"\operatorname{" + name.replace("_", r"\_") + "}")
+    parts: list[Any] = [head, left]
+    for i, arg in enumerate(node.args):
+        parts += [", ", (arg, 0)] if i else [(arg, 0)]
+    return [*parts, right]
+
+
+def place(location: tuple[str, int]) -> str:
+    """``file:line`` of a declaration."""
+    return f"{location[0]}:{location[1]}"
+
+

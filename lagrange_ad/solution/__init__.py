@@ -1,0 +1,8 @@
+"""Solving: forward propagation, Newton for blocks, multipliers by back-substitution, and the point that holds them."""
+
+from .evaluation import evaluate_program, plan_of
+from .newton import BlockReport
+from .plan import Plan
+from .point import Named, Point
+
+__all__ = ["BlockReport", "Named", "Plan", "Point", "evaluate_program", "plan_of"]

@@ -1,0 +1,155 @@
+"""Evaluating a program: from given values and starts to a point. Lowering and scheduling happen once a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeclarationError, UnknownNameError
+from ..expression import Array, Expression, Symbol, evaluate
+from ..lowering import Lowered, lower
+from ..program import Declarations, fit, numeric
+from ..text import listing, nearest
+from .diagnosis import failure
+from .forward import Solved, Start, propagate
+from .plan import Plan, make_plan
+from .point import Point
+
+MAX_ITERATIONS = 100
+
+
+def plan_of(program: Declarations) -> Plan:
+    """The plan of the program's present version, made once under the program's lock."""
+    with program._lock:
+        cached = program.__dict__.get("_compiled")
+        if cached is None or cached[0] != program.version:
+            lowered = lower(program)
+            cached = (program.version, make_plan(lowered, _declared_starts(lowered)))
+            program._compiled = cached
+        plan: Plan = cached[1]
+        return plan
+
+
+def _declared_starts(lowered: Lowered) -> Array:
+    started = np.zeros(lowered.state.size, dtype=bool)
+    for name, symbol in lowered.symbols.items():
+        started[lowered.state.slices[name]] = symbol.kind == "variable" and symbol.value is not None
+    return started
+
+
+def evaluate_program(
+    program: Declarations,
+    values: Mapping[str, Any] | None,
+    *,
+    start: Any = None,
+    perturbation: Mapping[str, Any] | None = None,
+    max_iterations: int = MAX_ITERATIONS,
+) -> Point:
+    """The point at given inputs and parameters; others keep their declared values. See ``Program.evaluate``."""
+    given = given_values(program, values or {})
+    plan = plan_of(program)
+    begin = starting_state(plan, given, _start_values(program, start), perturbation or {})
+    return solve_from(plan, begin, max_iterations)
+
+
+def solve_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -> Point:
+    """Propagate from a prepared start; raises the error that names what failed, with the point in ``err.at``."""
+    solved: Solved = propagate(plan, begin, max_iterations)
+    point = Point(plan, solved)
+    if solved.failed is not None:
+        raise failure(plan, solved, point)
+    return point
+
+
+def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, Array]:
+    """Checked arrays of the inputs and parameters given by name."""
+    checked = {}
+    for name, value in values.items():
+        if not isinstance(name, str) or name not in program.symbols:
+            known = [s.name for s in program.symbols.values() if s.kind != "variable"]
+            raise UnknownNameError(
+                f"the program {program.name!r} has no input or parameter {name!r}{nearest(str(name), known)}; "
+                f"it has {listing(known) or 'none'}"
+            )
+        symbol = program.symbols[name]
+        if symbol.kind == "variable":
+            raise DeclarationError(
+                f"{name!r} is a variable: the equations determine it; to say where its solve begins, "
+                f"evaluate(start={{{name!r}: value}})"
+            )
+        checked[name] = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
+    return checked
+
+
+def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
+    """Starts of variables by name, from a point or a mapping."""
+    if start is None:
+        return {}
+    if isinstance(start, Point):
+        return {name: value for name, value in start.values.items()
+                if name in program.symbols and program.symbols[name].shape == value.shape}
+    if not isinstance(start, Mapping):
+        raise DeclarationError(f"start= takes a point or a dict of variables, got {type(start).__name__}")
+    checked = {}
+    for name, value in start.items():
+        symbol = program.symbol(name)
+        if symbol.kind != "variable":
+            raise DeclarationError(f"{name!r} is an {symbol.kind}: give its value itself, evaluate({name}=...)")
+        checked[name] = fit(name, numeric(name, value, "the start"), symbol.shape, "the start")
+    return checked
+
+
+def starting_state(plan: Plan, given: Mapping[str, Array], starts: Mapping[str, Any],
+                   perturbation: Mapping[str, Any]) -> Start:
+    """The state before a forward pass: given values, starts, and 0 clipped to the bounds for the rest."""
+    lowered = plan.lowered
+    z = np.zeros(lowered.state.size)
+    started = np.zeros(lowered.state.size, dtype=bool)
+    low, high = np.full(lowered.state.size, -np.inf), np.full(lowered.state.size, np.inf)
+    known: dict[str, Array] = {}
+    for name, symbol in lowered.symbols.items():
+        where = lowered.state.slices[name]
+        value = given.get(name, symbol.value) if symbol.kind != "variable" else starts.get(name, symbol.value)
+        if symbol.kind == "variable":
+            started[where] = value is not None
+            low[where], high[where] = symbol.domain
+        known[name] = _start_of(symbol, value, known)
+        z[where] = known[name].ravel()
+    return Start(z, started, (low, high), _offsets(lowered, perturbation))
+
+
+def _start_of(symbol: Symbol, value: Any, known: Mapping[str, Array]) -> Array:
+    if value is None:
+        low, high = symbol.domain
+        inside = float(np.clip(0.0, low, high))
+        if not low < inside < high:
+            inside = (low + high) / 2 if np.isfinite(low) and np.isfinite(high) else (low + 1.0 if inside == low else high - 1.0)
+        return np.broadcast_to(np.clip(inside, symbol.lower, symbol.upper), symbol.shape)
+    if isinstance(value, Expression):
+        missing = [s.name for s in _symbols(value) if s.name not in known]
+        if missing:
+            raise DeclarationError(f"the start of {symbol.name!r} needs {listing(missing)}, declared later")
+        with np.errstate(all="ignore"):
+            number = evaluate(value, known)
+        return fit(symbol.name, numeric(symbol.name, number, "the start"), symbol.shape, "the start")
+    return np.asarray(value)
+
+
+def _symbols(expression: Expression) -> list[Symbol]:
+    from ..expression import symbols_of
+
+    return symbols_of(expression)
+
+
+def _offsets(lowered: Lowered, perturbation: Mapping[str, Any]) -> Array:
+    """ε of every row: 0, or what ``perturbation`` says by equation."""
+    offset = np.zeros(lowered.n_all_rows)
+    names = [equation.name for equation in lowered.equations]
+    for name, value in perturbation.items():
+        if name not in names:
+            raise UnknownNameError(f"there is no equation {name!r} to perturb{nearest(str(name), names)}")
+        block = lowered.rows.get(offset[: lowered.n_rows], name)
+        block[...] = fit(name, numeric(name, value, "the perturbation"), block.shape, "the perturbation")
+    return offset

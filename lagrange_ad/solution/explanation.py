@@ -1,0 +1,100 @@
+"""One multiplier's equation in words and numbers: which equations a variable appears in and what each contributes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..expression import Array, Expression, Symbol, symbols_of
+from ..lowering.symbolic import scalar_partial
+from ..printing import to_text
+from ..text import values
+from . import full
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .point import Point
+
+MOST_TERMS = 40
+
+
+def explain(at: Point, name: str) -> str:
+    """w = ∂J/∂z + Σ λ_i·∂r_i/∂z of the symbol ``name``, or of the one that equation ``name`` determines."""
+    plan = at._plan
+    multipliers = at._adjoints[0]
+    symbol = _symbol(plan, name)
+    terms = _terms(plan, at._solved.z, multipliers, symbol)
+    head = _left_side(plan, symbol)
+    lines = [f"{head} = {' + '.join(text for text, _, _ in terms) or '0'}"]
+    width = max((len(text) for text, _, _ in terms), default=0)
+    lines += [f"    {text:<{width}}  =  {detail}{values(amount)}" for text, detail, amount in terms[:MOST_TERMS]]
+    if len(terms) > MOST_TERMS:
+        lines.append(f"    … {len(terms) - MOST_TERMS} more terms")
+    total = sum((amount for _, _, amount in terms), np.zeros(symbol.shape))
+    lines.append(f"{head} = {values(total)}")
+    return "\n".join(lines)
+
+
+def _symbol(plan: Plan, name: str) -> Symbol:
+    lowered = plan.lowered
+    if name in lowered.symbols:
+        return lowered.symbols[name]
+    if name in lowered.rows.slices and lowered.rows.slices[name].stop <= lowered.n_user_rows:
+        column = plan.schedule.column_of_row[lowered.rows.slices[name].start]
+        return lowered.symbols[lowered.state.names[lowered.state.block_of(int(column))]]
+    from ..errors import UnknownNameError
+    from ..text import listing, nearest
+
+    known = [*lowered.symbols, *(equation.name for equation in lowered.equations)]
+    raise UnknownNameError(f"there is nothing named {name!r} to explain{nearest(name, known)}; there are {listing(known)}")
+
+
+def _left_side(plan: Plan, symbol: Symbol) -> str:
+    """λ_y for an explicit equation, the gradient of an input, 0 for a variable of implicit equations only."""
+    if symbol.kind != "variable":
+        return f"dJ/d{symbol.name}"
+    explicit = any(equation.own is symbol for equation in plan.lowered.equations)
+    return f"λ_{symbol.name}" if explicit else "0"
+
+
+def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[tuple[str, str, Any]]:
+    """(text, numbers, amount) of every nonzero term; amounts in the symbol's shape."""
+    lowered = plan.lowered
+    terms = []
+    if lowered.objective is not None and symbol in symbols_of(lowered.objective.expression):
+        amount = _amount(plan, z, multipliers, symbol, slice(lowered.objective_row, lowered.objective_row + 1))
+        terms.append((_partial_text("J", lowered.objective.expression, symbol), "", amount))
+    for equation in lowered.equations:
+        body = equation.right if equation.own is not None else equation.right - equation.left
+        if symbol not in symbols_of(body):
+            continue
+        rows = lowered.rows.slices[equation.name]
+        amount = _amount(plan, z, multipliers, symbol, rows, explicit=equation.own is symbol)
+        lam = lowered.rows.get(multipliers[: lowered.n_rows], equation.name)
+        detail = ""
+        if not symbol.shape and not equation.shape and lam != 0.0:
+            detail = f"{values(lam)} × {values(amount / lam)} = "
+        terms.append((f"λ_{equation.name}·{_partial_text(f'r_{equation.name}', body, symbol)}", detail, amount))
+    return terms
+
+
+def _amount(plan: Plan, z: Array, multipliers: Array, symbol: Symbol, rows: slice, explicit: bool = False) -> Array:
+    """What some rows contribute to the adjoint of a symbol (the −λ of its own equation is the left side)."""
+    lam = np.zeros_like(multipliers)
+    lam[rows] = multipliers[rows]
+    w = full.adjoint(plan, z, lam)
+    amount = plan.lowered.state.get(w, symbol.name).copy()
+    if explicit:
+        amount += multipliers[rows].reshape(symbol.shape)
+    return np.asarray(amount)
+
+
+def _partial_text(what: str, body: Expression, symbol: Symbol) -> str:
+    partial = scalar_partial(body, symbol)
+    if partial is None:
+        return f"∂{what}/∂{symbol.name}"
+    text = to_text(partial, 80)
+    if what == "J":
+        return text
+    return f"({text})" if any(sign in text for sign in (" + ", " - ", " / ")) or text.startswith("-") else text

@@ -1,0 +1,113 @@
+"""Linear systems of blocks and sequences: patterns assembled once, factored once, solved for both sides.
+
+``System`` turns Jacobian entries into a matrix, dense up to DENSE unknowns; ``Factor`` solves A x = b and Aᵀ x = b;
+``refined`` improves a solution against another matrix than the one that was factored.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import linalg, sparse
+from scipy.sparse import linalg as sparse_linalg
+
+from ..expression import Array
+
+DENSE = 100
+"""Blocks up to this many unknowns are factored densely."""
+REFINEMENTS = 5
+
+
+class SingularMatrixError(ArithmeticError):
+    """A matrix that cannot be factored."""
+
+
+class System:
+    """A square pattern (i, j) of ``n_entries`` entries, duplicates summed, whose values come again and again."""
+
+    def __init__(self, i: Array, j: Array, n: int) -> None:
+        self.n, self.n_entries = n, len(i)
+        keys, self.slot = np.unique(j * n + i, return_inverse=True)
+        self.rows, columns = keys % n, keys // n
+        self.indptr = np.searchsorted(columns, np.arange(n + 1)).astype(np.int32)
+        self.columns = columns
+
+    def matrix(self, entries: Array) -> Any:
+        """The matrix of the given entries: an array, or scipy.sparse CSC when large."""
+        data = np.zeros(len(self.rows), dtype=entries.dtype)
+        np.add.at(data, self.slot, entries)
+        if self.n <= DENSE:
+            dense = np.zeros((self.n, self.n), dtype=entries.dtype)
+            dense[self.rows, self.columns] = data
+            return dense
+        return sparse.csc_array((data, self.rows.astype(np.int32), self.indptr), shape=(self.n, self.n))
+
+
+class Factor:
+    """A factored matrix. Raises SingularMatrixError when it is singular or holds NaN or infinity."""
+
+    def __init__(self, matrix: Any, triangular: bool = False) -> None:
+        values = matrix if isinstance(matrix, np.ndarray) else matrix.data
+        if not np.isfinite(values).all():
+            raise SingularMatrixError("the Jacobian has entries that are not finite")
+        if isinstance(matrix, np.ndarray):
+            self._dense(matrix)
+        else:
+            self._sparse(matrix, triangular)
+
+    def _dense(self, matrix: Array) -> None:
+        """LU of the matrix with rows and columns scaled to 1, so that a tiny pivot means what it says."""
+        self._solve_sparse = None
+        size = np.abs(matrix)
+        self._row = _reciprocal(size.max(axis=1, initial=0.0))
+        self._column = _reciprocal((size * self._row[:, None]).max(axis=0, initial=0.0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", linalg.LinAlgWarning)
+            lu, pivots = linalg.lu_factor(self._row[:, None] * matrix * self._column, check_finite=False)
+        if matrix.size and np.abs(np.diag(lu)).min() <= len(lu) * np.finfo(float).eps:
+            raise SingularMatrixError("the Jacobian is singular")
+        self._lu: Any = (lu, pivots)
+
+    def _sparse(self, matrix: Any, triangular: bool) -> None:
+        options = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0} if triangular else {"permc_spec": "COLAMD"}
+        try:
+            self._solve_sparse = sparse_linalg.splu(matrix, **options)
+        except RuntimeError:
+            raise SingularMatrixError("the Jacobian is singular") from None
+        diagonal = np.abs(self._solve_sparse.U.diagonal())
+        if not triangular and diagonal.min() <= 1e-16 * diagonal.max():
+            raise SingularMatrixError("the Jacobian is singular")
+
+    def solve(self, b: Array, transposed: bool = False) -> Array:
+        """x with A x = b, or Aᵀ x = b; ``b`` may have several columns."""
+        if self._solve_sparse is not None:
+            return np.asarray(self._solve_sparse.solve(b, "T" if transposed else "N"))
+        before, after = (self._column, self._row) if transposed else (self._row, self._column)
+        if b.ndim > 1:
+            before, after = before[:, None], after[:, None]
+        return np.asarray(after * linalg.lu_solve(self._lu, before * b, trans=int(transposed), check_finite=False))
+
+
+def _reciprocal(sizes: Array) -> Array:
+    """1 / size, 1 where the size is 0 (powers of two, so that scaling rounds nothing)."""
+    return np.asarray(np.exp2(-np.rint(np.log2(np.where(sizes > 0.0, sizes, 1.0)))))
+
+
+def refined(factor: Factor, matrix: Any, b: Array, transposed: bool) -> Array | None:
+    """The solution for ``matrix`` by a factor of a nearby one, with iterative refinement; None if that diverges."""
+    operator = matrix.T if transposed else matrix
+    x = factor.solve(b, transposed)
+    last = np.inf
+    for _ in range(REFINEMENTS):
+        residual = b - operator @ x
+        correction = factor.solve(residual, transposed)
+        size = float(np.abs(correction).max(initial=0.0))
+        if not np.isfinite(size) or size > 0.5 * last:
+            break
+        x = x + correction
+        last = size
+        if size <= 1e-15 * float(np.abs(x).max(initial=0.0)):
+            return x
+    return x if np.isfinite(last) and last <= 1e-13 * float(np.abs(x).max(initial=0.0)) else None

@@ -1,0 +1,106 @@
+"""Back-substitution: stationarity of the Lagrangian in z, walked through the schedule in reverse.
+
+    w_j = ∂J/∂z_j + Σ_i λ_i ∂r_i/∂z_j          the adjoint of unknown j, summed over the rows i that contain it
+    λ_j = w_j                                  an explicit row
+    (∂r/∂z)ᵀ λ = −w                            a block (and, unit triangular, a sequence)
+
+Sources: T. Vieira, "Backprop is not just the chain rule" (2017); Y. LeCun (1988).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import SingularError
+from ..expression import Array
+from ..text import listing
+from .linear import Factor, SingularMatrixError, refined
+from .newton import BlockReport
+from .plan import BlockStep, Plan, SequenceStep, Step
+
+
+def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array) -> tuple[Array, Array]:
+    """Multipliers λ of all rows and adjoints w of all state elements, for given λ of the objective's row.
+
+    ``lam`` has one entry a row (objective and constraints after the equations), the seeds set; a second axis holds
+    several seeds. What is left in w at inputs and parameters is the gradient.
+    """
+    w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
+    with np.errstate(all="ignore"):
+        plan.objective.adjoint(z, lam, w)
+        plan.constraints.adjoint(z, lam, w)
+        back_substitute(plan, z, reports, lam, w)
+    return lam, w
+
+
+def back_substitute(plan: Plan, z: Array, reports: list[BlockReport], lam: Array, w: Array) -> None:
+    """Fill λ from w, last step first; every λ_i found adds λ_i ∂r_i/∂z_j to the adjoints of what row i contains."""
+    by_step = {id(report.step): report for report in reports}
+    for step in reversed(plan.steps):
+        if isinstance(step, BlockStep):
+            report = by_step.get(id(step))
+            lam[step.all_rows] = _block_multipliers(step, z, w[step.all_columns], report)
+        elif isinstance(step, SequenceStep):
+            lam[step.rows] = sequence_factor(step, z).solve(-w[step.own], transposed=True)
+        else:
+            lam[step.rows] = w[step.own]
+        step.run.adjoint(z, lam, w)
+
+
+def _block_multipliers(step: BlockStep, z: Array, w: Array, report: BlockReport | None) -> Array:
+    """λ with (∂r/∂z)ᵀ λ = −w, by the solve's last factors refined against the Jacobian at the solution."""
+    matrix = step.jacobian(z)
+    if report is not None and report.factor is not None and np.isrealobj(z):
+        found = refined(report.factor, matrix, -w, transposed=True)
+        if found is not None:
+            return found
+    factor = block_factor(step, matrix, report)
+    found = refined(factor, matrix, -w, transposed=True)
+    return factor.solve(-w, transposed=True) if found is None else found
+
+
+def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Factor:
+    """The factors of a block's Jacobian; raises SingularError with the block's names."""
+    try:
+        factor = Factor(matrix)
+    except SingularMatrixError as error:
+        names = listing(report.unknowns) if report is not None else "the block"
+        raise SingularError(
+            f"{error} at the solution, so the equations of the block {{{names}}} have no multipliers there: a small "
+            "change of a right side moves the solution without bound. The values stand. Look for a turning point, "
+            "two equations that say the same, or a double root"
+        ) from None
+    if report is not None:
+        report.factor = factor
+    return factor
+
+
+def sequence_factor(step: SequenceStep, z: Array) -> Factor:
+    """The factors of ∂r/∂z of a sequence: unit triangular in its order (up to the sign), so without fill."""
+    return Factor(step.jacobian(z), triangular=True)
+
+
+def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Array:
+    """ż of all unknowns for given ż of inputs and parameters (in ``dz``): the steps forward, each linearised.
+
+    ``dz`` (n_state,) or (n_state, seeds) is filled in place and returned.
+    """
+    by_step = {id(report.step): report for report in reports}
+    change = np.zeros((plan.lowered.n_all_rows, *dz.shape[1:]), dtype=dz.dtype)
+    with np.errstate(all="ignore"):
+        for step in plan.steps:
+            _tangent_step(step, z, dz, change, by_step)
+    return dz
+
+
+def _tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: dict[int, BlockReport]) -> None:
+    step.run.tangent(z, dz, change)
+    if isinstance(step, BlockStep):
+        factor = block_factor(step, step.jacobian(z), by_step.get(id(step)))
+        dz[step.all_columns] = -factor.solve(change[step.all_rows])
+    elif isinstance(step, SequenceStep):
+        dz[step.own] = -sequence_factor(step, z).solve(change[step.rows])
+    else:
+        dz[step.own] = change[step.rows]

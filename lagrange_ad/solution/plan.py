@@ -1,0 +1,339 @@
+"""The plan of one program version: the schedule with every step's groups cut out and ready to run.
+
+Takes the lowered program; asks ``structure`` for the schedule; gives steps that ``forward``, ``newton`` and
+``multipliers`` walk, forward and in reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import StructureError
+from ..execution import Executor, ReferenceExecutor, Run
+from ..execution.protocol import Sequential
+from ..expression import Array
+from ..lowering import Group, Lowered
+from ..printing import place
+from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe
+from ..text import listing
+from .linear import System
+
+
+@dataclass(frozen=True, eq=False)
+class WideStep:
+    """Explicit rows computed at once: z[own] = ε[rows] + Σ φ."""
+
+    rows: Array
+    own: Array
+    run: Run
+
+
+class Coupled:
+    """Rows that are linearised together: a sequence or a block. Knows the sparse matrix ∂r/∂z among them.
+
+    ``all_rows`` and ``all_columns`` are its rows and the state elements they determine, ``own`` the element on the
+    left of each row, or −1, ``run`` the groups of all of them.
+    """
+
+    all_rows: Array
+    all_columns: Array
+    own: Array
+    run: Run
+
+    @cached_property
+    def pattern(self) -> tuple[Array, System]:
+        """Which entries of ``run.jacobian`` lie inside, and the matrix they make with the −1 of own after them."""
+        rows, columns = self.run.jacobian_pattern()
+        local_row, local_column = numbering(self.all_rows), numbering(self.all_columns)
+        j = local_column(columns)
+        entries = np.flatnonzero(j >= 0)
+        explicit = local_column(self.own)
+        diagonal = np.flatnonzero((self.own >= 0) & (explicit >= 0))
+        i = np.concatenate([local_row(rows[entries]), diagonal])
+        return entries, System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+
+    def jacobian(self, z: Array) -> Any:
+        """∂r/∂z among these rows and their unknowns, at a state: an array, or CSC when large."""
+        entries, system = self.pattern
+        values = self.run.jacobian(z)[entries]
+        left = np.full(system.n_entries - len(entries), -1.0, dtype=values.dtype)
+        return system.matrix(np.concatenate([values, left]))
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceStep(Coupled):
+    """Explicit rows computed one after the other; ``run`` holds the same groups for derivatives."""
+
+    rows: Array
+    own: Array
+    run: Run
+    sequential: Sequential
+
+    @property
+    def all_rows(self) -> Array:  # type: ignore[override]
+        """The rows of the sequence."""
+        return self.rows
+
+    @property
+    def all_columns(self) -> Array:  # type: ignore[override]
+        """The elements they compute."""
+        return self.own
+
+
+@dataclass(frozen=True, eq=False)
+class BlockStep(Coupled):
+    """Rows solved together for ``columns``; ``auxiliaries`` re-propagate what hangs on them, ``sweep`` guesses.
+
+    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's; ``residual_run`` holds the groups
+    of the user's rows alone.
+    """
+
+    rows: Array
+    columns: Array
+    all_rows: Array
+    all_columns: Array
+    own: Array
+    auxiliaries: tuple[WideStep, ...]
+    sweep: tuple[WideStep, ...]
+    run: Run
+    residual_run: Run
+
+
+Step = WideStep | SequenceStep | BlockStep
+
+
+def numbering(indices: Array) -> Callable[[Array], Array]:
+    """A function from global to local numbers of ``indices``; −1 for what is not among them."""
+    order = np.argsort(indices, kind="stable")
+    ordered = indices[order]
+
+    def local(wanted: Array) -> Array:
+        if not len(ordered):
+            return np.full(len(wanted), -1)
+        at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+        return np.where(ordered[at] == wanted, order[at], -1)
+
+    return local
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that is computed once a version: steps in order, and runs for objective and constraints."""
+
+    lowered: Lowered
+    schedule: Schedule
+    steps: tuple[Step, ...]
+    objective: Run
+    constraints: Run
+    executor: Executor
+
+    @cached_property
+    def everything(self) -> Run:
+        """One run over the groups of all rows, the objective's and the constraints' among them."""
+        return self.executor.run(self.lowered.all_groups)
+
+    @cached_property
+    def auxiliary_steps(self) -> tuple[WideStep, ...]:
+        """The auxiliaries alone, in an order in which each needs only earlier ones and the user's state."""
+        lowered = self.lowered
+        n = lowered.n_rows - lowered.n_user_rows
+        if n == 0:
+            return ()
+        starts, sizes = lowered.rows.start, np.diff(lowered.rows.start)
+        blocks = np.flatnonzero(starts[:-1] >= lowered.n_user_rows)
+        first_block = len(lowered.rows.names) - len(blocks)
+        row_block, state_block = lowered.coarse_incidence()
+        n_symbols = len(lowered.state.names) - len(blocks)
+        keep = (row_block >= first_block) & (state_block >= n_symbols)
+        from ..structure import levels
+
+        level = levels(len(blocks), state_block[keep] - n_symbols, row_block[keep] - first_block)
+        row_level = np.repeat(level, sizes[first_block:])
+        by_level = [lowered.n_user_rows + np.flatnonzero(row_level == k) for k in range(int(level.max()) + 1)]
+        return wide_steps(lowered, by_level, self.executor)
+
+    def __str__(self) -> str:
+        return describe(self.schedule, self.lowered.row_name)
+
+
+def wide_steps(lowered: Lowered, batches: Sequence[Array], executor: Executor) -> tuple[WideStep, ...]:
+    """Wide steps of given batches of explicit rows."""
+    slot = np.full(lowered.n_rows, -1, dtype=np.int64)
+    for i, rows in enumerate(batches):
+        slot[rows] = i
+    parts = distribute(lowered.groups, slot, len(batches))
+    return tuple(
+        WideStep(rows, lowered.own[rows], executor.run(groups)) for rows, groups in zip(batches, parts, strict=True)
+    )
+
+
+def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[Group]]:
+    """The groups of each slot: instance k belongs to slot[row_k]; −1 to none. Whole groups are not copied."""
+    parts: list[list[Group]] = [[] for _ in range(n_slots)]
+    for group in groups:
+        low, high = group.row.range()
+        here = slot[low : high + 1]
+        if (here == here[0]).all():
+            if here[0] >= 0:
+                parts[here[0]].append(group)
+            continue
+        of_instance = slot[group.row.array().ravel()]
+        order = np.argsort(of_instance, kind="stable")
+        bounds = np.flatnonzero(np.diff(of_instance[order], prepend=-2))
+        ends = np.append(bounds[1:], len(order))
+        for lo, hi in zip(bounds.tolist(), ends.tolist(), strict=True):
+            number = of_instance[order[lo]]
+            if number >= 0:
+                parts[number].append(group.restrict(order[lo:hi]))
+    return parts
+
+
+def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None) -> Plan:
+    """Schedule a lowered program and cut its groups by step.
+
+    ``started`` tells, an element of the state, whether the user gave it a start. Raises StructureError, in the
+    user's names, when the equations cannot determine the variables.
+    """
+    executor = executor or ReferenceExecutor()
+    structure = _structure(lowered, started)
+    schedule = build_schedule(structure)
+    if isinstance(schedule, Deficiency):
+        raise structure_error(lowered, schedule)
+    return Plan(
+        lowered=lowered,
+        schedule=schedule,
+        steps=_steps(lowered, schedule, executor),
+        objective=executor.run(lowered.objective_groups),
+        constraints=executor.run(lowered.constraint_groups),
+        executor=executor,
+    )
+
+
+def _structure(lowered: Lowered, started: Array) -> Structure:
+    unknown = np.zeros(lowered.state.size, dtype=bool)
+    for symbol in lowered.symbols.values():
+        if symbol.kind == "variable":
+            unknown[lowered.state.slices[symbol.name]] = True
+    unknown[lowered.n_user :] = True
+    auxiliary = np.zeros(lowered.n_rows, dtype=bool)
+    auxiliary[lowered.n_user_rows :] = True
+    number = {name: i for i, name in enumerate(lowered.state.names)}
+    preferred = np.full(len(lowered.rows.names), -1, dtype=np.int64)
+    for i, equation in enumerate(lowered.equations):
+        if equation.determines is not None:
+            preferred[i] = number[equation.determines.name]
+    coarse_row, coarse_column = lowered.coarse_incidence()
+    return Structure(
+        row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
+        auxiliary=auxiliary, started=started, coarse_row=coarse_row, coarse_column=coarse_column,
+        preferred=preferred, incidence=lowered.incidence,
+    )  # fmt: skip
+
+
+def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
+    """Give every step its groups: one slot a step, and one a level of auxiliaries and of the sweep of a block."""
+    batches: list[Array] = []
+    sweeps: list[Array] = []
+    for step in schedule.steps:
+        batches.append(step.rows)
+        if isinstance(step, Block):
+            batches.extend(step.auxiliaries)
+            sweeps.extend(step.sweep)
+    slot = np.full(lowered.n_rows, -1, dtype=np.int64)
+    for i, rows in enumerate(batches):
+        slot[rows] = i
+    groups = iter(distribute(lowered.groups, slot, len(batches)))
+    sweep_steps = iter(wide_steps(lowered, sweeps, executor))
+    steps: list[Step] = []
+    for step in schedule.steps:
+        own = lowered.own[step.rows]
+        mine = next(groups)
+        if isinstance(step, Wide):
+            steps.append(WideStep(step.rows, own, executor.run(mine)))
+        elif isinstance(step, Block):
+            inner = [(rows, next(groups)) for rows in step.auxiliaries]
+            sweep = tuple(next(sweep_steps) for _ in step.sweep)
+            steps.append(_block_step(lowered, step, mine, inner, sweep, executor))
+        else:
+            steps.append(_sequence_step(lowered, step.rows, mine, executor))
+    return tuple(steps)
+
+
+def _block_step(lowered: Lowered, block: Block, groups: list[Group], inner: list[tuple[Array, list[Group]]],
+                sweep: tuple[WideStep, ...], executor: Executor) -> BlockStep:
+    auxiliaries = tuple(WideStep(rows, lowered.own[rows], executor.run(part)) for rows, part in inner)
+    all_rows = np.concatenate([block.rows, *(step.rows for step in auxiliaries)])
+    return BlockStep(
+        rows=block.rows,
+        columns=block.columns,
+        all_rows=all_rows,
+        all_columns=np.concatenate([block.columns, *(step.own for step in auxiliaries)]),
+        own=lowered.own[all_rows],
+        auxiliaries=auxiliaries,
+        sweep=sweep,
+        run=executor.run([*groups, *(group for _, part in inner for group in part)]),
+        residual_run=executor.run(groups),
+    )
+
+
+def _sequence_step(lowered: Lowered, rows: Array, groups: list[Group], executor: Executor) -> SequenceStep:
+    """Order the instances of each group as the rows come, and merge the groups' turns into one order."""
+    position = numbering(rows)
+    ordered, turns = [], []
+    for group in groups:
+        at = position(group.row.array().ravel())
+        order = np.argsort(at, kind="stable")
+        in_order = bool((np.diff(order) == 1).all()) and len(order) > 0 and len(group.shape) == 1
+        ordered.append(group if in_order else group.restrict(order))
+        turns.append(at[order])
+    when = np.concatenate(turns) if turns else np.empty(0, np.int64)
+    whose = np.repeat(np.arange(len(ordered)), [len(t) for t in turns])
+    merged = np.argsort(when, kind="stable")
+    own = lowered.own[rows]
+    return SequenceStep(
+        rows, own, executor.run(ordered),
+        executor.sequence(ordered, whose[merged].tolist(), own[when[merged]]),
+    )
+
+
+def structure_error(lowered: Lowered, deficiency: Deficiency) -> StructureError:
+    """Which equations over-determine and which variables are free, in the user's words."""
+    parts = deficiency.parts
+    lines = [f"the equations of {lowered.name!r} cannot determine its variables:"]
+    n_rows = lowered.n_user_rows
+    n_unknowns = deficiency.n_unknowns - (lowered.n_rows - n_rows)
+    if n_rows != n_unknowns:
+        lines[0] = (
+            f"{lowered.name!r} has {n_rows} scalar equation{'s' * (n_rows != 1)} for {n_unknowns} "
+            f"variable element{'s' * (n_unknowns != 1)}:"
+        )
+    if len(parts.over_rows):
+        equations = listing(_located(lowered, parts.over_rows))
+        unknowns = listing(_user_elements(lowered, parts.over_columns)) or "no variable"
+        lines.append(f"  too many equations: {equations} for {unknowns}")
+        lines.append("  remove one of them, or declare as a variable what one of them should determine")
+    if len(parts.under_columns):
+        unknowns = listing(_user_elements(lowered, parts.under_columns))
+        rows = [row for row in parts.under_rows.tolist() if row < n_rows]
+        having = listing(_located(lowered, np.array(rows, dtype=np.int64))) or "no equation"
+        lines.append(f"  too few equations: {unknowns} {'are' if len(parts.under_columns) > 1 else 'is'} left free by {having}")
+        lines.append("  add an equation, or declare what is given as an input or a parameter")
+    return StructureError("\n".join(lines))
+
+
+def _located(lowered: Lowered, rows: Array) -> list[str]:
+    blocks: dict[int, str] = {}
+    for row in rows[rows < lowered.n_user_rows].tolist():
+        block = lowered.rows.block_of(row)
+        equation = lowered.equations[block]
+        blocks.setdefault(block, f"{equation.name!r} ({place(equation.location)})")
+    return list(blocks.values())
+
+
+def _user_elements(lowered: Lowered, columns: Array) -> list[str]:
+    return [repr(lowered.state.element(c)) for c in columns[columns < lowered.n_user].tolist()]

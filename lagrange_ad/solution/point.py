@@ -1,0 +1,262 @@
+"""A point: the values of a program at given inputs, and what follows from them when asked.
+
+Values are there at once; multipliers and the gradient are computed at the first look (back-substitution). A point
+keeps what it was computed from, so it stays right when the program changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import MissingObjectiveError, SolveError, UnknownNameError
+from ..expression import Array, Expression, evaluate
+from ..text import listing, nearest, number, table, values
+from .diagnosis import symbol_values
+from .forward import Solved
+from .full import residuals
+from .multipliers import adjoints, tangents
+from .newton import BlockReport
+from .plan import Plan
+
+
+def plain(array: Array) -> Any:
+    """A float for a scalar, else the array."""
+    return float(array) if array.ndim == 0 else array
+
+
+class Named(Mapping[str, Any]):
+    """Numbers by name: floats for scalars, arrays for arrays. Computed when first read."""
+
+    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array]) -> None:
+        self._what, self._names, self._get = what, dict.fromkeys(names), get
+
+    def __getitem__(self, name: str) -> Any:
+        if isinstance(name, Expression) and name.op == "symbol":
+            name = name.data.name
+        if name not in self._names:
+            raise UnknownNameError(
+                f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
+            )
+        return plain(self._get(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name!r}: {values(self[name])}" for name in self) + "}"
+
+
+class Point:
+    """The program at one point.
+
+    ``at[name]`` and ``at[expression]`` are values; ``at.objective`` the objective; ``at.multiplier[equation]`` is
+    dJ/dε, the change of the objective per unit added to the right side of that equation, the inputs held;
+    ``at.gradient[input]`` is dJ/d(input), parameters included; ``at.blocks`` how each cycle was solved.
+    """
+
+    def __init__(self, plan: Plan, solved: Solved) -> None:
+        self._plan, self._solved = plan, solved
+        self._lowered = plan.lowered
+
+    @property
+    def solved(self) -> bool:
+        """Whether all equations hold; False for the point that a failed solve hands back."""
+        return self._solved.failed is None
+
+    @property
+    def blocks(self) -> list[BlockReport]:
+        """One report a cycle solved: its equations, unknowns, iterations and residual."""
+        return self._solved.reports
+
+    @cached_property
+    def values(self) -> dict[str, Array]:
+        """Every input, parameter and variable by name (read-only arrays)."""
+        z = self._solved.z[: self._lowered.n_user]
+        z.flags.writeable = False
+        return symbol_values(self._lowered, z)
+
+    def __getitem__(self, what: Any) -> Any:
+        if isinstance(what, Expression):
+            return plain(self._evaluate(what))
+        if what in self.values:
+            return plain(self.values[what])
+        for constraint in self._lowered.constraints:
+            if constraint.name == what:
+                return plain(self._evaluate(constraint.body))
+        if self._lowered.objective is not None and what == self._lowered.objective.name:
+            return self.objective
+        known = [*self.values, *self._lowered.constraint_rows.names]
+        raise UnknownNameError(f"there is no value {what!r}{nearest(str(what), known)}; there are {listing(known)}")
+
+    def _evaluate(self, expression: Expression) -> Array:
+        owner = next((symbol.owner for symbol in self._lowered.symbols.values()), None)
+        if expression.owner is not None and expression.owner is not owner:
+            raise UnknownNameError("the expression has symbols of another program than this point")
+        from ..expression import symbols_of
+
+        later = [s.name for s in symbols_of(expression) if s.name not in self.values]
+        if later:
+            raise UnknownNameError(f"{listing(later)} was declared after this point was computed: evaluate again")
+        with np.errstate(all="ignore"):
+            return evaluate(expression, self.values)
+
+    @property
+    def objective(self) -> float:
+        """The value of the objective. Raises MissingObjectiveError when the program has none."""
+        objective = self._lowered.objective
+        if objective is None:
+            raise MissingObjectiveError(_no_objective(self._lowered.name, "objective value"))
+        return float(self._evaluate(objective.expression))
+
+    @cached_property
+    def _adjoints(self) -> tuple[Array, Array]:
+        if self._lowered.objective is None:
+            raise MissingObjectiveError(_no_objective(self._lowered.name, "multipliers and no gradient"))
+        if not self.solved:
+            raise SolveError("this point is where a solve failed: its equations do not hold, so it has no multipliers")
+        lam = np.zeros(self._lowered.n_all_rows)
+        lam[self._lowered.objective_row] = 1.0
+        lam, w = adjoints(self._plan, self._solved.z, self.blocks, lam)
+        lam.flags.writeable = w.flags.writeable = False
+        return lam, w
+
+    @property
+    def multiplier(self) -> Named:
+        """λ by equation: dJ per unit added to its right side, inputs held, in the equation's shape.
+
+        Raises MissingObjectiveError without an objective and SingularError at a singular solution, when read.
+        """
+        rows = self._lowered.rows
+        return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name))
+
+    @property
+    def gradient(self) -> Named:
+        """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
+        names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
+        return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name))
+
+    @cached_property
+    def _residuals(self) -> Array:
+        return residuals(self._plan, self._solved.z, self._solved.offset)
+
+    @property
+    def residual(self) -> Named:
+        """right side − left side by equation."""
+        rows = self._lowered.rows
+        return Named("equation", self._equation_names, lambda name: rows.get(self._residuals[: rows.size], name))
+
+    @property
+    def _equation_names(self) -> list[str]:
+        return [equation.name for equation in self._lowered.equations]
+
+    def tangent(self, directions: Mapping[str, Any]) -> Named:
+        """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them."""
+        z = self._solved.z
+        dz = np.zeros_like(z)
+        given = self.gradient
+        for name, direction in directions.items():
+            if name not in given:
+                raise UnknownNameError(f"there is no input or parameter {name!r}{nearest(name, given)}")
+            self._lowered.state.get(dz, name)[...] = direction
+        tangents(self._plan, z, dz, self.blocks)
+        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name))
+
+    def explain(self, name: str) -> str:
+        """The stationarity equation of one variable (or the gradient of one input), term by term with numbers."""
+        from .explanation import explain
+
+        return explain(self, name)
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain Python numbers, lists and strings, for JSON."""
+        lowered = self._lowered
+        result: dict[str, Any] = {
+            "program": lowered.name,
+            "values": {name: value.tolist() for name, value in self.values.items()},
+            "blocks": [
+                {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
+                 "converged": b.converged, "message": b.message} for b in self.blocks
+            ],
+        }
+        if lowered.constraints:
+            result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
+        if lowered.objective is not None and self.solved:
+            result["sense"], result["objective"] = lowered.objective.sense, self.objective
+            result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
+            result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
+        return result
+
+    def __str__(self) -> str:
+        lowered = self._lowered
+        lines = [self._head(), self._symbol_table()]
+        extra = [e for e in lowered.equations if e.name not in lowered.symbols]
+        if extra:
+            has = self._has_multipliers
+            lines.append(table("equations", ["equation", "multiplier" if has else "residual"], [
+                [e.name, values(self.multiplier[e.name] if has else self.residual[e.name])] for e in extra
+            ]))
+        if lowered.constraints:
+            lines.append(table("constraints, not enforced here", ["name", "constraint", "value"], [
+                [c.name, str(c), values(self[c.name])] for c in lowered.constraints
+            ]))
+        lines += [f"cycle {{{listing(b.unknowns, 6)}}}: {b}" for b in self.blocks[:10]]
+        if len(self.blocks) > 10:
+            lines.append(f"… {len(self.blocks) - 10} more cycles")
+        guessed = [name for b in self.blocks for name in b.guessed]
+        if guessed:
+            lines.append(f"no start given for {listing(guessed)}: began at 0 or the nearest bound")
+        return "\n".join(lines)
+
+    def _head(self) -> str:
+        objective = self._lowered.objective
+        if objective is None:
+            return f"{self._lowered.name}: no objective" + ("" if self.solved else " (NOT solved)")
+        if not self.solved:
+            return f"{self._lowered.name}: NOT solved, last iterate"
+        return f"{self._lowered.name}: {objective.sense} {objective.name} = {number(self.objective)}"
+
+    @cached_property
+    def _has_multipliers(self) -> bool:
+        if self._lowered.objective is None or not self.solved:
+            return False
+        try:
+            return self._adjoints is not None
+        except SolveError:
+            return False
+
+    def _symbol_table(self) -> str:
+        """Values, with λ of the equation that goes by a variable's name, and the gradient of inputs."""
+        rows = []
+        explicit = {equation.name for equation in self._lowered.equations}
+        for name, symbol in self._lowered.symbols.items():
+            row = [name, symbol.kind, values(self.values[name]) + (f" {symbol.unit}" if symbol.unit else "")]
+            if self._has_multipliers:
+                given = symbol.kind != "variable"
+                row.append(values(self.multiplier[name]) if name in explicit else "")
+                row.append(values(self.gradient[name]) if given else "")
+            rows.append(row)
+        headings = ["name", "kind", "value"]
+        if self._has_multipliers:
+            headings += ["multiplier dJ/dε", "gradient dJ/dx"]
+        return table("", headings, rows)
+
+    def __repr__(self) -> str:
+        return f"<point of {self._head()}, {len(self.values)} symbols, {len(self.blocks)} cycles>"
+
+
+def _no_objective(name: str, what: str) -> str:
+    return f"{name!r} has no objective, so it has no {what}: declare one with minimize(expr) or maximize(expr)"
+
+

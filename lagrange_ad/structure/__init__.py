@@ -1,0 +1,28 @@
+"""The structure of a program, from index arrays alone: matching, order, cycles, blocks; the result is a
+schedule.
+"""
+
+from .blocks import levels, reachable, strong_components
+from .description import describe
+from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, maximum_matching
+from .schedule import build_schedule
+from .steps import Block, Deficiency, Schedule, Sequence, Step, Structure, Wide
+
+__all__ = [
+    "Block",
+    "Deficiency",
+    "DulmageMendelsohn",
+    "Matching",
+    "Schedule",
+    "Sequence",
+    "Step",
+    "Structure",
+    "Wide",
+    "build_schedule",
+    "describe",
+    "dulmage_mendelsohn",
+    "levels",
+    "maximum_matching",
+    "reachable",
+    "strong_components",
+]

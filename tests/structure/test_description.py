@@ -1,0 +1,44 @@
+"""How schedules print."""
+
+import numpy as np
+
+from lagrange_ad.structure import Block, Schedule, Sequence, Wide, describe
+
+NOTHING = np.zeros(0, np.int64)
+
+
+def described(*steps):
+    return describe(Schedule(steps, NOTHING), lambda row: f"z[{row}]").split("\n")
+
+
+def block(*rows, auxiliaries=()):
+    return Block(np.array(rows), np.array(rows), tuple(np.array(layer) for layer in auxiliaries), ())
+
+
+def test_one_line_a_step():
+    assert described(
+        Wide(np.arange(100_000)),
+        Sequence(np.array([7, 8])),
+        block(3, 4, auxiliaries=[[5], [6]]),
+        block(9, auxiliaries=[[1]]),
+    ) == [
+        "wide      z[0], z[1], z[2] … (100 000 rows)",
+        "sequence  z[7], z[8]",
+        "block     z[3], z[4], with 2 auxiliaries",
+        "block     z[9], with 1 auxiliary",
+    ]
+
+
+def test_similar_steps_share_a_line():
+    steps = [block(3 * i, 3 * i + 1, 3 * i + 2) for i in range(10_000)]
+    assert described(*steps) == ["10 000 blocks of 3: z[0], z[1], z[2]; z[3], z[4], z[5]; …"]
+
+
+def test_long_schedules_are_cut():
+    steps = [step for i in range(5000) for step in (Wide(np.array([2 * i])), block(2 * i + 1))]
+    lines = described(*steps)
+    assert len(lines) == 41 and lines[-1] == "… and 9 960 more steps"
+
+
+def test_nothing_to_do():
+    assert described() == [""]

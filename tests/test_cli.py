@@ -1,0 +1,233 @@
+"""The command line: what it prints, what it writes, and its exit codes."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lagrange_ad.cli import main
+from lagrange_ad.display import plots
+
+ROOT = Path(__file__).parent.parent
+SELLAR, DOMKE, CIRCUIT = (str(ROOT / "examples" / f"{name}.lag") for name in ("sellar", "domke", "circuit"))
+
+HISTORY = [
+    {"step": 0, "objective": 100.0, "gradient_norm": 8.0, "step_length": 0.0, "rate": 1.0},
+    {"step": 1, "objective": 2.0, "gradient_norm": 1e-3, "step_length": 0.5, "rate": 1.0},
+]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lagrange_ad", *arguments]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(command, capture_output=True, cwd=ROOT, env=environment, encoding="utf-8")
+
+
+def as_json(capsys: pytest.CaptureFixture[str]) -> Any:
+    """What was printed, as strict JSON: NaN and Infinity are refused."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(capsys.readouterr().out, parse_constant=refuse)
+
+
+def find(data: Any, name: str) -> list[Any]:
+    """Every value stored under a key, at any depth."""
+    if isinstance(data, list):
+        return [hit for item in data for hit in find(item, name)]
+    if not isinstance(data, dict):
+        return []
+    here = [data[name]] if name in data else []
+    return here + [hit for item in data.values() for hit in find(item, name)]
+
+
+# evaluate ---------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", SELLAR]) == 0
+    printed = capsys.readouterr()
+    assert "25.58830" in printed.out and "y1" in printed.out  # y1 at the published starting point
+    assert printed.err == ""
+
+
+def test_evaluate_as_json_with_a_changed_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", DOMKE, "--json", "--set", "x=1/4", "--set", "x = 0.2"]) == 0
+    data = as_json(capsys)
+    assert any(hit == pytest.approx(np.exp(0.2), rel=1e-15) for hit in find(data, "a"))
+
+
+def test_evaluate_without_an_objective(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", CIRCUIT, "--json"]) == 0
+    n2 = find(as_json(capsys), "n2")
+    assert any(hit == pytest.approx(0.7127818530123514, rel=1e-9) for hit in n2)
+
+
+# ascend -----------------------------------------------------------------------------------------------------
+
+
+def test_ascend_stops_at_the_bound_and_writes_what_it_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, picture = tmp_path / "out.csv", tmp_path / "out.png"
+    arguments = ["ascend", DOMKE, "--rate", "1e-3", "--history", str(table), "--plot", str(picture)]
+    assert main(arguments) == 0
+    assert "0.5" in capsys.readouterr().out
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {"step", "objective", "gradient_norm", "step_length", "rate"} <= set(rows[0])
+    objectives = [float(row["objective"]) for row in rows]
+    assert objectives == sorted(objectives)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_ascend_that_runs_out_of_steps_shows_the_best_point_and_fails(
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ascend", DOMKE, "--rate", "1e-6", "--steps", "2", "--line-search", "fixed"]
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert "x" in printed.out and printed.err.startswith("lagrange-ad: ")
+    assert main([*arguments, "--json"]) == 1
+    assert find(as_json(capsys), "x")
+
+
+def test_ascend_without_an_objective_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ascend", CIRCUIT]) == 2
+    assert "objective" in capsys.readouterr().err
+
+
+# show -------------------------------------------------------------------------------------------------------
+
+
+def test_show_has_declarations_lagrangian_and_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", SELLAR]) == 0
+    out = capsys.readouterr().out
+    assert "program sellar" in out and "λ_y1" in out and "sellar.lag:10" in out
+
+
+def test_show_without_an_objective(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", CIRCUIT]) == 0
+    assert "states no objective" in capsys.readouterr().out
+
+
+def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", DOMKE, "--json", "--set", "x=0.3"]) == 0
+    data = as_json(capsys)
+    assert data["program"] == "domke" and data["lagrangian"].startswith("L")
+    assert data["symbols"][0] == {"name": "x", "kind": "input", "value": 0.3, "lower": None, "upper": 0.5}
+    assert {"name": "c", "equation": "c = a + b"} in data["equations"]
+
+
+# failures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["evaluate", "sellarr.lag"], "no file 'sellarr.lag'"),
+    (["evaluate", SELLAR, "--set", "zz=1"], "zz"),
+    (["evaluate", SELLAR, "--set", "x"], "NAME=VALUE"),
+    (["evaluate", SELLAR, "--set", "x=1+"], "expected an expression"),
+    (["evaluate", SELLAR, "--set", "x=q"], "constant"),
+    (["ascend", SELLAR, "--rate", "-1"], "not a positive number"),
+    (["ascend", SELLAR, "--rate", "nan"], "not a positive number"),
+    (["ascend", SELLAR, "--steps", "1.5"], "number of steps"),
+    (["ascend", SELLAR, "--line-search", "wolfe"], "armijo"),
+    (["ascend", SELLAR, "--history", "missing_folder/out.csv"], "no folder 'missing_folder'"),
+    (["ascend", SELLAR, "--plot", "out.doc"], ".png"),
+    (["improve", SELLAR], "invalid choice"),
+    ([], "COMMAND"),
+])
+def test_bad_input_is_2_and_says_why(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err and printed.out == ""
+    assert "Traceback" not in printed.err
+
+
+def test_wrong_files_are_2_and_show_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wrong.lag"
+    path.write_text("y = 1 +\n")
+    assert main(["evaluate", str(path)]) == 2
+    assert f"{path}:1:8: found the end of the line" in capsys.readouterr().err
+
+
+def test_equations_without_a_solution_are_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "unsolvable.lag"
+    path.write_text("variable y start 1\ny = y + exp(y)\n")
+    assert main(["evaluate", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("lagrange-ad: ") and "y" in error
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ascend", "--help"]) == 0
+    out = capsys.readouterr().out
+    options = "--rate --steps --tolerance --line-search --time --history --plot --set --json"
+    assert all(option in out for option in options.split())
+
+
+def test_the_module_runs_as_a_command() -> None:
+    done = run("evaluate", DOMKE)
+    assert (done.returncode, done.stderr) == (0, "")
+    failed = run("evaluate", "missing.lag")
+    assert failed.returncode == 2 and failed.stderr.startswith("lagrange-ad: there is no file 'missing.lag'")
+    assert run("--version").stdout.startswith("lagrange-ad ")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "lagrange_ad", "show", SELLAR]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+# plots ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_plots_are_written_in_every_format(tmp_path: Path, suffix: str) -> None:
+    path = plots.plot_history(HISTORY, tmp_path / f"history{suffix}", title="sellar")
+    assert path.stat().st_size > 1000
+
+
+def test_plots_take_results_records_and_single_steps(tmp_path: Path) -> None:
+    result = SimpleNamespace(history=[SimpleNamespace(**row) for row in HISTORY])
+    assert plots.plot_history(result, tmp_path / "a.png").exists()
+    single = [{"step": 0, "objective": -1.0, "gradient_norm": None}]
+    assert plots.plot_history(single, tmp_path / "b.png").exists()
+
+
+def test_plots_have_a_title_names_on_the_axes_and_logarithms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: figures.append(figure))
+    plots.plot_history(HISTORY, tmp_path / "a.png", title="sellar")
+    upper, lower = figures[0].axes
+    assert upper.get_title() == "sellar" and lower.get_xlabel() == "step"
+    assert (upper.get_ylabel(), lower.get_ylabel()) == ("objective", "gradient norm")
+    assert (upper.get_yscale(), lower.get_yscale()) == ("log", "log")
+    assert list(upper.lines[0].get_ydata()) == [100.0, 2.0]
+
+
+def test_plots_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(plots.PlotError, match="empty"):
+        plots.plot_history([], tmp_path / "a.png")
+    with pytest.raises(plots.PlotError, match=r"use \.png, \.svg or \.pdf"):
+        plots.plot_history(HISTORY, tmp_path / "a.doc")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(plots.PlotError, match=r"pip install lagrange-ad\[plot\]"):
+        plots.plot_history(HISTORY, tmp_path / "a.png")
