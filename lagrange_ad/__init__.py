@@ -1,6 +1,45 @@
 """lagrange_ad: systems of equations, cyclic ones among them; values, exact derivatives, best inputs, multipliers."""
 
 from .api import Program
+from .errors import (
+    ConvergenceError,
+    DeclarationError,
+    DomainError,
+    EquationFileError,
+    ExpressionTypeError,
+    LagrangeError,
+    MissingObjectiveError,
+    ShapeError,
+    SingularError,
+    SolveError,
+    StructureError,
+    UnknownNameError,
+)
+from .expression import Expression
+from .lagrangian import Lagrangian
+from .optimization import AscentResult
+from .solution import Point
+from .views import ReducedView
 
-__all__ = ["Program"]
+__all__ = [
+    "AscentResult",
+    "ConvergenceError",
+    "DeclarationError",
+    "DomainError",
+    "EquationFileError",
+    "Expression",
+    "ExpressionTypeError",
+    "LagrangeError",
+    "Lagrangian",
+    "MissingObjectiveError",
+    "Point",
+    "Program",
+    "ReducedView",
+    "ShapeError",
+    "SingularError",
+    "SolveError",
+    "StructureError",
+    "UnknownNameError",
+    "__version__",
+]
 __version__ = "0.1.0"

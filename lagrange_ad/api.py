@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .lagrangian import Lagrangian, require_objective
+from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS
+from .views import ReducedView
 
 
 class Program(Declarations):
@@ -30,3 +33,33 @@ class Program(Declarations):
     def schedule(self) -> Plan:
         """The order in which the equations are computed, blocks included; prints readably."""
         return plan_of(self)
+
+    @property
+    def lagrangian(self) -> Lagrangian:
+        """L = J − Σ λ_i·(left_i − right_i) as an object; prints as text, and as LaTeX in a notebook."""
+        return Lagrangian(plan_of(self))
+
+    def reduced(self) -> ReducedView:
+        """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
+        return ReducedView(self)
+
+    def ascend(self, rate: float | None = None, steps: int = 1000, *, line_search: str | None = None,
+               gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15, objective_tolerance: float = 1e-15,
+               time_limit: float | None = None, callback: Any = None, progress: bool | None = None) -> AscentResult:
+        """Improve the inputs by gradient ascent (descent for minimize), within their bounds; the driver.
+
+        ``rate`` is the step a unit of gradient, fixed, unless ``line_search="armijo"`` backtracks from it; without a
+        rate the line search finds its own. Stops when the largest entry of the projected gradient is at most
+        ``gradient_tolerance``, when a step is at most ``step_tolerance``·(1 + |x|) long, when the objective changes by
+        at most ``objective_tolerance``·max(1, |J|), after ``steps`` steps, after ``time_limit`` seconds, or when
+        ``callback(record)`` returns True; the result says which. Ctrl-C returns the best point so far. A step to where
+        the program has no value goes back to the last good point. ``progress`` shows a bar (None: on a terminal).
+
+        Raises MissingObjectiveError without an objective, DeclarationError with constraints other than bounds.
+        """
+        require_objective(plan_of(self), "ascend")
+        stopping = Stopping(steps, gradient_tolerance, step_tolerance, objective_tolerance, time_limit)
+        return ascend(self.reduced(), rate=rate, line_search=line_search, stopping=stopping, callback=callback,
+                      progress=progress)
+
+    descend = ascend

@@ -238,9 +238,6 @@ def _picture(text: str) -> Path:
 
 
 def _version() -> str:
-    from importlib import metadata
+    from . import __version__
 
-    try:
-        return metadata.version("lagrange-ad")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
+    return __version__

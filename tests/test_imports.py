@@ -26,6 +26,7 @@ ORDER = (
     ("lagrangian",),
     ("views",),
     ("optimization",),
+    ("api",),
     ("display", "files", "testing"),
     ("cli",),
 )
@@ -59,7 +60,9 @@ def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
     for line, module in imported_modules(path):
         head, _, rest = module.partition(".")
         if head == "lagrange_ad":
-            yield line, rest.partition(".")[0]
+            room = rest.partition(".")[0]
+            if room != "__version__":
+                yield line, room
 
 
 def modules() -> list[Path]:

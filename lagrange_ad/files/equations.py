@@ -13,10 +13,11 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..api import Program
 from ..elementary import TABLE
 from ..errors import EquationFileError, LagrangeError
 from ..text import listing, nearest
@@ -33,9 +34,6 @@ from .syntax import (
     Step,
     parse_equations,
 )
-
-if TYPE_CHECKING:
-    from ..program import Declarations as Program
 
 __all__ = ["FUNCTIONS", "PREDEFINED", "constant", "parse_equations", "read", "reads"]
 
@@ -191,12 +189,6 @@ def _number(source: Source, formula: Formula, what: str, finite: bool, kinds: Ma
 # statements -------------------------------------------------------------------------------------------------
 
 
-def _new_program(name: str) -> Program:
-    from ..program import Declarations
-
-    return Declarations(name)
-
-
 class _Builder:
     """Turns the statements of one file into a program: first every name, then every formula."""
 
@@ -207,7 +199,7 @@ class _Builder:
 
     def program(self, default_name: str) -> Program:
         """The program; its symbols stand in the order of the file."""
-        self.model = _new_program(self._program_name(default_name))
+        self.model = Program(self._program_name(default_name))
         lefts = {s.left.lone_name for s in self.statements if isinstance(s, Equation)} - {None}
         self.known = {name: "a variable" for name in lefts if name is not None}
         self.known |= {name: f"a{'n' * (kind == 'input')} {kind}" for name, kind in self.kinds.items()}

@@ -54,10 +54,30 @@ def adjoint(plan: Plan, z: Array, lam: Array) -> Array:
 
 
 def jacobian(plan: Plan, z: Array) -> Any:
-    """∂r/∂z of the user's equation rows, the objective's and the constraints' rows, by the user's state; sparse CSR.
+    """∂r/∂z of the user's equation rows, the objective's and the constraints' rows, by the user's state; sparse CSR."""
+    lowered = plan.lowered
+    full = _jacobian_with_auxiliaries(plan, z)
+    shown = np.concatenate([np.arange(lowered.n_user_rows), np.arange(lowered.n_rows, lowered.n_all_rows)])
+    return sparse.csr_array(full[shown] @ _elimination(plan, full))
 
-    With auxiliaries a = g(z, a): R_z + R_a (I − G_a)⁻¹ G_z, where G_a is strictly triangular in their levels.
+
+def hessian(plan: Plan, z: Array, lam: Array) -> Any:
+    """∂²/∂z² of Σ_i λ_i r_i over all rows, by the user's state; sparse CSR, both triangles.
+
+    λ of auxiliaries is filled in (in place). With a = g(z, a) eliminated it is Pᵀ H P, where P = ∂(z, a)/∂z.
     """
+    adjoint(plan, z, lam)
+    i, j = plan.everything.hessian_pattern()
+    with np.errstate(all="ignore"):
+        values = plan.everything.hessian(z, lam)
+    lower = sparse.csr_array((values, (i, j)), shape=(len(z), len(z)))
+    full = lower + sparse.tril(lower, -1).T
+    spread = _elimination(plan, _jacobian_with_auxiliaries(plan, z))
+    return sparse.csr_array(spread.T @ full @ spread)
+
+
+def _jacobian_with_auxiliaries(plan: Plan, z: Array) -> Any:
+    """∂r/∂z of all rows by the whole state; the −1 of the user's own elements included, of auxiliaries left out."""
     lowered = plan.lowered
     rows, columns = plan.everything.jacobian_pattern()
     with np.errstate(all="ignore"):
@@ -67,14 +87,18 @@ def jacobian(plan: Plan, z: Array) -> Any:
         np.concatenate([values, np.full(len(explicit), -1.0, dtype=values.dtype)]),
         (np.concatenate([rows, explicit]), np.concatenate([columns, lowered.own[explicit]])),
     )
-    full = sparse.csr_array(entries, shape=(lowered.n_all_rows, len(z)))
-    hidden = np.arange(lowered.n_user_rows, lowered.n_rows)
-    shown = np.concatenate([np.arange(lowered.n_user_rows), np.arange(lowered.n_rows, lowered.n_all_rows)])
-    direct = full[shown]
-    if not len(hidden):
-        return direct
-    on_user, on_hidden = full[hidden][:, : lowered.n_user], full[hidden][:, lowered.n_user :]
+    return sparse.csr_array(entries, shape=(lowered.n_all_rows, len(z)))
+
+
+def _elimination(plan: Plan, full: Any) -> Any:
+    """∂(z, a)/∂z = [I; (I − G_a)⁻¹ G_z] for the auxiliaries a = g(z, a): G_a is strictly triangular in their levels."""
+    lowered = plan.lowered
+    identity = sparse.eye_array(lowered.n_user, format="csr")
+    if lowered.n_user == lowered.state.size:
+        return identity
+    hidden = full[lowered.n_user_rows : lowered.n_rows]
+    on_user, on_hidden = hidden[:, : lowered.n_user], hidden[:, lowered.n_user :]
     total = on_user
     for _ in plan.auxiliary_steps[1:]:
         total = on_user + on_hidden @ total
-    return sparse.csr_array(direct[:, : lowered.n_user] + direct[:, lowered.n_user :] @ total)
+    return sparse.vstack([identity, total], format="csr")

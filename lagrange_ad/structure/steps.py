@@ -27,8 +27,8 @@ class Structure:
     own (n_rows,): the column alone on the left side of an explicit equation, -1 for an implicit one.
     unknown, started (n_columns,): whether the column is to be found; whether the user gave it a start.
     auxiliary (n_rows,): rows that define an auxiliary: explicit, acyclic among themselves, `own` unknown; a
-    row block has auxiliary rows only or none. coarse_row, coarse_column: the pairs of declared blocks that
-    share an incidence, each once.
+    row block has auxiliary rows only or none.
+    coarse_row, coarse_column: the pairs of declared blocks that share an incidence, each once.
     preferred (n_row_blocks,): the column block that the user said the equation determines, or -1.
     incidence(row_blocks): the pairs (rows, columns) of those row blocks such that the right side of the row
     contains the column. Duplicates and known columns are allowed; `own` is a pair only where the right side

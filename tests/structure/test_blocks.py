@@ -94,7 +94,7 @@ def test_no_nodes():
     assert reachable(0, nothing, nothing, nothing).size == 0
 
 
-def test_helpers():
+def test_index_arithmetic():
     assert ranges(np.array([3, 7, 1]), np.array([5, 7, 4])).tolist() == [3, 4, 1, 2, 3]
     indptr, indices = compress(2, 4, np.array([1, 0, 1, 1]), np.array([3, 2, 0, 3]))
     assert indptr.tolist() == [0, 1, 3] and indices.tolist() == [2, 0, 3]

@@ -1,0 +1,245 @@
+"""The Lagrangian L(x, z, λ) = J + Σ λ_i r_i as an object: value, derivatives, and how it prints.
+
+It is defined at any point, feasible or not. Its gradient by λ is the residuals (zero: forward propagation), by z the
+adjoint equations (zero: back-substitution), by x the gradient (zero: optimality).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import DeclarationError, MissingObjectiveError, ShapeError, UnknownNameError
+from .expression import Array, Expression, evaluate
+from .lowering import Blocks
+from .printing import latex_name, to_latex, to_text
+from .program import Constraint, Equation, numeric
+from .solution import Plan, Point
+from .solution import full as full_space
+from .text import listing, nearest
+
+MOST_TERMS = 60
+LINE = 110
+
+
+class Lagrangian:
+    """L(x, z, λ) = J(x, z) + Σ_i λ_i r_i, with r = right side − left side, and b − g for a constraint.
+
+    x: the inputs, z: the variables, λ: one an equation, then one a constraint, each flat in the order declared (see
+    ``names``). Every method takes flat arrays, or dicts by name; with dicts, inputs and starts that are not named keep
+    their declared values, multipliers that are not named are 0. Parameters keep their declared values. Without an
+    objective J is 0.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        lowered = self._lowered = plan.lowered
+        kinds = {kind: [s for s in lowered.symbols.values() if s.kind == kind] for kind in ("input", "variable")}
+        self.inputs = Blocks(*_parts(kinds["input"]))
+        self.variables = Blocks(*_parts(kinds["variable"]))
+        rows = [*zip(lowered.rows.names, lowered.rows.shapes, strict=True)][: len(lowered.equations)]
+        rows += [*zip(lowered.constraint_rows.names, lowered.constraint_rows.shapes, strict=True)]
+        self.multipliers = Blocks([name for name, _ in rows], [shape for _, shape in rows], [None] * len(rows))
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of the blocks of x, z and λ, in order."""
+        return {"x": self.inputs.names, "z": self.variables.names, "λ": self.multipliers.names}
+
+    def of(self, at: Point) -> tuple[Array, Array, Array]:
+        """(x, z, λ) of an evaluated point, flat; λ of constraints is 0."""
+        x = _flat(self.inputs, [at.values[name] for name in self.inputs.names])
+        z = _flat(self.variables, [at.values[name] for name in self.variables.names])
+        lam = np.zeros(self.multipliers.size)
+        found = at.multiplier
+        for name in found:
+            self.multipliers.get(lam, name)[...] = found[name]
+        return x, z, lam
+
+    def value(self, x: Any, z: Any, lam: Any) -> float:
+        """L at a point."""
+        state, rows = self._state(x, z), self._rows(lam)
+        return float(rows @ self._residuals(state, rows))
+
+    def gradient(self, x: Any, z: Any, lam: Any) -> tuple[Array, Array, Array]:
+        """(∂L/∂x, ∂L/∂z, ∂L/∂λ), each flat like its argument; the last one is the residuals."""
+        state, rows = self._state(x, z), self._rows(lam)
+        residuals = self._residuals(state, rows)
+        signed = self._signed(rows)
+        w = full_space.adjoint(self._plan, state, signed)
+        return self._take(w, self.inputs), self._take(w, self.variables), self._shown_rows(residuals)
+
+    def residuals(self, x: Any, z: Any) -> Array:
+        """r of every equation (right − left), then b − g of every constraint; (n_λ,)."""
+        rows = np.zeros(self._lowered.n_all_rows)
+        return self._shown_rows(self._residuals(self._state(x, z), rows))
+
+    def jacobian(self, x: Any, z: Any) -> Any:
+        """∂r/∂(x, z) as a scipy.sparse CSR array of shape (n_λ, n_x + n_z)."""
+        jacobian = full_space.jacobian(self._plan, self._state(x, z))
+        rows = np.delete(np.arange(jacobian.shape[0]), self._lowered.n_user_rows)
+        result = jacobian[rows][:, self._columns()]
+        sign = np.ones(self.multipliers.size)
+        sign[self._lowered.n_user_rows :] = -1.0
+        result = result.multiply(sign[:, None]).tocsr()
+        result.sum_duplicates()
+        return result
+
+    def hessian(self, x: Any, z: Any, lam: Any) -> Any:
+        """∂²L/∂(x, z)² as a symmetric scipy.sparse CSR array of shape (n_x + n_z, n_x + n_z)."""
+        state, rows = self._state(x, z), self._rows(lam)
+        columns = self._columns()
+        return full_space.hessian(self._plan, state, self._signed(rows))[columns][:, columns].tocsr()
+
+    # between the user's vectors and the flat state ---------------------------------------------------------
+
+    def _columns(self) -> Array:
+        slices = [self._lowered.state.slices[name] for name in (*self.inputs.names, *self.variables.names)]
+        return np.concatenate([np.arange(s.start, s.stop) for s in slices]).astype(np.int64) if slices else np.empty(0, int)
+
+    def _take(self, w: Array, blocks: Blocks) -> Array:
+        return _flat(blocks, [w[self._lowered.state.slices[name]] for name in blocks.names])
+
+    def _state(self, x: Any, z: Any) -> Array:
+        """The complete flat state of the user's x and z and the declared parameters."""
+        lowered = self._lowered
+        state = np.zeros(lowered.state.size, dtype=np.result_type(_dtype(x), _dtype(z)))
+        for name, symbol in lowered.symbols.items():
+            if symbol.value is not None and not isinstance(symbol.value, Expression):
+                lowered.state.get(state, name)[...] = symbol.value
+        for blocks, given, what in ((self.inputs, x, "x"), (self.variables, z, "z")):
+            for name, value in _by_name(blocks, given, what):
+                lowered.state.get(state, name)[...] = value
+        return full_space.complete(self._plan, state, np.zeros(lowered.n_all_rows))
+
+    def _rows(self, lam: Any) -> Array:
+        """λ over all rows: the objective's is 1, those of auxiliaries 0."""
+        lowered = self._lowered
+        flat = np.zeros(self.multipliers.size, dtype=_dtype(lam))
+        for name, value in _by_name(self.multipliers, lam, "λ"):
+            self.multipliers.get(flat, name)[...] = value
+        rows = np.zeros(lowered.n_all_rows, dtype=flat.dtype)
+        rows[: lowered.n_user_rows] = flat[: lowered.n_user_rows]
+        rows[lowered.objective_row] = 1.0
+        rows[lowered.objective_row + 1 :] = flat[lowered.n_user_rows :]
+        return rows
+
+    def _signed(self, rows: Array) -> Array:
+        """λ with the sign of the body in r = b − g for constraints."""
+        signed = rows.copy()
+        signed[self._lowered.objective_row + 1 :] *= -1.0
+        return signed
+
+    def _residuals(self, state: Array, rows: Array) -> Array:
+        """Residuals of all rows, those of auxiliaries 0 and the objective's J; a range takes the side λ speaks of."""
+        lowered = self._lowered
+        residuals = full_space.residuals(self._plan, state, np.zeros(lowered.n_all_rows))
+        first = lowered.objective_row + 1
+        known = {name: lowered.state.get(state, name) for name in lowered.symbols}
+        minimizing = lowered.objective is None or lowered.objective.sense == "minimize"
+        for constraint in lowered.constraints:
+            body = lowered.constraint_rows.get(residuals[first:], constraint.name)
+            lam = lowered.constraint_rows.get(rows[first:], constraint.name)
+            body[...] = _bound(constraint, known, lam if minimizing else -lam, body) - body
+        return residuals
+
+    def _shown_rows(self, rows: Array) -> Array:
+        lowered = self._lowered
+        return np.concatenate([rows[: lowered.n_user_rows], rows[lowered.objective_row + 1 :]])
+
+    # printing ----------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        objective = self._lowered.objective
+        head = "L = " + (to_text(objective.expression, 400) if objective is not None else "0")
+        terms = [f"- λ_{name}·({to_text(difference, 300)})" for name, difference in self._terms()]
+        rest = self.multiplier_count - len(terms)
+        if rest:
+            terms.append(f"- … ({rest} more terms)")
+        line = " ".join([head, *terms])
+        return line if len(line) <= LINE else "\n    ".join([head, *terms])
+
+    @property
+    def multiplier_count(self) -> int:
+        """How many equations and constraints the Lagrangian has a multiplier (array) for."""
+        return len(self.multipliers.names)
+
+    def _terms(self) -> Iterable[tuple[str, Expression]]:
+        """(name, left − right) of the first equations and constraints."""
+        every: list[Equation | Constraint] = [*self._lowered.equations, *self._lowered.constraints]
+        return [(item.name, _difference(item)) for item in every[:MOST_TERMS]]
+
+    def _repr_latex_(self) -> str:
+        objective = self._lowered.objective
+        head = to_latex(objective.expression, 400) if objective is not None else "0"
+        terms = [rf"- \lambda_{{{latex_name(name)}}} \left({to_latex(d, 300)}\right)" for name, d in self._terms()]
+        if self.multiplier_count > len(terms):
+            terms.append(r"- \dots")
+        body = r" \\ & ".join([f"L =\\;& {head}", *terms])
+        return rf"$\displaystyle \begin{{aligned}} {body} \end{{aligned}}$"
+
+    def __repr__(self) -> str:
+        sizes = f"{self.inputs.size} inputs, {self.variables.size} variables, {self.multipliers.size} multipliers"
+        return f"<Lagrangian of {self._lowered.name!r}: {sizes}>"
+
+
+def _parts(symbols: list[Any]) -> tuple[list[str], list[Any], list[Any]]:
+    return [s.name for s in symbols], [s.shape for s in symbols], [s.labels for s in symbols]
+
+
+def _flat(blocks: Blocks, parts: list[Array]) -> Array:
+    return np.concatenate([np.ravel(part) for part in parts]) if parts else np.empty(0)
+
+
+def _dtype(given: Any) -> Any:
+    items = given.values() if isinstance(given, Mapping) else [given]
+    return np.result_type(np.float64, *(np.asarray(item).dtype for item in items))
+
+
+def _by_name(blocks: Blocks, given: Any, what: str) -> Iterable[tuple[str, Any]]:
+    """(name, array) of what was given for x, z or λ: a mapping, or a flat array of all of it."""
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            if name not in blocks.slices:
+                raise UnknownNameError(f"{what} has no {name!r}{nearest(str(name), blocks.names)}: {listing(blocks.names)}")
+            array = value if np.iscomplexobj(value) else numeric(name, value, "the value", finite=False)
+            yield name, np.broadcast_to(array, blocks.shapes[blocks.names.index(name)])
+        return
+    flat = np.asarray(given)
+    if flat.dtype.kind not in "iufc":
+        raise DeclarationError(f"{what} must be a flat array of numbers, or a dict by name, got {type(given).__name__}")
+    if flat.shape != (blocks.size,):
+        raise ShapeError(f"{what} must have shape ({blocks.size},) for {listing(blocks.names)}, got {flat.shape}")
+    for name in blocks.names:
+        yield name, blocks.get(flat, name)
+
+
+def _bound(constraint: Constraint, known: Mapping[str, Array], lam: Array, body: Array) -> Array:
+    """The b of r = b − g; of a range the side that λ's sign (for minimize) belongs to, the nearer one for λ = 0."""
+    low, high = (None if side is None else evaluate(side, known) for side in (constraint.lower, constraint.upper))
+    if low is None or high is None:
+        return np.asarray(high if low is None else low)
+    nearer = np.where(np.abs(body - low) <= np.abs(high - body), low, high)
+    return np.where(lam.real > 0, low, np.where(lam.real < 0, high, nearer))
+
+
+def _difference(item: Equation | Constraint) -> Expression:
+    """left − right of an equation, body − bound of a constraint; a plain 0 is left out."""
+    if isinstance(item, Equation):
+        left, right = item.left, item.right
+    else:
+        bound = item.upper if item.upper is not None else item.lower
+        assert bound is not None
+        left, right = item.body, bound
+    zero = right.op == "constant" and right.shape == () and float(right.data) == 0.0
+    return left if zero else left - right
+
+
+def require_objective(plan: Plan, what: str) -> None:
+    """Raise MissingObjectiveError where ``what`` needs an objective that the program does not have."""
+    if plan.lowered.objective is None:
+        raise MissingObjectiveError(
+            f"{plan.lowered.name!r} has no objective, so it cannot {what}: declare one with minimize(expr) or maximize(expr)"
+        )

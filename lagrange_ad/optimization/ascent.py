@@ -1,0 +1,228 @@
+"""Gradient ascent (descent for minimize): the driver that updates the inputs along their multipliers.
+
+    x ← P(x + s·rate·dJ/dx)        s = +1 to maximize, −1 to minimize; P projects on the bounds of the inputs
+
+with a fixed rate, or one found by backtracking until Armijo's condition holds: J gains at least a part of what the
+gradient promises. Sources: L. Armijo (1966); D. Bertsekas, Nonlinear Programming (1999), section 2.3.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeclarationError, SolveError
+from ..expression import Array
+from ..solution import Point
+from ..text import listing
+from ..views import ReducedView
+from .result import AscentResult, StepRecord
+
+SUFFICIENT = 1e-4
+"""Armijo's part of the promised gain."""
+SMALLEST = 1e-18
+"""Backtracking ends at this part of the first trial."""
+Callback = Callable[[StepRecord], Any]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop; see ``Program.ascend``."""
+
+    steps: int
+    gradient: float
+    step: float
+    objective: float
+    seconds: float | None
+
+
+def ascend(
+    view: ReducedView,
+    *,
+    rate: float | None,
+    line_search: str | None,
+    stopping: Stopping,
+    callback: Callback | None,
+    progress: bool | None,
+) -> AscentResult:
+    """Run the driver on a reduced view; ``Program.ascend`` says what the arguments mean."""
+    _check(view, rate, line_search, stopping)
+    search = line_search or ("armijo" if rate is None else "fixed")
+    run = _Run(view, search, rate, stopping, callback)
+    with _progress(progress, stopping.steps) as show:
+        run.go(show)
+    return run.result()
+
+
+def _check(view: ReducedView, rate: float | None, line_search: str | None, stopping: Stopping) -> None:
+    constraints = view._plan.lowered.constraints
+    if constraints:
+        raise DeclarationError(
+            f"ascend holds the bounds of inputs only, and the program has the constraints "
+            f"{listing(c.name for c in constraints)}. Use a constrained optimizer on view = program.reduced(): "
+            "scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds, "
+            "constraints=view.constraints)"
+        )
+    if line_search not in (None, "armijo", "fixed"):
+        raise DeclarationError(f"line_search must be 'armijo' or 'fixed', got {line_search!r}")
+    if rate is not None and not (isinstance(rate, int | float) and np.isfinite(rate) and rate > 0):
+        raise DeclarationError(f"rate must be a positive number, got {rate!r}: minimize programs descend by themselves")
+    if line_search == "fixed" and rate is None:
+        raise DeclarationError("line_search='fixed' needs rate=")
+    if not isinstance(stopping.steps, int) or stopping.steps < 0:
+        raise DeclarationError(f"steps must be an integer ≥ 0, got {stopping.steps!r}")
+
+
+class _Run:
+    """One run: the present point, the best one, the history, and why it stopped."""
+
+    def __init__(self, view: ReducedView, search: str, rate: float | None, stopping: Stopping,
+                 callback: Callback | None) -> None:
+        self.view, self.search, self.stopping, self.callback = view, search, stopping, callback
+        self.rate = rate
+        self.began = time.perf_counter()
+        self.x = np.clip(view.x0, view.lower, view.upper)
+        self.moved_inside = bool((self.x != view.x0).any())
+        self.at = view.point(self.x)
+        self.value = view.sign * self.at.objective
+        if not np.isfinite(self.value):
+            raise SolveError(f"the objective is {self.at.objective} at the start: change the inputs' values", self.at)
+        self.slope = view.gradient_at(self.at)
+        self.best = (self.value, self.x, self.at)
+        self.history: list[StepRecord] = []
+        self.reason, self.message = "", ""
+
+    def go(self, show: Callable[[StepRecord], None]) -> None:
+        """Step until a criterion holds; Ctrl-C stops too."""
+        try:
+            self._record(0, 0.0, show)
+            for step in range(1, self.stopping.steps + 1):
+                if self._finished():
+                    return
+                before, value = self.x, self.value
+                if not self._step():
+                    return
+                self._record(step, float(np.linalg.norm(self.x - before)), show)
+                if self.reason or self._stalled(before, value):
+                    return
+            if not self._finished():
+                self._stop("steps", f"the limit of {self.stopping.steps} steps was reached")
+        except KeyboardInterrupt:
+            self._stop("interrupted", "interrupted: this is the best point so far")
+
+    def projected_gradient(self) -> Array:
+        """How far a unit step along the (minimization) gradient gets inside the bounds."""
+        return np.clip(self.x - self.slope, self.view.lower, self.view.upper) - self.x
+
+    def _record(self, step: int, length: float, show: Callable[[StepRecord], None]) -> None:
+        norm = float(np.abs(self.projected_gradient()).max(initial=0.0))
+        record = StepRecord(step, self.at.objective, norm, length, self.rate or 0.0,
+                            time.perf_counter() - self.began, self.at)
+        self.history.append(record)
+        show(record)
+        if self.callback is not None and self.callback(record) is True:
+            self._stop("callback", "the callback asked to stop")
+
+    def _stop(self, reason: str, message: str) -> bool:
+        self.reason, self.message = reason, message
+        return True
+
+    def _finished(self) -> bool:
+        if self.reason:
+            return True
+        norm = float(np.abs(self.projected_gradient()).max(initial=0.0))
+        if norm <= self.stopping.gradient:
+            return self._stop("gradient", f"the projected gradient is {norm:.3g}{self._at_bounds()}")
+        limit = self.stopping.seconds
+        if limit is not None and time.perf_counter() - self.began >= limit:
+            return self._stop("time", f"the time limit of {limit:g} s was reached")
+        return False
+
+    def _at_bounds(self) -> str:
+        held = [
+            f"{side} bound of {self.view.inputs.element(i)}"
+            for side, bound in (("lower", self.view.lower), ("upper", self.view.upper))
+            for i in np.flatnonzero(self.x == bound).tolist()
+        ]
+        return f", at the {listing(held)}" if held else ""
+
+    def _stalled(self, before: Array, value: float) -> bool:
+        step = float(np.linalg.norm(self.x - before))
+        if step <= self.stopping.step * (1.0 + float(np.linalg.norm(before))):
+            return self._stop("step", f"the last step was {step:.3g} long{self._at_bounds()}")
+        change = abs(self.value - value)
+        if change <= self.stopping.objective * max(1.0, abs(value)):
+            return self._stop("objective", f"the objective changed by {change:.3g} only{self._at_bounds()}")
+        return False
+
+    def _step(self) -> bool:
+        if self.search == "fixed":
+            assert self.rate is not None
+            trial, failure = self._trial(self.rate)
+        else:
+            trial, failure = self._backtrack()
+        if trial is None:
+            return not self._stop(*failure)
+        self.x, self.at, self.value = trial
+        self.slope = self.view.gradient_at(self.at)
+        if not np.isfinite(self.slope).all():
+            self.x, self.at, self.value = self.best[1], self.best[2], self.best[0]
+            return not self._stop("domain", "the gradient is not finite there; back at the best point before")
+        if self.value < self.best[0]:
+            self.best = (self.value, self.x, self.at)
+        return True
+
+    def _trial(self, rate: float) -> tuple[tuple[Array, Point, float] | None, tuple[str, str]]:
+        """The point after a step at a rate; None, with the reason, where the program has no value there."""
+        x = np.clip(self.x - rate * self.slope, self.view.lower, self.view.upper)
+        try:
+            at = self.view.point(x)
+        except SolveError as error:
+            return None, ("domain", f"a step of rate {rate:.3g} failed, back at the last good point: {error}")
+        value = self.view.sign * at.objective
+        if not np.isfinite(value):
+            return None, ("domain", f"a step of rate {rate:.3g} made the objective {at.objective}, back at the last "
+                                    "good point")
+        return (x, at, value), ("", "")
+
+    def _backtrack(self) -> tuple[tuple[Array, Point, float] | None, tuple[str, str]]:
+        """Halve the rate until the gain is Armijo's part of what the gradient promises."""
+        first = 2.0 * self.rate if self.rate else 1.0 / max(1.0, float(np.abs(self.slope).max()))
+        rate, failure = first, ("", "")
+        while rate > SMALLEST * first:
+            trial, failed = self._trial(rate)
+            if trial is not None:
+                promised = float(self.slope @ (trial[0] - self.x))
+                if trial[2] <= self.value + SUFFICIENT * promised:
+                    self.rate = rate
+                    return trial, ("", "")
+            failure = failed if failed[0] else failure
+            rate /= 2.0
+        if failure[0]:
+            return None, failure
+        return None, ("objective", f"no step improves the objective beyond rounding{self._at_bounds()}")
+
+    def result(self) -> AscentResult:
+        """What to hand back: the best point."""
+        _, x, at = self.best
+        note = " (the start was outside its bounds and was moved inside)" if self.moved_inside else ""
+        return AscentResult(
+            at=at, x=self.view.split(x), history=self.history, reason=self.reason, message=self.message + note,
+            seconds=time.perf_counter() - self.began, inputs=self.view.inputs,
+        )
+
+
+def _progress(wanted: bool | None, steps: int) -> Any:
+    """A context that gives the function to call at every step: a bar on a terminal, else nothing."""
+    import sys
+
+    if wanted is False or (wanted is None and not sys.stderr.isatty()):
+        return nullcontext(lambda record: None)
+    from .progress import StepBar
+
+    return StepBar(steps)

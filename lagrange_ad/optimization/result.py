@@ -1,0 +1,111 @@
+"""What an ascent hands back: the best point, why it stopped, and the history of its steps."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..expression import Array
+from ..lowering import Blocks
+from ..solution import Point
+from ..text import number, table, values
+
+_CONVERGED = ("gradient", "step", "objective")
+FIELDS = ("step", "objective", "gradient_norm", "step_length", "rate", "seconds")
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step: the objective after it, the largest entry of the projected gradient, |Δx|, the rate, the time.
+
+    ``at`` is the evaluated point. Records can be read like dicts: ``record["objective"]``.
+    """
+
+    step: int
+    objective: float
+    gradient_norm: float
+    step_length: float
+    rate: float
+    seconds: float
+    at: Point = field(repr=False, compare=False)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in FIELDS:
+            raise KeyError(f"a step record has no {name!r}; it has {', '.join(FIELDS)}")
+        return getattr(self, name)
+
+    def as_dict(self) -> dict[str, float]:
+        """The numbers of the step by name."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+@dataclass(frozen=True, eq=False)
+class AscentResult:
+    """The best point found.
+
+    ``result[name]`` is a value there, ``x`` its inputs by name, ``at`` the whole point. ``reason`` is one of
+    ``gradient``, ``step``, ``objective`` (these are successes), ``steps``, ``time``, ``callback``, ``interrupted``,
+    ``domain``; ``message`` says it in words.
+    """
+
+    at: Point
+    x: dict[str, Array]
+    history: list[StepRecord]
+    reason: str
+    message: str
+    seconds: float
+    inputs: Blocks
+
+    @property
+    def success(self) -> bool:
+        """Whether it stopped because there was nothing left to gain."""
+        return self.reason in _CONVERGED
+
+    @property
+    def objective(self) -> float:
+        """The objective at the best point."""
+        return self.at.objective
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return self.history[-1].step if self.history else 0
+
+    def __getitem__(self, what: Any) -> Any:
+        return self.at[what]
+
+    def write_history(self, path: str | PathLike[str]) -> None:
+        """Write the history as CSV: one line a step, with the inputs' elements in columns of their own where few."""
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            shown = self.inputs.size <= 100
+            names = [self.inputs.element(i) for i in range(self.inputs.size)] if shown else []
+            writer.writerow([*FIELDS, *names])
+            for record in self.history:
+                inputs = np.concatenate([np.ravel(record.at.values[n]) for n in self.inputs.names]) if shown else []
+                writer.writerow([*(repr(record[name]) for name in FIELDS), *(repr(float(v)) for v in inputs)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain Python data, for JSON."""
+        return {
+            "success": self.success, "reason": self.reason, "message": self.message, "steps": self.steps,
+            "seconds": self.seconds, "objective": self.objective, "point": self.at.as_dict(),
+            "history": [record.as_dict() for record in self.history],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        verdict = "converged" if self.success else "stopped"
+        head = f"{verdict} after {self.steps} steps, {self.seconds:.3g} s: {self.message}"
+        gradient = self.at.gradient
+        rows = [[name, values(value), values(gradient[name])] for name, value in self.x.items()]
+        first = number(self.history[0].objective) if self.history else ""
+        return "\n".join([
+            head, f"objective {first} → {number(self.objective)}", table("", ["input", "value", "gradient dJ/dx"], rows),
+        ])  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<ascent: {self.reason} after {self.steps} steps, objective {number(self.objective)}>"
