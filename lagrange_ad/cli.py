@@ -158,11 +158,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, run: Any, summary: str) -> argparse.ArgumentParser:
-    example = f"example: lagrange-ad {name} sellar.lag --set x=0.5"
+    example = f"example: lagrange-ad {name} domke.lag --set x=0.2"
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=example
     )
-    parser.add_argument("file", metavar="FILE", help="an equation file, such as sellar.lag")
+    parser.add_argument("file", metavar="FILE", help="an equation file, such as domke.lag")
     parser.add_argument(
         "--set", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
         help="change a value first, for instance x=0.5 or angle=pi/4; may be repeated",
@@ -181,7 +181,8 @@ def _add_ascent(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--line-search", choices=("armijo", "fixed"),
-        help="armijo: shorten a step that does not improve enough; fixed: take every step as it is",
+        help="armijo: shorten a step that does not improve enough; fixed: take every step as it is "
+        "(fixed is the default with --rate, armijo without)",
     )
     parser.add_argument(
         "--time", metavar="SECONDS", type=_positive, dest="time_limit", help="stop after this time"

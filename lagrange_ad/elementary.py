@@ -81,10 +81,6 @@ def _analytic_logaddexp(x: Any, y: Any) -> Any:
     return larger + np.log1p(np.exp(smaller - larger))
 
 
-def _logistic(t: Any) -> Any:
-    return 1.0 / (1.0 + np.exp(-t))
-
-
 _ROWS = (
     # arithmetic
     Elementary("add", np.add, lambda x, y, v: (1.0, 1.0), 2, symbol="+", precedence=1, linear=True),
@@ -105,7 +101,7 @@ _ROWS = (
     Elementary("log1p", np.log1p, lambda x, v: (1.0 / (1.0 + x),), domain="argument > -1", scalar="log1p"),
     Elementary("log2", np.log2, lambda x, v: (1.0 / (math.log(2.0) * x),), domain="argument > 0"),
     Elementary("log10", np.log10, lambda x, v: (1.0 / (math.log(10.0) * x),), domain="argument > 0"),
-    Elementary("logaddexp", np.logaddexp, lambda x, y, v: (_logistic(x - y), _logistic(y - x)), 2,
+    Elementary("logaddexp", np.logaddexp, lambda x, y, v: (np.exp(x - v), np.exp(y - v)), 2,
                analytic=_analytic_logaddexp),
     Elementary("sqrt", np.sqrt, lambda x, v: (0.5 / v,), domain="argument ≥ 0", scalar="sqrt", latex=r"\sqrt"),
     Elementary("cbrt", np.cbrt, lambda x, v: (1.0 / (3.0 * v * v),), analytic=_analytic_cbrt),
@@ -113,9 +109,9 @@ _ROWS = (
     Elementary("sin", np.sin, lambda x, v: (np.cos(x),), domain="a finite argument", scalar="sin", latex=r"\sin"),
     Elementary("cos", np.cos, lambda x, v: (-np.sin(x),), domain="a finite argument", scalar="cos", latex=r"\cos"),
     Elementary("tan", np.tan, lambda x, v: (1.0 + v * v,), domain="a finite argument", scalar="tan", latex=r"\tan"),
-    Elementary("arcsin", np.arcsin, lambda x, v: (1.0 / np.sqrt(1.0 - x * x),), domain="-1 ≤ argument ≤ 1",
+    Elementary("arcsin", np.arcsin, lambda x, v: (1.0 / np.sqrt((1.0 - x) * (1.0 + x)),), domain="-1 ≤ argument ≤ 1",
                latex=r"\arcsin"),
-    Elementary("arccos", np.arccos, lambda x, v: (-1.0 / np.sqrt(1.0 - x * x),), domain="-1 ≤ argument ≤ 1",
+    Elementary("arccos", np.arccos, lambda x, v: (-1.0 / np.sqrt((1.0 - x) * (1.0 + x)),), domain="-1 ≤ argument ≤ 1",
                latex=r"\arccos"),
     Elementary("arctan", np.arctan, lambda x, v: (1.0 / (1.0 + x * x),), scalar="atan", latex=r"\arctan"),
     Elementary("arctan2", np.arctan2, lambda y, x, v: (x / (x * x + y * y), -y / (x * x + y * y)), 2,
@@ -128,7 +124,7 @@ _ROWS = (
     Elementary("arcsinh", np.arcsinh, lambda x, v: (1.0 / np.sqrt(1.0 + x * x),)),
     Elementary("arccosh", np.arccosh, lambda x, v: (1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
                domain="argument ≥ 1"),
-    Elementary("arctanh", np.arctanh, lambda x, v: (1.0 / (1.0 - x * x),), domain="-1 < argument < 1"),
+    Elementary("arctanh", np.arctanh, lambda x, v: (1.0 / ((1.0 - x) * (1.0 + x)),), domain="-1 < argument < 1"),
     # selections: derivatives pick a branch; at a tie the first operand's
     Elementary("absolute", np.abs, lambda x, v: (np.where(np.less(x, 0.0), -1.0, 1.0),), selects=True,
                analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs"),

@@ -20,6 +20,7 @@ import numpy as np
 
 from .elementary import TABLE
 from .errors import DeclarationError, ExpressionTypeError, ShapeError
+from .printing import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -314,8 +315,6 @@ class Expression:
         return f"{self.data.kind} {self.data.name!r}" if self.op == "symbol" else "the expression"
 
     def __repr__(self) -> str:
-        from .printing import to_text
-
         shape = f", shape {self.shape}" if self.shape else ""
         return f"<expression {to_text(self, limit=200)}{shape}>"
 
@@ -444,8 +443,6 @@ def _broadcast(name: str, args: tuple[Expression, ...]) -> Shape:
     try:
         return np.broadcast_shapes(*(arg.shape for arg in args))
     except ValueError:
-        from .printing import to_text
-
         listed = ", ".join(f"{to_text(arg, limit=40)} has shape {arg.shape}" for arg in args)
         raise ShapeError(
             f"np.{name}: the operands do not broadcast: {listed}; reshape one, or index it with None"
@@ -466,8 +463,6 @@ def _view(function: Callable[..., Any], operand: Any, *arguments: Any, **keyword
     try:
         shape = view.apply(np.broadcast_to(np.int8(0), child.shape)).shape
     except (ValueError, IndexError, TypeError) as error:
-        from .printing import to_text
-
         raise ShapeError(
             f"np.{view.name} of {to_text(child, limit=60)} with shape {child.shape}: {error}"
         ) from None
@@ -542,8 +537,6 @@ def matmul(a: Any, b: Any) -> Expression:
     if left.ndim == 0 or right.ndim == 0:
         raise ShapeError("@ takes arrays, not scalars: use * with a scalar")
     if left.shape[-1] != right.shape[-2 if right.ndim > 1 else 0]:
-        from .printing import to_text
-
         raise ShapeError(
             f"@: inner sizes differ: {to_text(left, limit=40)} has shape {left.shape}, "
             f"{to_text(right, limit=40)} has shape {right.shape}"

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, Protocol
 
 from .elementary import TABLE
-from .expression import Expression, View
 from .text import number
+
+
+class Expression(Protocol):
+    """What printing needs of an expression node."""
+
+    @property
+    def op(self) -> str: ...
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def data(self) -> Any: ...
+
 
 _ATOM = 10
 _GREEK = frozenset(
@@ -48,6 +61,8 @@ def _operands(node: Expression, precedence: int) -> tuple[int, int]:
     """The precedence each side of a binary operator must have to stand without parentheses."""
     if node.op == "power":
         return precedence + 1, precedence
+    if TABLE[node.op].boolean:
+        return 1, 1
     return precedence, precedence + (node.op in ("subtract", "divide"))
 
 
@@ -82,7 +97,7 @@ def _text_parts(node: Expression, outer: int) -> list[Any]:
     if node.op == "negative":
         return _wrap(["-", (node.args[0], 3)], 1, outer)
     if node.op == "square":
-        return [(node.args[0], 5), "**2"]
+        return _wrap([(node.args[0], 5), "**2"], 4, outer)
     return _call(node)
 
 
@@ -90,19 +105,20 @@ _CALLS = {"absolute": "abs", "scatter": "bincount"}
 
 
 def _call(node: Expression) -> list[Any]:
-    name = _CALLS.get(node.op, node.op)
-    parts: list[Any] = [f"{name}("]
+    arguments: list[Any] = []
     for i, arg in enumerate(node.args):
-        parts += [", ", (arg, 0)] if i else [(arg, 0)]
+        arguments += [", ", (arg, 0)] if i else [(arg, 0)]
+    if node.op == "concatenate":
+        arguments = ["[", *arguments, "]", f", axis={node.data}" if node.data else ""]
     if node.op == "sum" and len(node.data) < node.args[0].ndim:
-        parts.append(f", axis={node.data[0] if len(node.data) == 1 else node.data}")
+        arguments.append(f", axis={node.data[0] if len(node.data) == 1 else node.data}")
     if node.op == "scatter":
-        parts.append(f", minlength={node.shape[0]}")
-    return [*parts, ")"]
+        arguments = [_argument_text(node.data), ", weights=", *arguments, f", minlength={node.shape[0]}"]
+    return [f"{_CALLS.get(node.op, node.op)}(", *arguments, ")"]
 
 
 def _view_parts(node: Expression, outer: int) -> list[Any]:
-    view: View = node.data
+    view = node.data
     child = node.args[0]
     if view.function is operator.getitem:
         return [(child, _ATOM), f"[{_key_text(view.arguments[0])}]"]
@@ -110,7 +126,8 @@ def _view_parts(node: Expression, outer: int) -> list[Any]:
         return [(child, outer)]
     if view.name == "transpose" and not view.arguments:
         return [(child, _ATOM), ".T"]
-    detail = "".join(f", {argument}" for argument in view.arguments)
+    detail = "".join(f", {_argument_text(argument)}" for argument in view.arguments)
+    detail += "".join(f", {name}={_argument_text(argument)}" for name, argument in view.keywords.items())
     return [f"{view.name}(", (child, 0), detail, ")"]
 
 
@@ -125,6 +142,10 @@ def _slice_text(part: Any) -> str:
         return ":".join(ends) + (f":{part.step}" if part.step is not None else "")
     if part is Ellipsis:
         return "..."
+    return _argument_text(part)
+
+
+def _argument_text(part: Any) -> str:
     if hasattr(part, "shape") and part.shape:
         return str(part.tolist()) if part.size <= 4 else f"index{part.shape}".replace(",)", ")")
     return str(part)
@@ -153,13 +174,13 @@ def _latex_parts(node: Expression, outer: int) -> list[Any]:
         case "constant":
             return _wrap([_latex_constant(node)], 1 if _constant_text(node).startswith("-") else _ATOM, outer, left, right)
         case "divide":
-            return [r"\frac{", (node.args[0], 0), "}{", (node.args[1], 0), "}"]
+            return _wrap([r"\frac{", (node.args[0], 0), "}{", (node.args[1], 0), "}"], 4, outer, left, right)
         case "multiply":
             return _wrap([(node.args[0], 2), r" \cdot ", (node.args[1], 2)], 2, outer, left, right)
         case "power":
-            return [(node.args[0], 5), "^{", (node.args[1], 0), "}"]
+            return _wrap([(node.args[0], 5), "^{", (node.args[1], 0), "}"], 4, outer, left, right)
         case "square":
-            return [(node.args[0], 5), "^{2}"]
+            return _wrap([(node.args[0], 5), "^{2}"], 4, outer, left, right)
         case "sqrt":
             return [r"\sqrt{", (node.args[0], 0), "}"]
         case "absolute":
@@ -183,7 +204,7 @@ def _latex_parts(node: Expression, outer: int) -> list[Any]:
                          2, outer, left, right)
         case "sum":
             return _wrap([r"\sum ", (node.args[0], 2)], 1, outer, left, right)
-    return _latex_call(node, left, right)
+    return _latex_call(node, outer, left, right)
 
 
 def _latex_constant(node: Expression) -> str:
@@ -194,11 +215,12 @@ def _latex_constant(node: Expression) -> str:
     return text if not text.startswith("array") else r"\mathrm{" + text + "}"
 
 
-def _latex_call(node: Expression, left: str, right: str) -> list[Any]:
+def _latex_call(node: Expression, outer: int, left: str, right: str) -> list[Any]:
     row = TABLE.get(node.op)
     if row is not None and row.symbol and row.arity == 2:
         signs = {"<=": r" \le ", ">=": r" \ge ", "==": " = ", "!=": r" \ne ", "&": r" \wedge ", "|": r" \vee "}
-        return [(node.args[0], 1), signs.get(row.symbol, f" {row.symbol} "), (node.args[1], 1)]
+        sign = signs.get(row.symbol, f" {row.symbol} ")
+        return _wrap([(node.args[0], 1), sign, (node.args[1], 1)], 0, outer, left, right)
     name = node.data.name if node.op == "view" else node.op
     head = row.latex if row is not None and row.latex.startswith("\\") else (
         r"\operatorname{" + name.replace("_", r"\_") + "}")

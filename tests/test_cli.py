@@ -221,6 +221,8 @@ def test_plots_have_a_title_names_on_the_axes_and_logarithms(
     assert (upper.get_ylabel(), lower.get_ylabel()) == ("objective", "gradient norm")
     assert (upper.get_yscale(), lower.get_yscale()) == ("log", "log")
     assert list(upper.lines[0].get_ydata()) == [100.0, 2.0]
+    plots.plot_history([*HISTORY, {"step": 2, "objective": -3.0, "gradient_norm": 0.0}], tmp_path / "b.png")
+    assert [axes.get_yscale() for axes in figures[1].axes] == ["linear", "log"]
 
 
 def test_plots_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ def plot_history(history: Any, path: str | Path, title: str = "history") -> Path
     """Draw objective and gradient norm against the step, and write the picture to ``path``.
 
     ``history`` is a list of records (mappings or objects) with ``step``, ``objective`` and ``gradient_norm``,
-    or a result that has one. A quantity that is positive throughout and spans more than a factor of ten gets
-    a logarithmic axis. The suffix of ``path`` chooses the format: .png, .svg or .pdf.
+    or a result that has one. A quantity that is nowhere negative and spans more than a factor of ten gets a
+    logarithmic axis. The suffix of ``path`` chooses the format: .png, .svg or .pdf.
     Raises :class:`PlotError` for an empty history, an unknown format and a missing matplotlib.
     """
     records = list(getattr(history, "history", history))
@@ -69,5 +69,6 @@ def _curve(axes: Axes, steps: list[float], values: list[float], label: str) -> N
     axes.set_ylabel(label)
     axes.grid(True, alpha=0.3)
     known = [value for value in values if math.isfinite(value)]
-    if known and min(known) > 0 and max(known) > 10 * min(known):
-        axes.set_yscale("log")
+    positive = [value for value in known if value > 0]
+    if positive and min(known) >= 0 and max(known) > 10 * min(positive):
+        axes.set_yscale("log")  # a final 0 is drawn as a line that leaves the axes below
