@@ -28,7 +28,8 @@ def closed_form(x: float) -> dict[str, float]:
     a = np.exp(x)
     u = a + a**2
     slope = np.exp(u) + np.cos(u)
-    return {"f": 1.0, "e": 1.0, "d": 1.0, "c": slope, "b": slope, "a": slope * (1 + 2 * a), "x": slope * (1 + 2 * a) * a}
+    outer = slope * (1 + 2 * a)
+    return {"f": 1.0, "e": 1.0, "d": 1.0, "c": slope, "b": slope, "a": outer, "x": outer * a}
 
 
 def main() -> None:

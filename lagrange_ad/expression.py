@@ -25,7 +25,6 @@ from .printing import to_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scipy import sparse
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -44,6 +43,11 @@ class Symbol:
         self.domain: tuple[float, float] = (-np.inf, np.inf)
         self.labels: list[Any] | None = None
         self.unit = ""
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether no bounds were declared."""
+        return isinstance(self.lower, float) and isinstance(self.upper, float)
 
     def __repr__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -225,8 +229,7 @@ class Expression:
     @property
     def is_boolean(self) -> bool:
         """Whether this is a condition (a comparison), not a number."""
-        row = TABLE.get(self.op)
-        return (row is not None and row.boolean) or (self.op == "constant" and self.data.dtype == bool)
+        return self.op in _CONDITIONS or (self.op == "constant" and self.data.dtype == bool)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -285,8 +288,8 @@ class Expression:
         )
 
     __int__ = __float__
-    __complex__ = __float__  # type: ignore[assignment]
-    __index__ = __float__  # type: ignore[assignment]
+    __complex__ = __float__
+    __index__ = __float__
 
     def __xor__(self, other: Any) -> Any:
         raise ExpressionTypeError("^ is not a power in Python: write x**2, or np.power(x, 2)")
@@ -329,6 +332,10 @@ def _foreign(first: Any, second: Any) -> DeclarationError:
     )
 
 
+_CONDITIONS = frozenset(row.name for row in TABLE.values() if row.boolean)
+_TAKES_CONDITIONS = frozenset(name for name in TABLE if name.startswith("logical_") or name == "where")
+
+
 def _advice_number() -> str:
     return "its value is at[expr] for at = program.evaluate()"
 
@@ -357,7 +364,10 @@ def supported_names() -> list[str]:
 def constant(value: Any) -> Expression:
     """A constant node, from anything NumPy makes a float64 or boolean array of."""
     array = np.array(value)
-    if array.dtype != bool:
+    if type(value) is float:
+        if value != value:
+            raise DeclarationError("a constant of an expression is NaN: look at the data it came from")
+    elif array.dtype != bool:
         if array.dtype.kind not in "iuf":
             raise ExpressionTypeError(
                 f"{_describe(value)} cannot stand in an expression: real numbers and arrays of them can"
@@ -426,11 +436,12 @@ def _stack_objects(array: Array) -> Expression:
 def elementwise(name: str, *operands: Any) -> Expression:
     """One elementary function of the table on operands that broadcast."""
     args = tuple([x if isinstance(x, Expression) else as_expression(x) for x in operands])
-    row = TABLE[name]
-    if len(args) != row.arity:
-        raise ExpressionTypeError(f"np.{name} takes {row.arity} operands, got {len(args)}")
-    if any(arg.is_boolean for arg in args) and not (name.startswith("logical_") or name == "where"):
-        args = tuple([elementwise("where", arg, 1.0, 0.0) if arg.is_boolean else arg for arg in args])
+    if len(args) != TABLE[name].arity:
+        raise ExpressionTypeError(f"np.{name} takes {TABLE[name].arity} operands, got {len(args)}")
+    for arg in args:
+        if arg.is_boolean and name not in _TAKES_CONDITIONS:
+            args = tuple([elementwise("where", x, 1.0, 0.0) if x.is_boolean else x for x in args])
+            break
     shape = args[0].shape
     for arg in args[1:]:
         if arg.shape != shape:
@@ -547,7 +558,8 @@ def matmul(a: Any, b: Any) -> Expression:
         return _view(np.squeeze, matmul(_getitem(left, (None, ...)), right), axis=-2)
     if right.ndim == 1:
         return _view(np.squeeze, matmul(left, _getitem(right, (..., None))), axis=-1)
-    batch = _broadcast("matmul", (Expression("constant", (), left.shape[:-2]), Expression("constant", (), right.shape[:-2])))
+    stacks = tuple(Expression("constant", (), side.shape[:-2]) for side in (left, right))
+    batch = _broadcast("matmul", stacks)
     return Expression("matmul", (left, right), (*batch, left.shape[-2], right.shape[-1]))
 
 
@@ -622,8 +634,8 @@ def _outer(a: Any, b: Any) -> Expression:
 def _diff(a: Any, n: int = 1, axis: int = -1) -> Expression:
     result = as_expression(a)
     for _ in range(n):
-        ahead = np.moveaxis(result, axis, 0)  # type: ignore[call-overload]
-        result = np.moveaxis(ahead[1:] - ahead[:-1], 0, axis)
+        ahead = _view(np.moveaxis, result, axis, 0)
+        result = _view(np.moveaxis, ahead[1:] - ahead[:-1], 0, axis)
     return result
 
 

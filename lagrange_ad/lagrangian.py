@@ -97,7 +97,7 @@ class Lagrangian:
 
     def _columns(self) -> Array:
         slices = [self._lowered.state.slices[name] for name in (*self.inputs.names, *self.variables.names)]
-        return np.concatenate([np.arange(s.start, s.stop) for s in slices]).astype(np.int64) if slices else np.empty(0, int)
+        return np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in slices)])
 
     def _take(self, w: Array, blocks: Blocks) -> Array:
         return _flat(blocks, [w[self._lowered.state.slices[name]] for name in blocks.names])
@@ -203,7 +203,8 @@ def _by_name(blocks: Blocks, given: Any, what: str) -> Iterable[tuple[str, Any]]
     if isinstance(given, Mapping):
         for name, value in given.items():
             if name not in blocks.slices:
-                raise UnknownNameError(f"{what} has no {name!r}{nearest(str(name), blocks.names)}: {listing(blocks.names)}")
+                near = nearest(str(name), blocks.names)
+                raise UnknownNameError(f"{what} has no {name!r}{near}; it has {listing(blocks.names)}")
             array = value if np.iscomplexobj(value) else numeric(name, value, "the value", finite=False)
             yield name, np.broadcast_to(array, blocks.shapes[blocks.names.index(name)])
         return
@@ -241,5 +242,6 @@ def require_objective(plan: Plan, what: str) -> None:
     """Raise MissingObjectiveError where ``what`` needs an objective that the program does not have."""
     if plan.lowered.objective is None:
         raise MissingObjectiveError(
-            f"{plan.lowered.name!r} has no objective, so it cannot {what}: declare one with minimize(expr) or maximize(expr)"
+            f"{plan.lowered.name!r} has no objective, so it cannot {what}: declare one with minimize(expr) or "
+            "maximize(expr)"
         )

@@ -24,7 +24,8 @@ class Expression(Protocol):
 
 _ATOM = 10
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split()
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi "
+    "omega".split()
 )
 
 
@@ -172,7 +173,8 @@ def _latex_parts(node: Expression, outer: int) -> list[Any]:
         case "symbol":
             return [latex_name(node.data.name)]
         case "constant":
-            return _wrap([_latex_constant(node)], 1 if _constant_text(node).startswith("-") else _ATOM, outer, left, right)
+            inner = 1 if _constant_text(node).startswith("-") else _ATOM
+            return _wrap([_latex_constant(node)], inner, outer, left, right)
         case "divide":
             return _wrap([r"\frac{", (node.args[0], 0), "}{", (node.args[1], 0), "}"], 4, outer, left, right)
         case "multiply":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import networkx
 
 Location = tuple[str, int]
+_NO_LOWER, _NO_UPPER = -np.inf, np.inf
 _PACKAGE = str(Path(__file__).parent)
 
 _FOREIGN_WORDS = {
@@ -180,7 +181,7 @@ class Declarations:
 
     # symbols -----------------------------------------------------------------------------------------------
 
-    def input(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = -np.inf, upper: Any = np.inf,
+    def input(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = _NO_LOWER, upper: Any = _NO_UPPER,
               labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare an input: given, and chosen by ``ascend`` and the optimizers within its bounds.
 
@@ -189,14 +190,14 @@ class Declarations:
         """
         return self._given("input", name, value, shape, lower, upper, labels, unit, _location or caller())
 
-    def parameter(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = -np.inf,
-                  upper: Any = np.inf, labels: Any = None, unit: str = "",
+    def parameter(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = _NO_LOWER,
+                  upper: Any = _NO_UPPER, labels: Any = None, unit: str = "",
                   _location: Location | None = None) -> Expression:
         """Declare a parameter: given like an input, with a gradient, but left alone by optimizers."""
         return self._given("parameter", name, value, shape, lower, upper, labels, unit, _location or caller())
 
-    def variable(self, name: str, shape: Any = (), *, start: Any = None, lower: Any = -np.inf,
-                 upper: Any = np.inf, domain: tuple[float, float] = (-np.inf, np.inf), labels: Any = None,
+    def variable(self, name: str, shape: Any = (), *, start: Any = None, lower: Any = _NO_LOWER,
+                 upper: Any = _NO_UPPER, domain: tuple[float, float] = (-np.inf, np.inf), labels: Any = None,
                  unit: str = "", _location: Location | None = None) -> Expression:
         """Declare a variable: found from the equations.
 
@@ -211,7 +212,7 @@ class Declarations:
             symbol.value = self._start(symbol, start)
         return self._add(symbol)
 
-    def define(self, name: str, expression: Any, *, start: Any = None, lower: Any = -np.inf, upper: Any = np.inf,
+    def define(self, name: str, expression: Any, *, start: Any = None, lower: Any = _NO_LOWER, upper: Any = _NO_UPPER,
                labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare a variable and its equation ``name = expression`` in one step; the shape is the expression's."""
         location = _location or caller()
@@ -246,7 +247,7 @@ class Declarations:
         return node
 
     def _bounds(self, name: str, lower: Any, upper: Any, shape: Shape) -> tuple[Any, Any]:
-        if lower is -np.inf and upper is np.inf:
+        if lower is _NO_LOWER and upper is _NO_UPPER:
             return lower, upper
         low = numeric(name, -np.inf if lower is None else lower, "the lower bound", finite=False)
         high = numeric(name, np.inf if upper is None else upper, "the upper bound", finite=False)
@@ -444,7 +445,9 @@ class Declarations:
 
     def _free_name(self, name: Any, allow: Expression | None = None) -> None:
         if not isinstance(name, str) or not name or not all(part.isidentifier() for part in name.split(".")):
-            raise DeclarationError(f"{name!r} cannot be a name: letters, digits and _ (dots between scopes), as in 'y1'")
+            raise DeclarationError(
+                f"{name!r} cannot be a name: letters, digits and _ (dots between scopes), as in 'y1'"
+            )
         lone = allow is not None and allow.op == "symbol" and allow.data.name == name
         if name in self._named and not (lone and name not in self._explicit):
             raise DeclarationError(
@@ -505,9 +508,10 @@ class Declarations:
     def symbol(self, name: str) -> Symbol:
         """The record of a named input, parameter or variable."""
         if name not in self.symbols:
+            near = nearest(str(name), self.symbols)
             raise UnknownNameError(
-                f"the program {self.name!r} has no input, parameter or variable {name!r}{nearest(str(name), self.symbols)}"
-                f"; it has {listing(self.symbols)}"
+                f"the program {self.name!r} has no input, parameter or variable {name!r}{near}; "
+                f"it has {listing(self.symbols)}"
             )
         return self.symbols[name]
 

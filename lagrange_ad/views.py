@@ -62,7 +62,8 @@ class ReducedView:
         """The evaluated point at x. Raises as ``Program.evaluate`` does."""
         flat = np.asarray(x, dtype=np.float64)
         if flat.shape != self.x0.shape:
-            raise DeclarationError(f"x must have shape {self.x0.shape} ({', '.join(self.inputs.names)}), got {flat.shape}")
+            names = ", ".join(self.inputs.names)
+            raise DeclarationError(f"x must have shape {self.x0.shape} ({names}), got {flat.shape}")
         point = evaluate_program(self._program, {**self._parameters, **self.split(flat)}, start=self._last)
         self._last = point
         return point

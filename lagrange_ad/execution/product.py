@@ -120,7 +120,8 @@ class ProductRun:
 
     def _add(self, out: Array, positions: IndexMap, factor: Factor, values: Array) -> None:
         """Add, allowing for positions that repeat (a convolution's overlapping windows)."""
-        moving = IndexMap(factor.shape, positions.offset, tuple((positions.strides or ())[i] for i in factor.axes), None)
+        strides = tuple((positions.strides or ())[i] for i in factor.axes)
+        moving = IndexMap(factor.shape, positions.offset, strides, None)
         if moving.is_injective():
             view = self._view(out, positions, factor)
             view += values

@@ -46,7 +46,7 @@ def elementary_function(name: str, operands: Sequence[Any]) -> Callable[..., Any
 def gather(array: Array, positions: IndexMap) -> Array:
     """array[positions], a strided view where the map is affine; a trailing axis of seeds is kept."""
     if positions.strides is None:
-        return array[positions.table]  # type: ignore[no-any-return]
+        return np.asarray(array[positions.table])
     step = array.strides[0]
     return np.ndarray(
         positions.shape + array.shape[1:], array.dtype, array, positions.offset * step,
@@ -125,7 +125,8 @@ class GroupRun:
 
     def hessian_pattern(self) -> tuple[Array, Array]:
         """(max, min) of the two positions, pair by pair."""
-        pairs = [(self.args[i].array().ravel(), self.args[j].array().ravel()) for i, j in self.kernel.second_partials[1]]
+        positions = [arg.array().ravel() for arg in self.args]
+        pairs = [(positions[i], positions[j]) for i, j in self.kernel.second_partials[1]]
         return (_joined([np.maximum(i, j) for i, j in pairs]), _joined([np.minimum(i, j) for i, j in pairs]))
 
     def hessian(self, z: Array, lam: Array) -> Array:

@@ -20,6 +20,8 @@ SIZE_CAP = 40
 REPEAT_CAP = 4
 """A computed operand that a broadcast or a gather would compute this often or more becomes an auxiliary."""
 LINEAR = -1
+SHARED_CAP = 64
+"""A sum with more parts than this that is used again becomes an auxiliary: x = x + x forty times stays forty sums."""
 
 _BIJECTIVE = frozenset("reshape ravel transpose expand_dims squeeze moveaxis swapaxes".split())
 
@@ -27,8 +29,8 @@ _BIJECTIVE = frozenset("reshape ravel transpose expand_dims squeeze moveaxis swa
 class Cuts:
     """The cuts of all expressions of one program, shared subexpressions cut once.
 
-    ``weight`` and ``substitute`` go by node identity; ``auxiliaries`` are (symbol, expression, source) in an order in
-    which each needs only earlier ones. Nodes are kept alive by the program while this lives.
+    ``weight`` and ``substitute`` go by node identity; ``auxiliaries`` are (symbol, expression, source); which needs
+    which, their index maps tell. Nodes are kept alive by the program while this lives.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,8 @@ class Cuts:
         self.substitute: dict[int, Expression] = {}
         self.plain: set[int] = set()
         self.auxiliaries: list[tuple[Symbol, Expression, str]] = []
+        self._parts: dict[int, int] = {}
+        self._used: set[int] = set()
         self._source: tuple[str, Any, Location] = ("", None, ("", 0))
 
     def visit(self, root: Expression, source: str, owner: Any, location: Location) -> None:
@@ -55,7 +59,9 @@ class Cuts:
                 pending.extend(waiting)
                 continue
             pending.pop()
-            weight[id(node)] = _RULES.get(node.op, Cuts._elementwise)(self, node)
+            weight[id(node)] = own = _RULES.get(node.op, Cuts._elementwise)(self, node)
+            if own == LINEAR:
+                self._count_parts(node)
 
     def leaf(self, node: Expression) -> Expression:
         """The auxiliary's symbol where a node was cut off, else the node."""
@@ -69,6 +75,19 @@ class Cuts:
         symbol = Symbol(f"auxiliary {len(self.auxiliaries)} of {source}", "auxiliary", node.shape, owner, location)
         self.substitute[id(node)] = Expression("symbol", (), node.shape, symbol)
         self.auxiliaries.append((symbol, node, source))
+
+    def _count_parts(self, node: Expression) -> None:
+        """How many parts a sum of terms is taken apart into; long ones that were used before are cut."""
+        total = 1
+        for arg in node.args:
+            if self._heaviness(arg) != LINEAR:
+                continue
+            if id(arg) in self._used and self._parts[id(arg)] > SHARED_CAP:
+                self.cut(arg)
+            else:
+                self._used.add(id(arg))
+                total += self._parts[id(arg)]
+        self._parts[id(node)] = total
 
     def _heaviness(self, node: Expression) -> int:
         return 0 if id(node) in self.substitute else self.weight[id(node)]
@@ -169,4 +188,4 @@ def scaling(node: Expression, heaviness: Callable[[Expression], int]) -> tuple[f
 
 def is_mostly_zero(array: np.ndarray[Any, Any]) -> bool:
     """Whether a constant matrix is worth its sparse form."""
-    return array.ndim == 2 and array.size >= 16 and 4 * np.count_nonzero(array) <= array.size
+    return array.ndim == 2 and array.size >= 16 and 4 * int(np.count_nonzero(array)) <= array.size

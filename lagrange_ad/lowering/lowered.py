@@ -19,6 +19,7 @@ from .grouping import Group, GroupMaker, IndexMap
 from .layout import Blocks, state_blocks
 from .terms import TermMaker
 
+
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """One version of a program, lowered.

@@ -117,7 +117,7 @@ class _Run:
 
     def projected_gradient(self) -> Array:
         """How far a unit step along the (minimization) gradient gets inside the bounds."""
-        return np.clip(self.x - self.slope, self.view.lower, self.view.upper) - self.x
+        return np.asarray(np.clip(self.x - self.slope, self.view.lower, self.view.upper) - self.x)
 
     def _record(self, step: int, length: float, show: Callable[[StepRecord], None]) -> None:
         norm = float(np.abs(self.projected_gradient()).max(initial=0.0))

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
-import numpy as np
-
 from ..expression import Array
 from ..lowering import Blocks
 from ..solution import Point
@@ -86,8 +84,8 @@ class AscentResult:
             names = [self.inputs.element(i) for i in range(self.inputs.size)] if shown else []
             writer.writerow([*FIELDS, *names])
             for record in self.history:
-                inputs = np.concatenate([np.ravel(record.at.values[n]) for n in self.inputs.names]) if shown else []
-                writer.writerow([*(repr(record[name]) for name in FIELDS), *(repr(float(v)) for v in inputs)])
+                inputs = [float(v) for n in self.inputs.names for v in record.at.values[n].flat] if shown else []
+                writer.writerow([*(repr(record[name]) for name in FIELDS), *(repr(v) for v in inputs)])
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python data, for JSON."""
@@ -103,9 +101,8 @@ class AscentResult:
         gradient = self.at.gradient
         rows = [[name, values(value), values(gradient[name])] for name, value in self.x.items()]
         first = number(self.history[0].objective) if self.history else ""
-        return "\n".join([
-            head, f"objective {first} → {number(self.objective)}", table("", ["input", "value", "gradient dJ/dx"], rows),
-        ])  # fmt: skip
+        change = f"objective {first} → {number(self.objective)}"
+        return "\n".join([head, change, table("", ["input", "value", "gradient dJ/dx"], rows)])
 
     def __repr__(self) -> str:
         return f"<ascent: {self.reason} after {self.steps} steps, objective {number(self.objective)}>"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeclarationError, UnknownNameError
-from ..expression import Array, Expression, Symbol, evaluate
+from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, fit, numeric
 from ..text import listing, nearest
@@ -27,7 +27,7 @@ def plan_of(program: Declarations) -> Plan:
         if cached is None or cached[0] != program.version:
             lowered = lower(program)
             cached = (program.version, make_plan(lowered, _declared_starts(lowered)))
-            program._compiled = cached
+            program.__dict__["_compiled"] = cached
         plan: Plan = cached[1]
         return plan
 
@@ -108,39 +108,42 @@ def starting_state(plan: Plan, given: Mapping[str, Array], starts: Mapping[str, 
     z = np.zeros(lowered.state.size)
     started = np.zeros(lowered.state.size, dtype=bool)
     low, high = np.full(lowered.state.size, -np.inf), np.full(lowered.state.size, np.inf)
-    known: dict[str, Array] = {}
     for name, symbol in lowered.symbols.items():
         where = lowered.state.slices[name]
-        value = given.get(name, symbol.value) if symbol.kind != "variable" else starts.get(name, symbol.value)
+        value = starts.get(name, symbol.value) if symbol.kind == "variable" else given.get(name, symbol.value)
         if symbol.kind == "variable":
             started[where] = value is not None
             low[where], high[where] = symbol.domain
-        known[name] = _start_of(symbol, value, known)
-        z[where] = known[name].ravel()
+        z[where] = np.ravel(_start_of(symbol, value, lowered, z))
     return Start(z, started, (low, high), _offsets(lowered, perturbation))
 
 
-def _start_of(symbol: Symbol, value: Any, known: Mapping[str, Array]) -> Array:
+def _start_of(symbol: Symbol, value: Any, lowered: Lowered, z: Array) -> Any:
+    """The start of one symbol; an expression is evaluated on the part of the state that is filled already."""
     if value is None:
-        low, high = symbol.domain
-        inside = float(np.clip(0.0, low, high))
-        if not low < inside < high:
-            inside = (low + high) / 2 if np.isfinite(low) and np.isfinite(high) else (low + 1.0 if inside == low else high - 1.0)
+        inside = _inside(*symbol.domain)
+        if symbol.is_unbounded:
+            return inside
         return np.broadcast_to(np.clip(inside, symbol.lower, symbol.upper), symbol.shape)
-    if isinstance(value, Expression):
-        missing = [s.name for s in _symbols(value) if s.name not in known]
-        if missing:
-            raise DeclarationError(f"the start of {symbol.name!r} needs {listing(missing)}, declared later")
-        with np.errstate(all="ignore"):
-            number = evaluate(value, known)
-        return fit(symbol.name, numeric(symbol.name, number, "the start"), symbol.shape, "the start")
-    return np.asarray(value)
+    if not isinstance(value, Expression):
+        return value
+    needed = symbols_of(value)
+    here = lowered.state.slices[symbol.name].start
+    later = [s.name for s in needed if lowered.state.slices[s.name].start >= here]
+    if later:
+        raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
+    with np.errstate(all="ignore"):
+        number = evaluate(value, {s.name: lowered.state.get(z, s.name) for s in needed})
+    return fit(symbol.name, numeric(symbol.name, number, "the start"), symbol.shape, "the start")
 
 
-def _symbols(expression: Expression) -> list[Symbol]:
-    from ..expression import symbols_of
-
-    return symbols_of(expression)
+def _inside(low: float, high: float) -> float:
+    """0, or a number inside the open interval where 0 is not: its middle, or 1 from its one finite end."""
+    if low < 0.0 < high:
+        return 0.0
+    if np.isfinite(low) and np.isfinite(high):
+        return (low + high) / 2.0
+    return low + 1.0 if np.isfinite(low) else high - 1.0
 
 
 def _offsets(lowered: Lowered, perturbation: Mapping[str, Any]) -> Array:

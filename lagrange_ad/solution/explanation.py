@@ -47,7 +47,8 @@ def _symbol(plan: Plan, name: str) -> Symbol:
     from ..text import listing, nearest
 
     known = [*lowered.symbols, *(equation.name for equation in lowered.equations)]
-    raise UnknownNameError(f"there is nothing named {name!r} to explain{nearest(name, known)}; there are {listing(known)}")
+    near = nearest(name, known)
+    raise UnknownNameError(f"there is nothing named {name!r} to explain{near}; there are {listing(known)}")
 
 
 def _left_side(plan: Plan, symbol: Symbol) -> str:

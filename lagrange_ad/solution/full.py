@@ -26,7 +26,7 @@ def complete(plan: Plan, z: Array, offset: Array) -> Array:
 
 
 def residuals(plan: Plan, z: Array, offset: Array) -> Array:
-    """r = ε + Σ φ − own of all rows (the objective's row holds J, the constraints' their bodies), at a complete state."""
+    """r = ε + Σ φ − own of all rows, at a complete state; the objective's row holds J, constraints' their bodies."""
     lowered = plan.lowered
     out = offset.astype(np.result_type(z, offset))
     with np.errstate(all="ignore"):

@@ -52,6 +52,8 @@ class Factor:
         values = matrix if isinstance(matrix, np.ndarray) else matrix.data
         if not np.isfinite(values).all():
             raise SingularMatrixError("the Jacobian has entries that are not finite")
+        self._lu: Any = None
+        self._superlu: Any = None
         if isinstance(matrix, np.ndarray):
             self._dense(matrix)
         else:
@@ -59,7 +61,6 @@ class Factor:
 
     def _dense(self, matrix: Array) -> None:
         """LU of the matrix with rows and columns scaled to 1, so that a tiny pivot means what it says."""
-        self._solve_sparse = None
         size = np.abs(matrix)
         self._row = _reciprocal(size.max(axis=1, initial=0.0))
         self._column = _reciprocal((size * self._row[:, None]).max(axis=0, initial=0.0))
@@ -68,26 +69,27 @@ class Factor:
             lu, pivots = linalg.lu_factor(self._row[:, None] * matrix * self._column, check_finite=False)
         if matrix.size and np.abs(np.diag(lu)).min() <= len(lu) * np.finfo(float).eps:
             raise SingularMatrixError("the Jacobian is singular")
-        self._lu: Any = (lu, pivots)
+        self._lu = (lu, pivots)
 
     def _sparse(self, matrix: Any, triangular: bool) -> None:
         options = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0} if triangular else {"permc_spec": "COLAMD"}
         try:
-            self._solve_sparse = sparse_linalg.splu(matrix, **options)
+            self._superlu = sparse_linalg.splu(matrix, **options)
         except RuntimeError:
             raise SingularMatrixError("the Jacobian is singular") from None
-        diagonal = np.abs(self._solve_sparse.U.diagonal())
+        diagonal = np.abs(self._superlu.U.diagonal())
         if not triangular and diagonal.min() <= 1e-16 * diagonal.max():
             raise SingularMatrixError("the Jacobian is singular")
 
     def solve(self, b: Array, transposed: bool = False) -> Array:
         """x with A x = b, or Aᵀ x = b; ``b`` may have several columns."""
-        if self._solve_sparse is not None:
-            return np.asarray(self._solve_sparse.solve(b, "T" if transposed else "N"))
+        if self._superlu is not None:
+            return np.asarray(self._superlu.solve(b, "T" if transposed else "N"))
         before, after = (self._column, self._row) if transposed else (self._row, self._column)
         if b.ndim > 1:
             before, after = before[:, None], after[:, None]
-        return np.asarray(after * linalg.lu_solve(self._lu, before * b, trans=int(transposed), check_finite=False))
+        trans: Any = int(transposed)
+        return np.asarray(after * linalg.lu_solve(self._lu, before * b, trans=trans, check_finite=False))
 
 
 def _reciprocal(sizes: Array) -> Array:

@@ -321,7 +321,8 @@ def structure_error(lowered: Lowered, deficiency: Deficiency) -> StructureError:
         unknowns = listing(_user_elements(lowered, parts.under_columns))
         rows = [row for row in parts.under_rows.tolist() if row < n_rows]
         having = listing(_located(lowered, np.array(rows, dtype=np.int64))) or "no equation"
-        lines.append(f"  too few equations: {unknowns} {'are' if len(parts.under_columns) > 1 else 'is'} left free by {having}")
+        verb = "are" if len(parts.under_columns) > 1 else "is"
+        lines.append(f"  too few equations: {unknowns} {verb} left free by {having}")
         lines.append("  add an equation, or declare what is given as an input or a parameter")
     return StructureError("\n".join(lines))
 
