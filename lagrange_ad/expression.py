@@ -102,7 +102,7 @@ class Expression:
                 "expressions are never changed in place, use the returned value"
             )
         if method == "reduce" and name == "add":
-            return sum_(inputs[0], **{"axis": 0, **{k: v for k, v in keywords.items() if v is not None}})
+            return sum_(inputs[0], **{"axis": 0, **keywords})
         if method == "__call__":
             if name == "matmul":
                 return matmul(*inputs)
@@ -112,6 +112,8 @@ class Expression:
                 return elementwise(name, *inputs)
         else:
             name = f"{name}.{method}"
+        if name in _OPERATOR_OF:
+            raise _no_operator(_OPERATOR_OF[name])
         raise unsupported(f"np.{name}")
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
@@ -256,9 +258,10 @@ class Expression:
         """``np.dot(self, other)``."""
         return dot(self, other)
 
-    def reshape(self, *shape: Any) -> Expression:
+    def reshape(self, *shape: Any, order: Any = "C") -> Expression:
         """``np.reshape`` of it; the sizes as one tuple or one by one."""
-        return _view(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+        sizes = shape[0] if len(shape) == 1 else shape
+        return _view(np.reshape, self, sizes) if order == "C" else _view(np.reshape, self, sizes, order=order)
 
     def transpose(self, *axes: Any) -> Expression:
         """``np.transpose`` of it."""
@@ -269,6 +272,31 @@ class Expression:
         return _view(np.ravel, self)
 
     flatten = ravel
+
+    @property
+    def mT(self) -> Expression:
+        """The last two axes swapped."""
+        return _view(np.swapaxes, self, -1, -2)
+
+    def squeeze(self, axis: Any = None) -> Expression:
+        """``np.squeeze`` of it."""
+        return _view(np.squeeze, self, axis)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Expression:
+        """``np.swapaxes`` of it."""
+        return _view(np.swapaxes, self, axis1, axis2)
+
+    def diagonal(self, offset: int = 0) -> Expression:
+        """``np.diagonal`` of it."""
+        return _view(np.diagonal, self, offset)
+
+    def clip(self, min: Any = None, max: Any = None) -> Expression:
+        """``np.clip`` of it."""
+        return _clip(self, min, max)
+
+    def copy(self) -> Expression:
+        """Itself: expressions never change."""
+        return self
 
     # what cannot be ----------------------------------------------------------------------------------------
 
@@ -291,15 +319,34 @@ class Expression:
     __complex__ = __float__
     __index__ = __float__
 
-    def __xor__(self, other: Any) -> Any:
-        raise ExpressionTypeError("^ is not a power in Python: write x**2, or np.power(x, 2)")
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise ExpressionTypeError(f"{self._name()} is an expression, not a number: {_advice_number()}")
+        return repr(self)
 
-    __rxor__ = __xor__
+    def __xor__(self, other: Any) -> Any:
+        raise _no_operator("^")
 
     def __mod__(self, other: Any) -> Any:
-        raise ExpressionTypeError("% is not supported on expressions: it has no derivative at its jumps")
+        raise _no_operator("%")
 
-    __rmod__ = __floordiv__ = __rfloordiv__ = __mod__
+    def __floordiv__(self, other: Any) -> Any:
+        raise _no_operator("//")
+
+    def __divmod__(self, other: Any) -> Any:
+        raise _no_operator("divmod")
+
+    def __round__(self, digits: Any = None) -> Any:
+        raise _no_operator("round")
+
+    def __lshift__(self, other: Any) -> Any:
+        raise _no_operator("<<")
+
+    def __rshift__(self, other: Any) -> Any:
+        raise _no_operator(">>")
+
+    __rxor__, __rmod__, __rfloordiv__, __rdivmod__ = __xor__, __mod__, __floordiv__, __divmod__
+    __rlshift__, __rrshift__ = __lshift__, __rshift__
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise ExpressionTypeError(
@@ -311,7 +358,7 @@ class Expression:
             raise AttributeError(name)
         raise AttributeError(
             f"an expression has no attribute {name!r}; it has shape, ndim, size, T, sum, mean, dot, reshape, "
-            f"transpose, ravel, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b)"
+            f"transpose, ravel, …, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b); {_advice_number()}"
         )
 
     def _name(self) -> str:
@@ -347,9 +394,47 @@ def _size(shape: Shape) -> int:
     return size
 
 
+_OPERATOR_OF = {
+    "remainder": "%", "fmod": "%", "floor_divide": "//", "divmod": "divmod", "bitwise_xor": "^", "left_shift": "<<",
+    "right_shift": ">>",
+}  # fmt: skip
+
+
+def _no_operator(sign: str) -> ExpressionTypeError:
+    if sign == "^":
+        return ExpressionTypeError("^ is not a power in Python: write x**2, or np.power(x, 2)")
+    if sign in ("<<", ">>"):
+        return ExpressionTypeError(f"{sign} is not supported on expressions")
+    return ExpressionTypeError(f"{sign} is not supported on expressions: it has no derivative at its jumps")
+
+
+_INSTEAD = {
+    "np.linalg.norm": "np.sqrt(np.sum(x**2))",
+    "np.linalg.solve": "a variable y and equate(A @ y, b)",
+    "np.linalg.inv": "a variable y and equate(A @ y, b), for what the inverse would multiply",
+    "np.add.at": "np.bincount(index, weights=x, minlength=n)",
+    "np.add.outer": "x[:, None] + y",
+    "np.multiply.reduce": "functools.reduce(operator.mul, x)",
+    "np.prod": "functools.reduce(operator.mul, x)",
+    "np.cumsum": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
+    "np.add.accumulate": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
+    "np.max": "functools.reduce(np.maximum, x)",
+    "np.min": "functools.reduce(np.minimum, x)",
+    "np.maximum.reduce": "functools.reduce(np.maximum, x)",
+    "np.minimum.reduce": "functools.reduce(np.minimum, x)",
+    "np.std": "np.sqrt(np.mean((x - np.mean(x))**2))",
+    "np.var": "np.mean((x - np.mean(x))**2)",
+    "np.einsum": "@, or np.sum(a[:, None] * b, axis=0)",
+}
+"""What to write for NumPy functions that are asked for often."""
+
+
 def unsupported(name: str) -> ExpressionTypeError:
     """The error for a NumPy function that expressions do not have; lists those that they have."""
-    return ExpressionTypeError(f"{name} is not supported on expressions. Supported: {', '.join(supported_names())}")
+    instead = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    return ExpressionTypeError(
+        f"{name} is not supported on expressions{instead}. Supported: {', '.join(supported_names())}"
+    )
 
 
 def supported_names() -> list[str]:
@@ -363,7 +448,10 @@ def supported_names() -> list[str]:
 
 def constant(value: Any) -> Expression:
     """A constant node, from anything NumPy makes a float64 or boolean array of."""
-    array = np.array(value)
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise ExpressionTypeError(f"{_describe(value)} cannot stand in an expression: {error}") from None
     if type(value) is float:
         if value != value:
             raise DeclarationError("a constant of an expression is NaN: look at the data it came from")
@@ -374,7 +462,9 @@ def constant(value: Any) -> Expression:
             )
         array = array.astype(np.float64)
         if np.isnan(array).any():
-            raise DeclarationError("a constant of an expression is NaN: look at the data it came from")
+            first = tuple(np.argwhere(np.isnan(array))[0].tolist())
+            index = f" at index {first}" if first else ""
+            raise DeclarationError(f"a constant of an expression is NaN{index}: look at the data it came from")
     array.setflags(write=False)
     return Expression("constant", (), array.shape, array)
 
@@ -510,11 +600,16 @@ def sum_(operand: Any, axis: Any = None, dtype: Any = None, out: Any = None, kee
 def _axes(child: Expression, axis: Any) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(child.ndim))
-    given = (axis,) if isinstance(axis, numbers.Integral) else tuple(axis)
+    given = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    if not all(isinstance(a, numbers.Integral) for a in given):
+        raise ExpressionTypeError(f"axis must be an integer, a tuple of integers or None, got {axis!r}")
     for a in given:
         if not -child.ndim <= a < child.ndim:
             raise ShapeError(f"axis {a} is out of range for an expression of shape {child.shape}")
-    return tuple(sorted({int(a) % child.ndim for a in given}))
+    axes = {int(a) % child.ndim for a in given}
+    if len(axes) < len(given):
+        raise ShapeError(f"axis {axis} names an axis of an expression of shape {child.shape} twice")
+    return tuple(sorted(axes))
 
 
 def mean(operand: Any, axis: Any = None, keepdims: Any = False, **other: Any) -> Expression:
@@ -543,7 +638,7 @@ def matmul(a: Any, b: Any) -> Expression:
     if hasattr(a, "tocsr"):
         return _sparse_matmul(a, as_expression(b))
     if hasattr(b, "tocsr"):
-        return _sparse_matmul(b.T, as_expression(a).T).T
+        return _sparse_matmul(b.T, as_expression(a).T, mirrored=True).T
     left, right = as_expression(a), as_expression(b)
     if left.ndim == 0 or right.ndim == 0:
         raise ShapeError("@ takes arrays, not scalars: use * with a scalar")
@@ -563,11 +658,16 @@ def matmul(a: Any, b: Any) -> Expression:
     return Expression("matmul", (left, right), (*batch, left.shape[-2], right.shape[-1]))
 
 
-def _sparse_matmul(matrix: Any, operand: Expression) -> Expression:
+def _sparse_matmul(matrix: Any, operand: Expression, mirrored: bool = False) -> Expression:
     from scipy import sparse
 
     if operand.ndim not in (1, 2) or matrix.shape[1] != operand.shape[0]:
-        raise ShapeError(f"@: a sparse matrix of shape {matrix.shape} and an expression of shape {operand.shape}")
+        from .printing import to_text
+
+        sides = [f"a sparse matrix of shape {matrix.shape[::-1] if mirrored else matrix.shape}"]
+        shown = operand.T if mirrored else operand
+        sides.insert(0 if mirrored else 1, f"{to_text(shown, limit=40)} of shape {shown.shape}")
+        raise ShapeError(f"@: the inner sizes of {sides[0]} and {sides[1]} differ, or an operand has not 1 or 2 axes")
     csr = sparse.csr_array(matrix).astype(np.float64)
     csr.sum_duplicates()
     if np.isnan(csr.data).any():
@@ -674,6 +774,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.inner: lambda a, b: dot(a, as_expression(b).T),
     np.outer: _outer,
     np.diff: _diff,
+    np.append: lambda a, values, axis=None: concatenate([a, values], axis),
+    np.copy: lambda a, **keywords: as_expression(a),
+    np.matrix_transpose: lambda a: _view(np.swapaxes, a, -1, -2),
+    np.full_like: lambda a, fill_value, **keywords: np.full(as_expression(a).shape, fill_value),
     np.trace: lambda a: sum_(_view(np.diagonal, a), axis=-1),
     np.concatenate: concatenate,
     np.stack: stack,

@@ -694,8 +694,9 @@ def test_assigning_into_a_float_array_is_refused() -> None:
     p = la.Program()
     s = p.input("s", 1.0)
     array = np.zeros(3)
-    with pytest.raises(ExpressionTypeError, match=r"input 's' is an expression, not a number|no numbers yet"):
+    with pytest.raises(ValueError) as caught:  # NumPy's own error, from ours
         array[0] = s
+    assert "input 's' is an expression, not a number" in str(caught.value.__cause__)
     with pytest.raises(ExpressionTypeError, match=r"np\.concatenate, np\.stack or np\.where"):
         p.input("v", V)[0] = 1.0
 
@@ -769,14 +770,14 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: x % 2, ExpressionTypeError, r"% is not supported"),
     (lambda x, v: 2.0 % x, ExpressionTypeError, r"% is not supported"),
     (lambda x, v: x // 2, ExpressionTypeError, r"// is not supported"),
-    (lambda x, v: np.float64(2) % x, ExpressionTypeError, r"np\.remainder is not supported"),
+    (lambda x, v: np.float64(2) % x, ExpressionTypeError, r"% is not supported"),
     (lambda x, v: divmod(x, 2), ExpressionTypeError, r"divmod is not supported"),
     (lambda x, v: len(x), ExpressionTypeError, r"'x' is a scalar: it has no len"),
     (lambda x, v: list(x), ExpressionTypeError, r"'x' is a scalar: it cannot be iterated"),
     (lambda x, v: v.__setitem__(0, 1.0), ExpressionTypeError, r"cannot be assigned to.*np\.concatenate"),
     (lambda x, v: np.exp(v, out=np.zeros(3)), ExpressionTypeError, r"np\.exp with out=.*use the returned value"),
     (lambda x, v: np.exp(v, where=MASK), ExpressionTypeError, r"np\.exp with where="),
-    (lambda x, v: np.exp(V, out=v), (ExpressionTypeError, TypeError), r""),
+    (lambda x, v: np.exp(V, out=v), (ExpressionTypeError, TypeError), r"out|return arrays must be"),
     (lambda x, v: np.add(v, 1, dtype=float), ExpressionTypeError, r"np\.add with dtype="),
     (lambda x, v: np.sort(v), ExpressionTypeError, r"np\.sort is not supported on expressions\. Supported: .*np\.sin"),
     (lambda x, v: np.linalg.norm(v), ExpressionTypeError, r"np\.linalg\.norm is not supported.*np\.sqrt\(np\.sum\(x\*\*2\)\)"),
@@ -836,12 +837,12 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: v[:, None] @ np.zeros((2, 2)), ShapeError, r"inner sizes differ"),
     (lambda x, v: v[5], ShapeError, r"v with shape \(3,\).*out of bounds"),
     (lambda x, v: v[0, 0], ShapeError, r"v with shape \(3,\).*too many indices"),
-    (lambda x, v: v["a"], (ShapeError, ExpressionTypeError), r"v with shape|indices"),
-    (lambda x, v: v[1.5], (ShapeError, ExpressionTypeError), r"v with shape|indices"),
+    (lambda x, v: v["a"], ShapeError, r"indexing v with shape \(3,\)"),
+    (lambda x, v: v[1.5], ShapeError, r"indexing v with shape \(3,\)"),
     (lambda x, v: v[x], ExpressionTypeError, r"an index must be known numbers"),
     (lambda x, v: v[v > 1], ExpressionTypeError, r"an index must be known numbers.*np\.where"),
     (lambda x, v: v[[0, x]], ExpressionTypeError, r"an index must be known numbers"),
-    (lambda x, v: V[x], ExpressionTypeError, r"not a number"),
+    (lambda x, v: V[x], (ExpressionTypeError, IndexError), r""),  # NumPy's own message
     (lambda x, v: v[x:], ExpressionTypeError, r"an index must be known numbers"),
     (lambda x, v: np.take(v, v), ExpressionTypeError, r"known numbers"),
     (lambda x, v: np.reshape(v, (2, 2)), ShapeError, r"np\.reshape of v with shape \(3,\).*cannot reshape"),
@@ -861,7 +862,7 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: v.max(), AttributeError, r"no attribute 'max'"),
     (lambda x, v: v.value, AttributeError, r"no attribute 'value'.*at\[expr\]"),
     (lambda x, v: np.asarray(v, dtype=float), ExpressionTypeError, r"no numbers yet.*at\[expr\]"),
-    (lambda x, v: np.zeros(3).__setitem__(slice(None), v), ExpressionTypeError, r"expression"),
+    (lambda x, v: np.zeros(3).__setitem__(slice(None), v), ValueError, r""),
     (lambda x, v: x << 2, (ExpressionTypeError, TypeError), r"<<"),
     (lambda x, v: x(1), TypeError, r"not callable"),
     (lambda x, v: pow(x, 2, 5), (ExpressionTypeError, TypeError), r""),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lagrange_ad.solution import full
 
-from .random_programs import STEP, System, acyclic, cyclic, in_order, is_tied
+from random_programs import STEP, System, acyclic, cyclic, in_order, is_tied
 
 quiet = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
 

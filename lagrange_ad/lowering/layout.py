@@ -23,6 +23,7 @@ class Blocks:
 
     def __init__(self, names: Sequence[str], shapes: Sequence[Shape], labels: Sequence[list[Any] | None]) -> None:
         self.names, self.shapes, self.labels = list(names), list(shapes), list(labels)
+        self._shape_of = dict(zip(self.names, self.shapes, strict=True))
         sizes = [int(np.prod(shape)) if shape else 1 for shape in shapes]
         self.start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
         self.slices = dict(zip(self.names, map(slice, self.start[:-1].tolist(), self.start[1:].tolist()), strict=True))
@@ -55,8 +56,7 @@ class Blocks:
 
     def get(self, flat: Array, name: str) -> Array:
         """One named block of a flat array, in its shape (a view)."""
-        where = self.slices[name]
-        return flat[where].reshape(self.shapes[self.block_of(where.start)] if where.stop > where.start else (0,))
+        return flat[self.slices[name]].reshape(self._shape_of[name])
 
     def names_of(self, indices: Array) -> list[str]:
         """The distinct block names of elements, in order."""
