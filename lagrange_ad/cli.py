@@ -82,7 +82,7 @@ def _show(options: argparse.Namespace) -> int:
         _write(_json(_description(program, lagrangian)))
         return WORKED
     parts = [program.summary(), "Lagrangian\n\n" + (lagrangian or "none: the file states no objective")]
-    _write("\n\n".join([*parts, str(program.schedule)]))
+    _write("\n\n".join([*parts, f"Schedule\n\n{program.schedule}"]))
     return WORKED
 
 

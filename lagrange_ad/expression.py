@@ -52,6 +52,11 @@ class Symbol:
     def __repr__(self) -> str:
         return f"{self.kind} {self.name}"
 
+    def __getstate__(self) -> Any:
+        # A start that is an expression is pickled by the program, which packs all its expressions.
+        return None, {slot: value for slot in self.__slots__
+                      if not isinstance(value := getattr(self, slot), Expression)}
+
 
 class View:
     """A rearrangement of the elements of one array: a NumPy function and its further arguments.
@@ -109,7 +114,7 @@ class Expression:
             if name in _UFUNC_ALIASES:
                 return _UFUNC_ALIASES[name](*inputs)
             if name in TABLE:
-                return elementwise(name, *inputs)
+                return elementwise(name, *(_conditions(inputs) if name.startswith("logical") else inputs))
         else:
             name = f"{name}.{method}"
         if name in _OPERATOR_OF:
@@ -231,7 +236,10 @@ class Expression:
     @property
     def is_boolean(self) -> bool:
         """Whether this is a condition (a comparison), not a number."""
-        return self.op in _CONDITIONS or (self.op == "constant" and self.data.dtype == bool)
+        node = self
+        while node.op == "view":
+            node = node.args[0]
+        return node.op in _CONDITIONS or (node.op == "constant" and node.data.dtype == bool)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -369,7 +377,7 @@ class Expression:
         return f"<expression {to_text(self, limit=200)}{shape}>"
 
     def __reduce__(self) -> Any:
-        return (Expression, (self.op, self.args, self.shape, self.data))
+        return (_unpacked, (pack([self]),))
 
 
 def _foreign(first: Any, second: Any) -> DeclarationError:
@@ -540,6 +548,12 @@ def elementwise(name: str, *operands: Any) -> Expression:
     return Expression(name, args, shape)
 
 
+def _conditions(operands: Iterable[Any]) -> list[Expression]:
+    """Operands of NumPy's logical functions: numbers are true where they are not 0."""
+    nodes = [as_expression(x) for x in operands]
+    return [node if node.is_boolean else elementwise("not_equal", node, 0.0) for node in nodes]
+
+
 def _broadcast(name: str, args: tuple[Expression, ...]) -> Shape:
     try:
         return np.broadcast_shapes(*(arg.shape for arg in args))
@@ -560,24 +574,33 @@ def _logical(name: str, sign: str, *operands: Any) -> Expression:
 def _view(function: Callable[..., Any], operand: Any, *arguments: Any, **keywords: Any) -> Expression:
     """A rearrangement of one operand by a NumPy function that moves elements and computes nothing."""
     child = as_expression(operand)
-    view = View(function.__name__, function, arguments, keywords)
+    view = View(function.__name__, function, tuple([_known(part) for part in arguments]),
+                {name: _known(part) for name, part in keywords.items()})
     try:
         shape = view.apply(np.broadcast_to(np.int8(0), child.shape)).shape
     except (ValueError, IndexError, TypeError) as error:
-        raise ShapeError(
-            f"np.{view.name} of {to_text(child, limit=60)} with shape {child.shape}: {error}"
-        ) from None
+        what = "indexing" if function is operator.getitem else f"np.{view.name} of"
+        raise ShapeError(f"{what} {to_text(child, limit=60)} with shape {child.shape}: {error}") from None
     return Expression("view", (child,), shape, view)
 
 
-def _plain_index(part: Any) -> Any:
-    if isinstance(part, Expression):
-        raise ExpressionTypeError("an index must be known numbers, not an expression: np.where can choose by value")
-    return np.array(part) if isinstance(part, list | np.ndarray) else part
+def _known(part: Any) -> Any:
+    """A part of an index, or another argument of a rearrangement: known numbers, kept as they are now."""
+    if type(part) is int or part is None or part is Ellipsis:
+        return part
+    inside = [part.start, part.stop, part.step] if isinstance(part, slice) else [part]
+    if any(isinstance(leaf, Expression) for leaf in _leaves(inside)):
+        raise ExpressionTypeError(
+            "an index, a shape or an axis must be known numbers, not an expression: np.where can choose by value"
+        )
+    if isinstance(part, tuple):
+        return tuple(_known(item) for item in part)
+    if isinstance(part, list):
+        return np.array(part, dtype=None if part else np.intp)
+    return part.copy() if isinstance(part, np.ndarray) else part
 
 
 def _getitem(operand: Expression, key: Any) -> Expression:
-    key = tuple(_plain_index(part) for part in key) if isinstance(key, tuple) else _plain_index(key)
     return _view(operator.getitem, operand, key)
 
 
@@ -662,8 +685,6 @@ def _sparse_matmul(matrix: Any, operand: Expression, mirrored: bool = False) -> 
     from scipy import sparse
 
     if operand.ndim not in (1, 2) or matrix.shape[1] != operand.shape[0]:
-        from .printing import to_text
-
         sides = [f"a sparse matrix of shape {matrix.shape[::-1] if mirrored else matrix.shape}"]
         shown = operand.T if mirrored else operand
         sides.insert(0 if mirrored else 1, f"{to_text(shown, limit=40)} of shape {shown.shape}")
@@ -827,6 +848,34 @@ def postorder(roots: Sequence[Expression]) -> list[Expression]:
             pending.append((node, True))
             pending.extend((arg, False) for arg in node.args if id(arg) not in seen)
     return order
+
+
+Packed = list[tuple[str, tuple[int, ...], Shape, Any]]
+"""Nodes of expression graphs with their operands by number: what is pickled, without recursion."""
+
+
+def pack(roots: Sequence[Expression]) -> Packed:
+    """Every node below ``roots``, in postorder."""
+    nodes = postorder(roots)
+    number = {id(node): i for i, node in enumerate(nodes)}
+    return [(node.op, tuple(number[id(arg)] for arg in node.args), node.shape, node.data) for node in nodes]
+
+
+def unpack(packed: Packed, owner: Any = None) -> list[Expression]:
+    """The nodes of :func:`pack`; ``owner`` is the program of their symbols where these cannot tell yet."""
+    nodes: list[Expression] = []
+    for op, args, shape, data in packed:
+        node = Expression.__new__(Expression)
+        node.op, node.args, node.shape, node.data = op, tuple(nodes[i] for i in args), shape, data
+        node.owner = next((arg.owner for arg in node.args if arg.owner is not None), None)
+        if op == "symbol":
+            node.owner = data.owner if owner is None else owner
+        nodes.append(node)
+    return nodes
+
+
+def _unpacked(packed: Packed) -> Expression:
+    return unpack(packed)[-1]
 
 
 def symbols_of(root: Expression) -> list[Symbol]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import DeclarationError, ExpressionTypeError, ShapeError, UnknownNameError
-from .expression import Array, Expression, Shape, Symbol, as_expression, symbols_of
+from .expression import Array, Expression, Shape, Symbol, as_expression, pack, postorder, symbols_of, unpack
 from .printing import place, to_text
 from .text import listing, nearest, table, values
 
@@ -146,6 +146,27 @@ def _as_shape(name: str, shape: Any) -> Shape:
     return sizes
 
 
+class _Number(int):
+    """The number of an expression among the packed nodes of a pickled program."""
+
+
+def _held(record: Any) -> list[Expression]:
+    """The expressions of an equation, an objective or a constraint."""
+    values = (getattr(record, field.name) for field in fields(record))
+    return [value for value in values if isinstance(value, Expression)]
+
+
+def _with_records(state: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """A program's state with ``change`` applied to every field of its records."""
+    def changed(record: Any) -> Any:
+        if record is None:
+            return None
+        return type(record)(**{field.name: change(getattr(record, field.name)) for field in fields(record)})
+
+    lists = {key: [changed(record) for record in state[key]] for key in ("equations", "constraints")}
+    return {**state, **lists, "objective": changed(state["objective"])}
+
+
 class Declarations:
     """What a program consists of, in the order it was declared.
 
@@ -168,11 +189,30 @@ class Declarations:
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_compiled", "_graph")}
+        """The declarations, expressions packed as numbered nodes: a deep one must not make pickle recurse."""
+        state = {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_compiled", "_graph")}
+        starts = {name: s.value for name, s in self.symbols.items() if isinstance(s.value, Expression)}
+        held = [*self._nodes.values(), *starts.values(), *(node for r in self._records() for node in _held(r))]
+        nodes = postorder(held)
+        number = {id(node): _Number(i) for i, node in enumerate(nodes)}
+        state["_packed"] = pack(nodes)
+        state["_nodes"] = {name: number[id(node)] for name, node in self._nodes.items()}
+        state["_starts"] = {name: number[id(node)] for name, node in starts.items()}
+        return _with_records(state, lambda value: number[id(value)] if isinstance(value, Expression) else value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        nodes = unpack(state.pop("_packed"), self)
+        for name, number in state.pop("_starts").items():
+            state["symbols"][name].value = nodes[number]
+        state["_nodes"] = {name: nodes[number] for name, number in state["_nodes"].items()}
+        self.__dict__.update(
+            _with_records(state, lambda value: nodes[value] if isinstance(value, _Number) else value)
+        )
         self._lock = threading.RLock()
+
+    def _records(self) -> list[Any]:
+        goal = [self.objective] if self.objective is not None else []
+        return [*self.equations, *self.constraints, *goal]
 
     def __getattr__(self, name: str) -> Any:
         if name in _FOREIGN_WORDS:

@@ -17,7 +17,7 @@ def number(value: Any) -> str:
     return f"{value:.10g}"
 
 
-def values(array: Any, most: int = 6) -> str:
+def values(array: Any, most: int = 3) -> str:
     """A scalar as a number, an array as its first elements and its shape."""
     data = np.asarray(array)
     if data.ndim == 0:

@@ -63,12 +63,12 @@ def _rearranged(draw, e):
     choices = [
         lambda: np.sum(e) * 0.3, lambda: np.mean(e * e), lambda: e[::-1], lambda: e[0],
         lambda: e[np.array([0, n - 1, 0, 1])], lambda: np.sum(e, axis=0),
-        lambda: np.concatenate([e[1:], e[:1] * 0.5]), lambda: np.bincount([0, 2, 1, 0][:n], np.sin(np.ravel(e)[:n]), 3),
+        lambda: np.concatenate([e[1:], e[:1] * 0.5]), lambda: np.bincount([0, 2, 0], np.sin(np.ravel(e)[:3]), 4),
         lambda: np.log(np.sum(np.exp(e))) + np.ravel(e),
     ]  # fmt: skip
     if e.ndim == 2:
-        choices += [lambda: e.T, lambda: np.sum(e, axis=1), lambda: e @ e.T * 0.3, lambda: np.reshape(e, (4, 3)) * 0.5,
-                    lambda: e @ np.array([0.1, -0.5, 0.3, 0.7])]  # fmt: skip
+        choices += [lambda: e.T, lambda: np.sum(e, axis=1), lambda: e @ e.T * 0.3, lambda: np.reshape(e, e.shape[::-1]) * 0.5,
+                    lambda: e @ np.linspace(-0.5, 0.7, e.shape[1])]  # fmt: skip
     return draw(st.sampled_from(choices))()
 
 

@@ -17,7 +17,7 @@ from ..program import Constraint, Declarations, Equation, Objective
 from .cuts import Cuts
 from .grouping import Group, GroupMaker, IndexMap
 from .layout import Blocks, state_blocks
-from .terms import TermMaker
+from .terms import TermMaker, spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +116,12 @@ def _coarse_keys(row: IndexMap, arg: IndexMap, rows: Blocks, state: Blocks, widt
 
 
 def _residual_root(equation: Equation) -> Expression:
-    """The right side of an explicit equation; right − left of an implicit one, a plain 0 left out."""
+    """The right side of an explicit equation; right − left of an implicit one, a plain 0 left out; in its shape."""
     if equation.own is not None or _is_zero(equation.left):
-        return equation.right
-    return -equation.left if _is_zero(equation.right) else equation.right - equation.left
+        root = equation.right
+    else:
+        root = -equation.left if _is_zero(equation.right) else equation.right - equation.left
+    return spread(root, equation.shape)
 
 
 def _is_zero(node: Expression) -> bool:
@@ -156,8 +158,8 @@ def lower(program: Declarations) -> Lowered:
     equation_terms, objective_terms, constraint_terms = GroupMaker(), GroupMaker(), GroupMaker()
     maker = TermMaker(cuts, start_of, equation_terms.add)
     first_rows = rows.start.tolist()
-    for i, (root, equation) in enumerate(zip(roots, program.equations, strict=True)):
-        maker.equation(maker.spread(root, equation.shape), first_rows[i])
+    for i, root in enumerate(roots):
+        maker.equation(root, first_rows[i])
     for i, (_, expression, _) in enumerate(auxiliaries):
         maker.equation(expression, first_rows[len(roots) + i], whole=True)
     if objective is not None:

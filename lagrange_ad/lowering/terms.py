@@ -80,7 +80,7 @@ class TermMaker:
         match node.op:
             case "add" | "subtract":
                 sign = -1.0 if node.op == "subtract" else 1.0
-                first, second = (self.spread(arg, node.shape) for arg in args)
+                first, second = (self._spread(arg, node.shape) for arg in args)
                 return [(first, place, factor), (second, place, sign * factor)]
             case "negative":
                 return [(args[0], place, -factor)]
@@ -101,12 +101,9 @@ class TermMaker:
                 return self._sparse_product(node, place, factor)
         return self._dense_product(node, place, factor)
 
-    def spread(self, arg: Expression, shape: Shape) -> Expression:
-        """A summand at the shape of the sum."""
-        if arg.shape == shape:
-            return arg
-        view = View("broadcast_to", np.broadcast_to, (shape,), {})
-        return self._weighed(Expression("view", (arg,), shape, view))
+    def _spread(self, arg: Expression, shape: Shape) -> Expression:
+        """A summand at the shape of the sum (one that is a sum itself was cut off before)."""
+        return arg if arg.shape == shape else self._weighed(spread(arg, shape))
 
     def _weighed(self, node: Expression) -> Expression:
         """A node made here, weighed like those of the user (and kept alive, as weights go by identity)."""
@@ -152,6 +149,13 @@ class TermMaker:
         kernel = walk.builder.finish([output])
         shape = () if isinstance(place, int) else place.shape
         self.emit(Term(kernel, shape, walk.args, walk.coefs, place))
+
+
+def spread(node: Expression, shape: Shape) -> Expression:
+    """A node broadcast to a shape."""
+    if node.shape == shape:
+        return node
+    return Expression("view", (node,), shape, View("broadcast_to", np.broadcast_to, (shape,), {}))
 
 
 class _KernelWalk:

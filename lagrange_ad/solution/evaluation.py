@@ -17,7 +17,7 @@ from .forward import Solved, Start, propagate
 from .plan import Plan, make_plan
 from .point import Point
 
-MAX_ITERATIONS = 100
+MAX_ITERATIONS = 200
 
 
 def plan_of(program: Declarations) -> Plan:

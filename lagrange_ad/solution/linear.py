@@ -49,8 +49,7 @@ class Factor:
     """A factored matrix. Raises SingularMatrixError when it is singular or holds NaN or infinity."""
 
     def __init__(self, matrix: Any, triangular: bool = False) -> None:
-        values = matrix if isinstance(matrix, np.ndarray) else matrix.data
-        if not np.isfinite(values).all():
+        if not is_finite(matrix):
             raise SingularMatrixError("the Jacobian has entries that are not finite")
         self._lu: Any = None
         self._superlu: Any = None
@@ -90,6 +89,34 @@ class Factor:
             before, after = before[:, None], after[:, None]
         trans: Any = int(transposed)
         return np.asarray(after * linalg.lu_solve(self._lu, before * b, trans=trans, check_finite=False))
+
+
+def is_finite(matrix: Any) -> bool:
+    """Whether no entry is NaN or infinite."""
+    return bool(np.isfinite(matrix if isinstance(matrix, np.ndarray) else matrix.data).all())
+
+
+class Substitution:
+    """A lower triangular matrix with −1 on its diagonal, solved row by row; entries may be infinite or NaN.
+
+    Slower than :class:`Factor`; an infinite slope reaches those unknowns alone that depend on it.
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        entries = sparse.coo_array(matrix)
+        below = entries.row != entries.col
+        self._entries = entries.row[below], entries.col[below], entries.data[below]
+
+    def solve(self, b: Array, transposed: bool = False) -> Array:
+        """x with A x = b, or Aᵀ x = b; ``b`` may have several columns."""
+        i, j, values = self._entries
+        if transposed:
+            i, j = j, i
+        order = np.lexsort((j, -i if transposed else i)).tolist()
+        x = -b
+        for k in order:
+            x[i[k]] = x[i[k]] + values[k] * x[j[k]]
+        return x
 
 
 def _reciprocal(sizes: Array) -> Array:

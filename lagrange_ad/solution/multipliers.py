@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import SingularError
 from ..expression import Array
 from ..text import listing
-from .linear import Factor, SingularMatrixError, refined
+from .linear import Factor, SingularMatrixError, Substitution, is_finite, refined
 from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step
 
@@ -47,6 +47,9 @@ def back_substitute(plan: Plan, z: Array, reports: list[BlockReport], lam: Array
         else:
             lam[step.rows] = w[step.own]
         step.run.adjoint(z, lam, w)
+        if isinstance(step, BlockStep):  # r = φ − own: the own side of an equation that determines something else
+            explicit = np.flatnonzero(step.own >= 0)
+            np.subtract.at(w, step.own[explicit], lam[step.all_rows[explicit]])
 
 
 def _block_multipliers(step: BlockStep, z: Array, w: Array, report: BlockReport | None) -> Array:
@@ -77,9 +80,10 @@ def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Fa
     return factor
 
 
-def sequence_factor(step: SequenceStep, z: Array) -> Factor:
+def sequence_factor(step: SequenceStep, z: Array) -> Factor | Substitution:
     """The factors of ∂r/∂z of a sequence: unit triangular in its order (up to the sign), so without fill."""
-    return Factor(step.jacobian(z), triangular=True)
+    matrix = step.jacobian(z)
+    return Factor(matrix, triangular=True) if is_finite(matrix) else Substitution(matrix)
 
 
 def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Array:
@@ -98,6 +102,8 @@ def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Arr
 def _tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: dict[int, BlockReport]) -> None:
     step.run.tangent(z, dz, change)
     if isinstance(step, BlockStep):
+        explicit = np.flatnonzero(step.own >= 0)
+        change[step.all_rows[explicit]] -= dz[step.own[explicit]]
         factor = block_factor(step, step.jacobian(z), by_step.get(id(step)))
         dz[step.all_columns] = -factor.solve(change[step.all_rows])
     elif isinstance(step, SequenceStep):

@@ -52,9 +52,15 @@ class BlockReport:
         """The largest |r|."""
         return float(np.abs(self.residuals).max(initial=0.0))
 
+    @property
+    def kind(self) -> str:
+        """``cycle``, or ``implicit`` for one equation that determines one unknown by itself."""
+        return "cycle" if self.size > 1 else "implicit"
+
     def __str__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
-        return f"block of {self.size}: {state} after {self.iterations} iterations, residual {self.residual:.3g}"
+        iterations = f"{self.iterations} iteration{'s' * (self.iterations != 1)}"
+        return f"block of {self.size} {state} after {iterations}, residual {self.residual:.3g}"
 
 
 def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None:

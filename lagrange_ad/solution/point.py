@@ -211,9 +211,9 @@ class Point:
             lines.append(table("constraints, not enforced here", ["name", "constraint", "value"], [
                 [c.name, str(c), values(self[c.name])] for c in lowered.constraints
             ]))
-        lines += [f"cycle {{{listing(b.unknowns, 6)}}}: {b}" for b in self.blocks[:10]]
+        lines += [f"{b.kind} {{{listing(b.unknowns, 6)}}}: {b}" for b in self.blocks[:10]]
         if len(self.blocks) > 10:
-            lines.append(f"… {len(self.blocks) - 10} more cycles")
+            lines.append(f"… {len(self.blocks) - 10} more blocks")
         guessed = [name for b in self.blocks for name in b.guessed]
         if guessed:
             lines.append(f"no start given for {listing(guessed)}: began at 0 or the nearest bound")
