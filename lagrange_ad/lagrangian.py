@@ -6,7 +6,7 @@ adjoint equations (zero: back-substitution), by x the gradient (zero: optimality
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from .errors import DeclarationError, MissingObjectiveError, ShapeError, Unknown
 from .expression import Array, Expression, evaluate
 from .lowering import Blocks
 from .printing import latex_name, to_latex, to_text
-from .program import Constraint, Equation, numeric
+from .program import Constraint, Equation, fit, numeric
 from .solution import Plan, Point
 from .solution import full as full_space
+from .solution.evaluation import starting_state
 from .text import listing, nearest
 
 MOST_TERMS = 60
@@ -67,7 +68,7 @@ class Lagrangian:
         """(∂L/∂x, ∂L/∂z, ∂L/∂λ), each flat like its argument; the last one is the residuals."""
         state, rows = self._state(x, z), self._rows(lam)
         residuals = self._residuals(state, rows)
-        signed = self._signed(rows)
+        signed = self._signed(rows, state)
         w = full_space.adjoint(self._plan, state, signed)
         return self._take(w, self.inputs), self._take(w, self.variables), self._shown_rows(residuals)
 
@@ -91,7 +92,7 @@ class Lagrangian:
         """∂²L/∂(x, z)² as a symmetric scipy.sparse CSR array of shape (n_x + n_z, n_x + n_z)."""
         state, rows = self._state(x, z), self._rows(lam)
         columns = self._columns()
-        return full_space.hessian(self._plan, state, self._signed(rows))[columns][:, columns].tocsr()
+        return full_space.hessian(self._plan, state, self._signed(rows, state))[columns][:, columns].tocsr()
 
     # between the user's vectors and the flat state ---------------------------------------------------------
 
@@ -105,10 +106,7 @@ class Lagrangian:
     def _state(self, x: Any, z: Any) -> Array:
         """The complete flat state of the user's x and z and the declared parameters."""
         lowered = self._lowered
-        state = np.zeros(lowered.state.size, dtype=np.result_type(_dtype(x), _dtype(z)))
-        for name, symbol in lowered.symbols.items():
-            if symbol.value is not None and not isinstance(symbol.value, Expression):
-                lowered.state.get(state, name)[...] = symbol.value
+        state = starting_state(self._plan, {}, {}, {}).z.astype(np.result_type(_dtype(x), _dtype(z)))
         for blocks, given, what in ((self.inputs, x, "x"), (self.variables, z, "z")):
             for name, value in _by_name(blocks, given, what):
                 lowered.state.get(state, name)[...] = value
@@ -126,9 +124,9 @@ class Lagrangian:
         rows[lowered.objective_row + 1 :] = flat[lowered.n_user_rows :]
         return rows
 
-    def _signed(self, rows: Array) -> Array:
-        """λ with the sign of the body in r = b − g for constraints."""
-        signed = rows.copy()
+    def _signed(self, rows: Array, state: Array) -> Array:
+        """λ with the sign of the body in r = b − g for constraints; complex where the state is."""
+        signed = rows.astype(np.result_type(rows, state))
         signed[self._lowered.objective_row + 1 :] *= -1.0
         return signed
 
@@ -154,7 +152,7 @@ class Lagrangian:
     def __str__(self) -> str:
         objective = self._lowered.objective
         head = "L = " + (to_text(objective.expression, 400) if objective is not None else "0")
-        terms = [f"- λ_{name}·({to_text(difference, 300)})" for name, difference in self._terms()]
+        terms = [f"- λ_{name}·({difference})" for name, difference in self._terms(_difference_text)]
         rest = self.multiplier_count - len(terms)
         if rest:
             terms.append(f"- … ({rest} more terms)")
@@ -166,15 +164,16 @@ class Lagrangian:
         """How many equations and constraints the Lagrangian has a multiplier (array) for."""
         return len(self.multipliers.names)
 
-    def _terms(self) -> Iterable[tuple[str, Expression]]:
-        """(name, left − right) of the first equations and constraints."""
+    def _terms(self, write: Callable[[Equation | Constraint], str]) -> list[tuple[str, str]]:
+        """(name, left − right as written) of the first equations and constraints."""
         every: list[Equation | Constraint] = [*self._lowered.equations, *self._lowered.constraints]
-        return [(item.name, _difference(item)) for item in every[:MOST_TERMS]]
+        return [(item.name, write(item)) for item in every[:MOST_TERMS]]
 
     def _repr_latex_(self) -> str:
         objective = self._lowered.objective
         head = to_latex(objective.expression, 400) if objective is not None else "0"
-        terms = [rf"- \lambda_{{{latex_name(name)}}} \left({to_latex(d, 300)}\right)" for name, d in self._terms()]
+        written = self._terms(_difference_latex)
+        terms = [rf"- \lambda_{{{latex_name(name)}}} \left({difference}\right)" for name, difference in written]
         if self.multiplier_count > len(terms):
             terms.append(r"- \dots")
         body = r" \\ & ".join([f"L =\\;& {head}", *terms])
@@ -205,8 +204,8 @@ def _by_name(blocks: Blocks, given: Any, what: str) -> Iterable[tuple[str, Any]]
             if name not in blocks.slices:
                 near = nearest(str(name), blocks.names)
                 raise UnknownNameError(f"{what} has no {name!r}{near}; it has {listing(blocks.names)}")
-            array = value if np.iscomplexobj(value) else numeric(name, value, "the value", finite=False)
-            yield name, np.broadcast_to(array, blocks.shapes[blocks.names.index(name)])
+            array = np.asarray(value) if np.iscomplexobj(value) else numeric(name, value, "the value", finite=False)
+            yield name, fit(name, array, blocks.shapes[blocks.names.index(name)], "the value")
         return
     flat = np.asarray(given)
     if flat.dtype.kind not in "iufc":
@@ -236,6 +235,25 @@ def _difference(item: Equation | Constraint) -> Expression:
         left, right = item.body, bound
     zero = right.op == "constant" and right.shape == () and float(right.data) == 0.0
     return left if zero else left - right
+
+
+def _difference_text(item: Equation | Constraint) -> str:
+    if sides := _range(item):
+        return f"{to_text(sides[0], 300)} - {{{to_text(sides[1], 100)}, {to_text(sides[2], 100)}}}"
+    return to_text(_difference(item), 300)
+
+
+def _difference_latex(item: Equation | Constraint) -> str:
+    if sides := _range(item):
+        return rf"{to_latex(sides[0], 300)} - \{{{to_latex(sides[1], 100)}, {to_latex(sides[2], 100)}\}}"
+    return to_latex(_difference(item), 300)
+
+
+def _range(item: Equation | Constraint) -> tuple[Expression, Expression, Expression] | None:
+    """(body, lower, upper) of a constraint with two sides: its multiplier speaks of one of them, so both are shown."""
+    if isinstance(item, Equation) or item.lower is None or item.upper is None or item.lower is item.upper:
+        return None
+    return item.body, item.lower, item.upper
 
 
 def require_objective(plan: Plan, what: str) -> None:

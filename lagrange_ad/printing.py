@@ -36,10 +36,15 @@ def to_text(root: Expression, limit: int = 2000) -> str:
 
 def to_latex(root: Expression, limit: int = 2000) -> str:
     """The expression in LaTeX; ``\\dots`` where it is longer than ``limit`` characters."""
-    return _write(root, limit, _latex_parts).replace("…", r"\dots")
+    return _write(root, limit, _latex_parts, _closes_brace).replace("…", r"\dots")
 
 
-def _write(root: Expression, limit: int, parts_of: Any) -> str:
+def _closes_brace(piece: str) -> bool:
+    """Whether a piece of LaTeX must not be lost: a brace or a \\right without its partner does not render."""
+    return "}" in piece or r"\right" in piece
+
+
+def _write(root: Expression, limit: int, parts_of: Any, closes: Any = lambda piece: False) -> str:
     """Expand (node, surrounding precedence) items left to right until the text is complete or long enough."""
     pieces: list[str] = []
     length = 0
@@ -49,13 +54,23 @@ def _write(root: Expression, limit: int, parts_of: Any) -> str:
         if isinstance(item, str):
             pieces.append(item)
             length += len(item)
-            if length > limit:
-                pieces.append(" …")
-                break
+        elif length > limit:
+            pieces.append(" …")
+            pieces.extend(rest for rest in reversed(pending) if isinstance(rest, str) and closes(rest))
+            break
         else:
             node, outer = item
             pending.extend(reversed(parts_of(node, outer)))
     return "".join(pieces)
+
+
+def _as_given(operand: Any) -> Any:
+    """An operand of a matrix product without the axis that made a matrix of the user's vector."""
+    if operand.op == "view" and operand.data.function is operator.getitem:
+        key = operand.data.arguments[0]
+        if isinstance(key, tuple) and len(key) == 2 and all(part is None or part is Ellipsis for part in key):
+            return operand.args[0]
+    return operand
 
 
 def _operands(node: Expression, precedence: int) -> tuple[int, int]:
@@ -88,8 +103,8 @@ def _text_parts(node: Expression, outer: int) -> list[Any]:
     if node.op == "view":
         return _view_parts(node, outer)
     if node.op in ("matmul", "sparse_matmul"):
-        matrix = [f"sparse{node.data.shape}"] if node.op == "sparse_matmul" else [(node.args[0], 2)]
-        return _wrap([*matrix, " @ ", (node.args[-1], 3)], 2, outer)
+        matrix = [f"sparse{node.data.shape}"] if node.op == "sparse_matmul" else [(_as_given(node.args[0]), 2)]
+        return _wrap([*matrix, " @ ", (_as_given(node.args[-1]), 3)], 2, outer)
     row = TABLE.get(node.op)
     if row is not None and row.symbol and row.arity == 2:
         low, high = _operands(node, row.precedence)
@@ -200,7 +215,9 @@ def _latex_parts(node: Expression, outer: int) -> list[Any]:
         case "view" if node.data.name in ("broadcast_to", "expand_dims", "squeeze"):
             return [(node.args[0], outer)]
         case "matmul":
-            return _wrap([(node.args[0], 2), r"\,", (node.args[1], 3)], 2, outer, left, right)
+            return _wrap([(_as_given(node.args[0]), 2), r"\,", (_as_given(node.args[1]), 3)], 2, outer, left, right)
+        case "view" if node.data.name == "transpose" and not node.data.arguments:
+            return _wrap(["{", (node.args[0], 5), r"}^{\top}"], 4, outer, left, right)
         case "sparse_matmul":
             return _wrap([r"A_{", f"{node.shape[0]} \\times {node.args[0].shape[0]}", r"}\,", (node.args[0], 3)],
                          2, outer, left, right)

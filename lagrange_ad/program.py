@@ -6,6 +6,7 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -111,6 +112,11 @@ def caller() -> Location:
 
 def numeric(name: str, value: Any, what: str, *, finite: bool = True) -> Array:
     """``value`` as a float64 array, or an error that names what was given for what."""
+    if isinstance(value, Expression):
+        raise DeclarationError(
+            f"{what} of {name!r} must be a number or an array of numbers, got the expression {to_text(value, 60)}: "
+            f"define({name!r}, expr) declares a variable by an expression"
+        )
     try:
         array = np.array(value)
         if array.dtype.kind not in "buif":
@@ -136,9 +142,34 @@ def fit(name: str, array: Array, shape: Shape, what: str) -> Array:
         raise ShapeError(f"{what} of {name!r} has shape {array.shape}, {name!r} has shape {shape}") from None
 
 
+def key_name(key: Any, owner: Any) -> Any:
+    """The name that a key of a mapping means: a string, or a symbol as its declaration returned it."""
+    if not isinstance(key, Expression) or key.op != "symbol":
+        return key
+    if key.owner is not owner:
+        raise UnknownNameError(f"{key.data.name!r} is of the program {key.owner.name!r}, not of {owner.name!r}")
+    return key.data.name
+
+
+def _check_bounds(label: str, body: Expression, low: Expression | None, high: Expression | None) -> None:
+    for bound in (low, high):
+        if bound is None:
+            continue
+        sizes = zip(bound.shape[::-1], body.shape[::-1], strict=False)
+        if bound.ndim > body.ndim or any(m not in (1, n) for m, n in sizes):
+            raise ShapeError(
+                f"constraint {label!r}: the bound {to_text(bound, 40)} has shape {bound.shape}, "
+                f"the body {to_text(body, 60)} has shape {body.shape}"
+            )
+    if low is not None and high is not None and low.op == high.op == "constant" and (low.data > high.data).any():
+        raise DeclarationError(
+            f"the bounds of constraint {label!r} are crossed: lower {values(low.data)} > upper {values(high.data)}"
+        )
+
+
 def _as_shape(name: str, shape: Any) -> Shape:
     try:
-        sizes = tuple(int(n) for n in (shape if isinstance(shape, tuple | list) else (shape,)))
+        sizes = tuple(operator.index(n) for n in (shape if isinstance(shape, tuple | list) else (shape,)))
     except (TypeError, ValueError):
         raise ShapeError(f"shape of {name!r} must be a tuple of integers, got {shape!r}") from None
     if any(n < 0 for n in sizes):
@@ -306,9 +337,12 @@ class Declarations:
         return listed
 
     def _domain(self, name: str, domain: Any) -> tuple[float, float]:
-        low, high = (float(end) for end in domain)
+        ends = np.asarray(domain if isinstance(domain, tuple | list) else np.nan)
+        if ends.shape != (2,) or ends.dtype.kind not in "iuf" or np.isnan(ends).any():
+            raise DeclarationError(f"the domain of {name!r} must be two numbers, domain=(low, high), got {domain!r}")
+        low, high = float(ends[0]), float(ends[1])
         if not low < high:
-            raise DeclarationError(f"the domain of {name!r} is empty: ({low}, {high})")
+            raise DeclarationError(f"the domain of {name!r} is empty: ({low:g}, {high:g})")
         return low, high
 
     def _start(self, symbol: Symbol, start: Any) -> Any:
@@ -441,9 +475,7 @@ class Declarations:
         if name is not None:
             self._free_name(name)
         label = name or self._constraint_name()
-        for bound in (low, high):
-            if bound is not None and np.broadcast_shapes(body.shape, bound.shape) != body.shape:
-                raise ShapeError(f"constraint {label!r}: the bound has shape {bound.shape}, the body {body.shape}")
+        _check_bounds(label, body, low, high)
         with self._lock:
             self.constraints.append(Constraint(label, body, low, high, location))
             self._take_name(label, location)
@@ -533,8 +565,9 @@ class Declarations:
     def set(self, values: dict[str, Any] | None = None, /, **named: Any) -> None:
         """Change values of inputs and parameters, and starts of variables, for good; all or none."""
         new = {}
-        for name, value in {**(values or {}), **named}.items():
-            symbol = self.symbol(name)
+        for key, value in {**(values or {}), **named}.items():
+            symbol = self.symbol(key)
+            name = symbol.name
             if symbol.kind == "variable":
                 new[name] = self._start(symbol, value)
             else:
@@ -545,8 +578,9 @@ class Declarations:
                 self.symbols[name].value = value
                 self.version += started
 
-    def symbol(self, name: str) -> Symbol:
-        """The record of a named input, parameter or variable."""
+    def symbol(self, name: Any) -> Symbol:
+        """The record of a named input, parameter or variable (or of one as it was returned when declared)."""
+        name = key_name(name, self)
         if name not in self.symbols:
             near = nearest(str(name), self.symbols)
             raise UnknownNameError(
@@ -614,9 +648,13 @@ class Declarations:
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(self.of_kind(kind))} {kind}s" for kind in ("input", "parameter", "variable"))
+        counts = ", ".join(_counted(len(self.of_kind(kind)), kind) for kind in ("input", "parameter", "variable"))
         goal = f", {self.objective.sense} {self.objective.name}" if self.objective else ", no objective"
-        return f"<Program {self.name!r}: {counts}, {len(self.equations)} equations{goal}>"
+        return f"<Program {self.name!r}: {counts}, {_counted(len(self.equations), 'equation')}{goal}>"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _shown(value: Any) -> str:

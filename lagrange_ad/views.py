@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DeclarationError
+from .errors import DeclarationError, ShapeError, UnknownNameError
 from .expression import Array, evaluate
 from .lagrangian import require_objective
 from .lowering import Blocks
-from .program import Declarations
-from .solution import Point, evaluate_program, plan_of
+from .program import Declarations, fit
+from .solution import Point, plan_of
+from .solution.evaluation import solve_from, starting_state
 from .solution.multipliers import adjoints
+from .text import listing
 
 
 class ReducedView:
@@ -23,11 +25,12 @@ class ReducedView:
 
     ``value_and_gradient(x)`` gives (sign·J, sign·dJ/dx), where ``sign`` is −1 for a maximize program, so that
     ``scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds)`` does what was declared.
-    Parameters keep the values they have when the view is made. Each solve starts from the last one that succeeded.
+    Equations and parameters are those of the program when the view is made. Each solve starts from the last one that
+    succeeded.
     """
 
     def __init__(self, program: Declarations) -> None:
-        self._program, self._plan = program, plan_of(program)
+        self._plan = plan_of(program)
         require_objective(self._plan, "be optimized")
         inputs = program.of_kind("input")
         if not inputs:
@@ -41,7 +44,7 @@ class ReducedView:
         self._parameters = {s.name: s.value for s in program.of_kind("parameter")}
         objective = self._plan.lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
-        self._last: Point | None = None
+        self._last: tuple[Array, Point] | None = None
 
     @property
     def bounds(self) -> Any:
@@ -52,21 +55,36 @@ class ReducedView:
 
     def join(self, values: dict[str, Any]) -> Array:
         """The flat x of inputs by name."""
-        return np.concatenate([np.ravel(values[name]) for name in self.inputs.names]).astype(np.float64)
+        wanted = dict(zip(self.inputs.names, self.inputs.shapes, strict=True))
+        wrong = [name for name in (*wanted, *values) if (name in wanted) != (name in values)]
+        if wrong:
+            raise UnknownNameError(f"x consists of {listing(wanted)}; missing or unknown: {listing(wrong)}")
+        parts = [np.ravel(fit(name, np.asarray(values[name]), shape, "the value")) for name, shape in wanted.items()]
+        return np.concatenate(parts).astype(np.float64)
 
     def split(self, x: Array) -> dict[str, Array]:
         """The inputs by name of a flat x."""
-        return self.inputs.split(np.asarray(x, dtype=np.float64), self.inputs.names)
+        return self.inputs.split(self._checked(x), self.inputs.names)
 
     def point(self, x: Array) -> Point:
         """The evaluated point at x. Raises as ``Program.evaluate`` does."""
+        flat = self._checked(x)
+        if self._last is not None and np.array_equal(flat, self._last[0]):
+            return self._last[1]  # optimizers ask for value, gradient and constraints one after the other
+        starts = self._last[1].values if self._last is not None else {}
+        begin = starting_state(self._plan, {**self._parameters, **self.split(flat)}, starts, {})
+        self._last = flat.copy(), solve_from(self._plan, begin)
+        return self._last[1]
+
+    def _checked(self, x: Any) -> Array:
+        """x as a flat float64 array, or an error that names the inputs."""
         flat = np.asarray(x, dtype=np.float64)
         if flat.shape != self.x0.shape:
-            names = ", ".join(self.inputs.names)
-            raise DeclarationError(f"x must have shape {self.x0.shape} ({names}), got {flat.shape}")
-        point = evaluate_program(self._program, {**self._parameters, **self.split(flat)}, start=self._last)
-        self._last = point
-        return point
+            raise ShapeError(f"x must have shape {self.x0.shape} for {listing(self.inputs.names)}, got {flat.shape}")
+        if not np.isfinite(flat).all():
+            first = int(np.flatnonzero(~np.isfinite(flat))[0])
+            raise DeclarationError(f"x is {flat[first]} at {self.inputs.element(first)}: give finite numbers")
+        return flat
 
     def value(self, x: Array) -> float:
         """sign·J(x)."""

@@ -623,9 +623,9 @@ def test_shapes_are_known_at_once() -> None:
 def test_lists_and_object_arrays_of_expressions_are_stacked(build: Any) -> None:
     p = la.Program()
     a, b = p.input("a", 2.0), p.input("b", 3.0)
-    for i, use in enumerate([
-        lambda x: np.sin(as_expression(x)), lambda x: p.input(f"n{i}", np.ones(2)) + x, lambda x: as_expression(x) @ [1, 1],
-    ]):
+    n = p.input("n", np.ones(2))
+    uses = [lambda e: np.sin(as_expression(e)), lambda e: n + e, lambda e: as_expression(e) @ [1, 1]]
+    for i, use in enumerate(uses):
         result = use(build(a, b))
         assert type(result) is Expression
         p.define(f"v{i}", result)
@@ -670,7 +670,8 @@ def test_numpy_never_makes_an_object_array(op: Any) -> None:
 def test_a_numpy_array_times_a_scalar_expression() -> None:
     p = la.Program()
     s = p.input("s", 2.0)
-    for result in (V * s, s * V, V + s, np.float64(2) * s, np.array(2.0) * s, np.multiply(V, s), V @ (V * s), [1.0, 2.0] * s):
+    two = np.float64(2.0), np.array(2.0)
+    for result in (V * s, s * V, V + s, two[0] * s, two[1] * s, np.multiply(V, s), V @ (V * s), [1.0, 2.0] * s):
         assert type(result) is Expression
     assert (V * s).shape == (3,)
 
@@ -789,13 +790,15 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: np.exp(V, out=v), (ExpressionTypeError, TypeError), r"out|return arrays must be"),
     (lambda x, v: np.add(v, 1, dtype=float), ExpressionTypeError, r"np\.add with dtype="),
     (lambda x, v: np.sort(v), ExpressionTypeError, r"np\.sort is not supported on expressions\. Supported: .*np\.sin"),
-    (lambda x, v: np.linalg.norm(v), ExpressionTypeError, r"np\.linalg\.norm is not supported.*np\.sqrt\(np\.sum\(x\*\*2\)\)"),
+    (lambda x, v: np.linalg.norm(v), ExpressionTypeError,
+     r"np\.linalg\.norm is not supported.*np\.sqrt\(np\.sum\(x\*\*2\)\)"),
     (lambda x, v: np.linalg.solve(np.eye(3), v), ExpressionTypeError, r"np\.linalg\.solve.*equate"),
     (lambda x, v: np.linalg.inv(v[:, None] * v), ExpressionTypeError, r"np\.linalg\.inv"),
     (lambda x, v: np.add.accumulate(v), ExpressionTypeError, r"np\.add\.accumulate is not supported"),
     (lambda x, v: np.multiply.reduce(v), ExpressionTypeError, r"np\.multiply\.reduce is not supported"),
     (lambda x, v: np.add.outer(v, v), ExpressionTypeError, r"np\.add\.outer is not supported"),
-    (lambda x, v: np.add.at(np.zeros(3), [0, 1, 1], v), ExpressionTypeError, r"np\.add\.at is not supported.*np\.bincount"),
+    (lambda x, v: np.add.at(np.zeros(3), [0, 1, 1], v), ExpressionTypeError,
+     r"np\.add\.at is not supported.*np\.bincount"),
     (lambda x, v: np.add.reduceat(v, [0, 1]), ExpressionTypeError, r"np\.add\.reduceat"),
     (lambda x, v: np.prod(v), ExpressionTypeError, r"np\.prod is not supported"),
     (lambda x, v: np.cumsum(v), ExpressionTypeError, r"np\.cumsum is not supported"),
@@ -819,13 +822,13 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: x + None, ExpressionTypeError, r"None \(a NoneType\)"),
     (lambda x, v: None * x, ExpressionTypeError, r"None \(a NoneType\)"),
     (lambda x, v: x + {"a": 1}, ExpressionTypeError, r"a dict"),
-    (lambda x, v: x + [1.0, "b"], ExpressionTypeError, r"cannot stand in an expression"),
+    (lambda x, v: x + [1.0, "b"], ExpressionTypeError, r"cannot stand in an expression"),  # noqa: RUF005
     (lambda x, v: v + np.array([1.0, None, "c"], dtype=object), ExpressionTypeError, r"None|'c'"),
     (lambda x, v: x + np.array(["a", "b"]), ExpressionTypeError, r"cannot stand in an expression"),
     (lambda x, v: x + np.array("2020-01-01", dtype="datetime64[D]"), ExpressionTypeError, r"cannot stand in"),
     (lambda x, v: x * math.nan, DeclarationError, r"constant of an expression is NaN"),
     (lambda x, v: v + np.array([1.0, np.nan, 2.0]), DeclarationError, r"NaN.*index.*1"),
-    (lambda x, v: x + [[1.0, 2.0], [3.0]], LagrangeError, r"cannot stand|equal shapes|ragged"),
+    (lambda x, v: x + [[1.0, 2.0], [3.0]], LagrangeError, r"cannot stand|equal shapes|ragged"),  # noqa: RUF005
     (lambda x, v: S34[:, :3] * v, ExpressionTypeError, r"A @ x.*toarray"),
     (lambda x, v: v * S34[:, :3], ExpressionTypeError, r"A @ x.*toarray"),
     (lambda x, v: sparse.csr_matrix(S34)[:, :3] * x, ExpressionTypeError, r"A @ x.*toarray"),
@@ -848,11 +851,11 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: v[0, 0], ShapeError, r"v with shape \(3,\).*too many indices"),
     (lambda x, v: v["a"], ShapeError, r"indexing v with shape \(3,\)"),
     (lambda x, v: v[1.5], ShapeError, r"indexing v with shape \(3,\)"),
-    (lambda x, v: v[x], ExpressionTypeError, r"an index must be known numbers"),
-    (lambda x, v: v[v > 1], ExpressionTypeError, r"an index must be known numbers.*np\.where"),
-    (lambda x, v: v[[0, x]], ExpressionTypeError, r"an index must be known numbers"),
+    (lambda x, v: v[x], ExpressionTypeError, r"an index, .* must be known numbers"),
+    (lambda x, v: v[v > 1], ExpressionTypeError, r"an index, .* must be known numbers.*np\.where"),
+    (lambda x, v: v[[0, x]], ExpressionTypeError, r"an index, .* must be known numbers"),
     (lambda x, v: V[x], (ExpressionTypeError, IndexError), r""),  # NumPy's own message
-    (lambda x, v: v[x:], ExpressionTypeError, r"an index must be known numbers"),
+    (lambda x, v: v[x:], ExpressionTypeError, r"an index, .* must be known numbers"),
     (lambda x, v: np.take(v, v), ExpressionTypeError, r"known numbers"),
     (lambda x, v: np.reshape(v, (2, 2)), ShapeError, r"np\.reshape of v with shape \(3,\).*cannot reshape"),
     (lambda x, v: v.reshape(2, 2), ShapeError, r"np\.reshape of v with shape \(3,\)"),

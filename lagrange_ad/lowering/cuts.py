@@ -54,9 +54,16 @@ class Cuts:
             if id(node) in weight:
                 pending.pop()
                 continue
-            waiting = [arg for arg in node.args if id(arg) not in weight]
+            waiting = False
+            for arg in node.args:
+                if id(arg) in weight:
+                    continue
+                if arg.args:
+                    pending.append(arg)
+                    waiting = True
+                else:
+                    weight[id(arg)] = _RULES[arg.op](self, arg)
             if waiting:
-                pending.extend(waiting)
                 continue
             pending.pop()
             weight[id(node)] = own = _RULES.get(node.op, Cuts._elementwise)(self, node)
@@ -153,6 +160,8 @@ class Cuts:
 
     def _cut_repeated(self, node: Expression) -> None:
         """Operands that broadcasting would compute many times over, and sums that it would spread."""
+        if not node.shape:
+            return
         for arg in node.args:
             weight = self._heaviness(arg)
             if arg.shape != node.shape and (

@@ -71,6 +71,10 @@ class Kernel:
 _INTERNED: dict[tuple[tuple[KernelNode, ...], tuple[int, ...]], Kernel] = {}
 
 
+_FINISHED: dict[tuple[tuple[KernelNode, ...], tuple[int, ...]], Kernel] = {}
+"""The kernels of builders by all of a builder's nodes."""
+
+
 def intern_kernel(nodes: tuple[KernelNode, ...], outputs: tuple[int, ...]) -> Kernel:
     """The one kernel with these nodes and outputs."""
     key = (nodes, outputs)
@@ -128,7 +132,14 @@ class Builder:
         return placed
 
     def finish(self, outputs: list[int]) -> Kernel:
-        """The kernel of the given nodes, without what they do not need."""
+        """The kernel of the given nodes, without what they do not need; equal ones are looked up."""
+        key = (tuple(self.nodes), tuple(outputs))
+        kernel = _FINISHED.get(key)
+        if kernel is None:
+            kernel = _FINISHED[key] = self._trimmed(outputs)
+        return kernel
+
+    def _trimmed(self, outputs: list[int]) -> Kernel:
         needed = set(outputs)
         for position in range(len(self.nodes) - 1, -1, -1):
             node = self.nodes[position]

@@ -16,7 +16,10 @@ def scalar_partial(root: Expression, symbol: Symbol) -> Expression | None:
     wanted = [i for i, node in enumerate(symbols) if node.data is symbol]
     if not wanted:
         return constant(0.0)
-    return _expression(_kernel(nodes, symbols).partials, wanted[0], symbols)
+    partials = _kernel(nodes, symbols).partials
+    if wanted[0] >= len(partials.outputs):
+        return constant(0.0)  # it was simplified away, as in 0·x
+    return _expression(partials, wanted[0], symbols)
 
 
 def _kernel(nodes: list[Expression], symbols: list[Expression]) -> Kernel:

@@ -56,6 +56,15 @@ class TermMaker:
     def __init__(self, cuts: Cuts, start_of: dict[str, int], emit: Callable[[Term], None]) -> None:
         self.cuts, self.start_of, self.emit = cuts, start_of, emit
         self._made: list[Expression] = []
+        self._numbers: dict[str, Array] = {}
+
+    def numbers(self, symbol: Expression) -> Array:
+        """The state positions of a symbol; made once, as a loop may index one array 10^5 times."""
+        name = symbol.data.name
+        if name not in self._numbers:
+            start = self.start_of[name]
+            self._numbers[name] = np.arange(start, start + symbol.size).reshape(symbol.shape)
+        return self._numbers[name]
 
     def equation(self, root: Expression, row: int, whole: bool = False) -> None:
         """Emit the terms of ``root``, whose elements add to the rows from ``row`` on.
@@ -170,26 +179,23 @@ class _KernelWalk:
 
     def run(self, root: Expression) -> int:
         """The kernel node of ``root``; operands first, by a loop."""
-        known, leaf, plain = self._known, self.maker.cuts.leaf, self.maker.cuts.plain
-        pending: list[tuple[Expression, Path]] = [(root, _ROOT)]
+        known, substitute, plain = self._known, self.maker.cuts.substitute, self.maker.cuts.plain
+        pending: list[tuple[Expression, Path, Any]] = [(root, _ROOT, None)]
         while pending:
-            given, path = pending[-1]
-            key = (id(given), path)
+            node, path, operands = pending.pop()
+            key = (id(node), path)
             if key in known:
-                pending.pop()
                 continue
-            node = given if given is self.whole else leaf(given)
-            if node.op == "symbol" or node.op == "constant" or (id(node) in plain):
-                known[key] = self._leaf(node, path)
-                pending.pop()
+            if operands is not None:
+                known[key] = self._combine(node, [known[id(arg), way] for arg, way in operands])
+                continue
+            cut = None if node is self.whole else substitute.get(id(node))
+            if cut is not None or not node.args or id(node) in plain:
+                known[key] = self._leaf(cut or node, path)
                 continue
             operands = self._operands(node, path)
-            waiting = [operand for operand in operands if (id(operand[0]), operand[1]) not in known]
-            if waiting:
-                pending.extend(reversed(waiting))
-                continue
-            pending.pop()
-            known[key] = self._combine(node, [known[id(arg), way] for arg, way in operands])
+            pending.append((node, path, operands))
+            pending.extend([(arg, way, None) for arg, way in reversed(operands) if (id(arg), way) not in known])
         return known[id(root), _ROOT]
 
     def _operands(self, node: Expression, path: Path) -> list[tuple[Expression, Path]]:
@@ -244,8 +250,7 @@ class _KernelWalk:
 
     def _rearranged(self, node: Expression, operands: list[Array]) -> Array:
         if node.op == "symbol":
-            start = self.maker.start_of[node.data.name]
-            return np.arange(start, start + node.size).reshape(node.shape)
+            return self.maker.numbers(node)
         if node.op == "concatenate":
             return np.concatenate(operands, axis=node.data)
         view: View = node.data

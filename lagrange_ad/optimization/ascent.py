@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from ..errors import DeclarationError, SolveError
+from ..errors import DeclarationError, DomainError, SolveError
 from ..expression import Array
 from ..solution import Point
+from ..solution.diagnosis import objective_message
 from ..text import listing
 from ..views import ReducedView
 from .result import AscentResult, StepRecord
@@ -27,6 +29,7 @@ SUFFICIENT = 1e-4
 """Armijo's part of the promised gain."""
 SMALLEST = 1e-18
 """Backtracking ends at this part of the first trial."""
+_BACK = "back at the best point before"
 Callback = Callable[[StepRecord], Any]
 
 
@@ -70,12 +73,22 @@ def _check(view: ReducedView, rate: float | None, line_search: str | None, stopp
         )
     if line_search not in (None, "armijo", "fixed"):
         raise DeclarationError(f"line_search must be 'armijo' or 'fixed', got {line_search!r}")
-    if rate is not None and not (isinstance(rate, int | float) and np.isfinite(rate) and rate > 0):
+    if rate is not None and not (_is_number(rate) and np.isfinite(rate) and rate > 0):
         raise DeclarationError(f"rate must be a positive number, got {rate!r}: minimize programs descend by themselves")
     if line_search == "fixed" and rate is None:
         raise DeclarationError("line_search='fixed' needs rate=")
-    if not isinstance(stopping.steps, int) or stopping.steps < 0:
+    if not isinstance(stopping.steps, Integral) or isinstance(stopping.steps, bool) or stopping.steps < 0:
         raise DeclarationError(f"steps must be an integer ≥ 0, got {stopping.steps!r}")
+    for name in ("gradient", "step", "objective"):
+        tolerance = getattr(stopping, name)
+        if not (_is_number(tolerance) and tolerance >= 0):
+            raise DeclarationError(f"{name}_tolerance must be a number ≥ 0, got {tolerance!r}")
+    if stopping.seconds is not None and not (_is_number(stopping.seconds) and stopping.seconds >= 0):
+        raise DeclarationError(f"time_limit must be a number of seconds ≥ 0, got {stopping.seconds!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 class _Run:
@@ -91,8 +104,11 @@ class _Run:
         self.at = view.point(self.x)
         self.value = view.sign * self.at.objective
         if not np.isfinite(self.value):
-            raise SolveError(f"the objective is {self.at.objective} at the start: change the inputs' values", self.at)
+            raise DomainError(f"at the start, {_why(self.at)}\n  change the values of the inputs", self.at)
         self.slope = view.gradient_at(self.at)
+        if not np.isfinite(self.slope).all():
+            by = self._infinite()
+            raise DomainError(f"the gradient by {by} is not finite at the start: change the value of {by}", self.at)
         self.best = (self.value, self.x, self.at)
         self.history: list[StepRecord] = []
         self.reason, self.message = "", ""
@@ -122,11 +138,13 @@ class _Run:
     def _record(self, step: int, length: float, show: Callable[[StepRecord], None]) -> None:
         norm = float(np.abs(self.projected_gradient()).max(initial=0.0))
         record = StepRecord(step, self.at.objective, norm, length, self.rate or 0.0,
-                            time.perf_counter() - self.began, self.at)
-        self.history.append(record)
+                            time.perf_counter() - self.began, self.x, self.at)
+        self.history.append(record.without_point())
         show(record)
-        if self.callback is not None and self.callback(record) is True:
-            self._stop("callback", "the callback asked to stop")
+        if self.callback is not None:
+            answer = self.callback(record)
+            if isinstance(answer, bool | np.bool_) and answer:
+                self._stop("callback", "the callback asked to stop")
 
     def _stop(self, reason: str, message: str) -> bool:
         self.reason, self.message = reason, message
@@ -169,25 +187,32 @@ class _Run:
         if trial is None:
             return not self._stop(*failure)
         self.x, self.at, self.value = trial
-        self.slope = self.view.gradient_at(self.at)
+        try:
+            self.slope = self.view.gradient_at(self.at)
+        except SolveError as error:
+            return not self._stop("domain", f"the step led to where there is no gradient, {_BACK}: {error}")
         if not np.isfinite(self.slope).all():
-            self.x, self.at, self.value = self.best[1], self.best[2], self.best[0]
-            return not self._stop("domain", "the gradient is not finite there; back at the best point before")
+            where = f"the gradient by {self._infinite()} is not finite"
+            return not self._stop("domain", f"the step led to where {where}, {_BACK}")
         if self.value < self.best[0]:
             self.best = (self.value, self.x, self.at)
         return True
 
     def _trial(self, rate: float) -> tuple[tuple[Array, Point, float] | None, tuple[str, str]]:
         """The point after a step at a rate; None, with the reason, where the program has no value there."""
-        x = np.clip(self.x - rate * self.slope, self.view.lower, self.view.upper)
+        with np.errstate(over="ignore"):
+            x = np.clip(self.x - rate * self.slope, self.view.lower, self.view.upper)
+        if not np.isfinite(x).all():
+            far = self.view.inputs.element(int(np.flatnonzero(~np.isfinite(x))[0]))
+            return None, ("domain", f"a step of rate {rate:.3g} makes {far} infinite, {_BACK}: the objective seems "
+                                    "unbounded, or the rate is too large; bounds on the input help")
         try:
             at = self.view.point(x)
+            value = self.view.sign * at.objective
         except SolveError as error:
-            return None, ("domain", f"a step of rate {rate:.3g} failed, back at the last good point: {error}")
-        value = self.view.sign * at.objective
+            return None, ("domain", f"a step of rate {rate:.3g} failed, {_BACK}: {error}")
         if not np.isfinite(value):
-            return None, ("domain", f"a step of rate {rate:.3g} made the objective {at.objective}, back at the last "
-                                    "good point")
+            return None, ("domain", f"a step of rate {rate:.3g} failed, {_BACK}: {_why(at)}")
         return (x, at, value), ("", "")
 
     def _backtrack(self) -> tuple[tuple[Array, Point, float] | None, tuple[str, str]]:
@@ -201,11 +226,15 @@ class _Run:
                 if trial[2] <= self.value + SUFFICIENT * promised:
                     self.rate = rate
                     return trial, ("", "")
-            failure = failed if failed[0] else failure
+            failure = failed
             rate /= 2.0
         if failure[0]:
             return None, failure
         return None, ("objective", f"no step improves the objective beyond rounding{self._at_bounds()}")
+
+    def _infinite(self) -> str:
+        """The first input whose gradient is not finite."""
+        return self.view.inputs.element(int(np.flatnonzero(~np.isfinite(self.slope))[0]))
 
     def result(self) -> AscentResult:
         """What to hand back: the best point."""
@@ -215,6 +244,13 @@ class _Run:
             at=at, x=self.view.split(x), history=self.history, reason=self.reason, message=self.message + note,
             seconds=time.perf_counter() - self.began, inputs=self.view.inputs,
         )
+
+
+def _why(at: Point) -> str:
+    """Which function of the objective has no finite value at a point."""
+    objective = at._lowered.objective
+    assert objective is not None
+    return objective_message(objective, at.values)
 
 
 def _progress(wanted: bool | None, steps: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -13,6 +13,8 @@ from ..solution import Point
 from ..text import number, table, values
 
 _CONVERGED = ("gradient", "step", "objective")
+MOST_KEPT = 100
+"""The history keeps the inputs where they are not more than this."""
 FIELDS = ("step", "objective", "gradient_norm", "step_length", "rate", "seconds")
 
 
@@ -20,7 +22,9 @@ FIELDS = ("step", "objective", "gradient_norm", "step_length", "rate", "seconds"
 class StepRecord:
     """One step: the objective after it, the largest entry of the projected gradient, |Δx|, the rate, the time.
 
-    ``at`` is the evaluated point. Records can be read like dicts: ``record["objective"]``.
+    Callbacks get the evaluated point as ``at`` and the flat inputs as ``x``; in the history ``at`` is None, so that
+    long runs stay small, and so is ``x`` where there are more than 100. Records read like dicts too:
+    ``record["objective"]``.
     """
 
     step: int
@@ -29,12 +33,18 @@ class StepRecord:
     step_length: float
     rate: float
     seconds: float
-    at: Point = field(repr=False, compare=False)
+    x: Array | None = field(repr=False, compare=False)
+    at: Point | None = field(repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Any:
         if name not in FIELDS:
             raise KeyError(f"a step record has no {name!r}; it has {', '.join(FIELDS)}")
         return getattr(self, name)
+
+    def without_point(self) -> StepRecord:
+        """The record as the history keeps it."""
+        few = self.x is not None and self.x.size <= MOST_KEPT
+        return replace(self, x=self.x if few else None, at=None)
 
     def as_dict(self) -> dict[str, float]:
         """The numbers of the step by name."""
@@ -80,11 +90,11 @@ class AscentResult:
         """Write the history as CSV: one line a step, with the inputs' elements in columns of their own where few."""
         with open(path, "w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
-            shown = self.inputs.size <= 100
+            shown = self.inputs.size <= MOST_KEPT
             names = [self.inputs.element(i) for i in range(self.inputs.size)] if shown else []
             writer.writerow([*FIELDS, *names])
             for record in self.history:
-                inputs = [float(v) for n in self.inputs.names for v in record.at.values[n].flat] if shown else []
+                inputs = record.x.tolist() if record.x is not None else []
                 writer.writerow([*(repr(record[name]) for name in FIELDS), *(repr(v) for v in inputs)])
 
     def as_dict(self) -> dict[str, Any]:

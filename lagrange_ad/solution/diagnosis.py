@@ -12,7 +12,7 @@ from ..errors import ConvergenceError, DomainError, SolveError
 from ..expression import Array, Expression, evaluate_nodes
 from ..lowering import Lowered
 from ..printing import place, to_text
-from ..program import Equation
+from ..program import Equation, Objective
 from ..text import listing, number
 from .forward import Solved
 from .newton import BlockReport
@@ -40,10 +40,15 @@ def failure(plan: Plan, solved: Solved, at: Any) -> SolveError:
 def domain_message(lowered: Lowered, z: Array, row: int) -> str:
     """Which function of which equation has no real value, and for which argument."""
     equation = _equation_of(lowered, row)
-    name = lowered.row_name(row)
-    expression = _expression_of(lowered, row, equation)
-    where = f" ({place(equation.location)})" if equation is not None else ""
-    return f"equation {name!r}{where}: {_culprit(expression, symbol_values(lowered, z))}"
+    roots = [equation.right] if equation.own is not None else [equation.left, equation.right]
+    culprit = _culprit(roots, symbol_values(lowered, z))
+    return f"equation {lowered.row_name(row)!r} ({place(equation.location)}): {culprit}"
+
+
+def objective_message(objective: Objective, values: Mapping[str, Array]) -> str:
+    """Which function of the objective has no real value, and for which argument."""
+    culprit = _culprit([objective.expression], values)
+    return f"the objective {objective.name!r} ({place(objective.location)}): {culprit}"
 
 
 def symbol_values(lowered: Lowered, z: Array) -> dict[str, Array]:
@@ -51,41 +56,53 @@ def symbol_values(lowered: Lowered, z: Array) -> dict[str, Array]:
     return lowered.state.split(z, list(lowered.symbols))
 
 
-def _equation_of(lowered: Lowered, row: int) -> Equation | None:
+def _equation_of(lowered: Lowered, row: int) -> Equation:
     source = lowered.source[lowered.rows.block_of(row)]
-    return next((equation for equation in lowered.equations if equation.name == source), None)
-
-
-def _expression_of(lowered: Lowered, row: int, equation: Equation | None) -> list[Expression]:
-    if equation is not None:
-        return [equation.right] if equation.own is not None else [equation.left, equation.right]
-    bodies = [c.body for c in lowered.constraints]
-    return bodies if lowered.objective is None else [lowered.objective.expression, *bodies]
+    return next(equation for equation in lowered.equations if equation.name == source)
 
 
 def _culprit(roots: list[Expression], values: Mapping[str, Array]) -> str:
-    """The first operation that makes NaN or infinity of finite operands."""
+    """Where NaN or infinity comes from: down from the root to an operation that makes it of finite operands."""
     with np.errstate(all="ignore"):
-        known = evaluate_nodes(roots, values)
-    for node, value in known.values():
-        operands = [np.asarray(known[id(arg)][1]) for arg in node.args]
-        bad = ~np.isfinite(np.asarray(value))
-        if not bad.any() or any(not np.isfinite(x).all() for x in operands):
-            continue
-        return _operation(node, operands, bad)
-    return "its value is not a number, or infinite"
+        known = {key: np.asarray(value) for key, (_, value) in evaluate_nodes(roots, values).items()}
+    bad_roots = [root for root in roots if not np.isfinite(known[id(root)]).all()]
+    if not bad_roots:
+        return "its value is not a number, or infinite"
+    node = bad_roots[0]
+    while True:
+        operands = [known[id(arg)] for arg in node.args]
+        bad = ~np.isfinite(known[id(node)])
+        broken = _broken(node, operands, bad.shape)
+        fresh = bad & ~np.any(broken, axis=0) if broken else bad
+        guilty = [arg for arg, x in zip(node.args, broken, strict=True) if x.any() and arg.op != "symbol"]
+        if fresh.any() or not guilty:
+            return _operation(node, operands, fresh if fresh.any() else bad)
+        node = next((arg for arg in guilty if np.isnan(known[id(arg)]).any()), guilty[0])
+
+
+def _broken(node: Expression, operands: list[Array], shape: tuple[int, ...]) -> list[Array]:
+    """For every operand, the elements of the result that it spoils by not being finite."""
+    if node.op not in TABLE:
+        return [np.broadcast_to(not np.isfinite(x).all(), shape) for x in operands]
+    broken = [np.broadcast_to(~np.isfinite(x), shape) for x in operands]
+    if node.op == "where":
+        chosen = np.broadcast_to(operands[0] != 0, shape)
+        return [broken[0], broken[1] & chosen, broken[2] & ~chosen]
+    return broken
 
 
 def _operation(node: Expression, operands: list[Array], bad: Array) -> str:
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     index = f" at index {first}" if first else ""
-    shown = [
+    shown = ", ".join(dict.fromkeys(
         f"{to_text(arg, 60)} = {number(np.broadcast_to(x, bad.shape)[first])}"
-        for arg, x in zip(node.args, operands, strict=True) if x.ndim <= bad.ndim and arg.op != "constant"
-    ]
+        for arg, x in zip(node.args, operands, strict=True) if node.op in TABLE and arg.op != "constant"
+    ))
     row = TABLE.get(node.op)
-    needs = f"; {node.op} needs {row.domain}" if row is not None and row.domain else "; the result overflows"
-    return f"{to_text(node, 100)} has no finite value{index}: {', '.join(shown)}{needs}"
+    needs = "the result is too large, or undefined"
+    if row is not None and row.domain:
+        needs = f"{node.op} needs {row.domain}"
+    return f"{to_text(node, 100)} has no finite value{index}: {shown}{'; ' if shown else ''}{needs}"
 
 
 def convergence_message(lowered: Lowered, report: BlockReport) -> str:

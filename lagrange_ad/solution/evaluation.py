@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DeclarationError, UnknownNameError
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
-from ..program import Declarations, fit, numeric
+from ..program import Declarations, fit, key_name, numeric
 from ..text import listing, nearest
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
@@ -66,7 +66,8 @@ def solve_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -
 def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, Array]:
     """Checked arrays of the inputs and parameters given by name."""
     checked = {}
-    for name, value in values.items():
+    for key, value in values.items():
+        name = key_name(key, program)
         if not isinstance(name, str) or name not in program.symbols:
             known = [s.name for s in program.symbols.values() if s.kind != "variable"]
             raise UnknownNameError(
@@ -93,10 +94,14 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
     if not isinstance(start, Mapping):
         raise DeclarationError(f"start= takes a point or a dict of variables, got {type(start).__name__}")
     checked = {}
-    for name, value in start.items():
-        symbol = program.symbol(name)
+    for key, value in start.items():
+        symbol = program.symbol(key)
+        name = symbol.name
         if symbol.kind != "variable":
-            raise DeclarationError(f"{name!r} is an {symbol.kind}: give its value itself, evaluate({name}=...)")
+            raise DeclarationError(
+                f"start= is for variables, {name!r} is one of the {symbol.kind}s: give its value itself, "
+                f"evaluate({name}=...)"
+            )
         checked[name] = fit(name, numeric(name, value, "the start"), symbol.shape, "the start")
     return checked
 

@@ -26,8 +26,9 @@ def explain(at: Point, name: str) -> str:
     symbol = _symbol(plan, name)
     terms = _terms(plan, at._solved.z, multipliers, symbol)
     head = _left_side(plan, symbol)
-    lines = [f"{head} = {' + '.join(text for text, _, _ in terms) or '0'}"]
-    width = max((len(text) for text, _, _ in terms), default=0)
+    shown = [text for text, _, _ in terms[:MOST_TERMS]] + ["…"] * (len(terms) > MOST_TERMS)
+    lines = [f"{head} = {' + '.join(shown) or '0'}"]
+    width = max(map(len, shown), default=0)
     lines += [f"    {text:<{width}}  =  {detail}{values(amount)}" for text, detail, amount in terms[:MOST_TERMS]]
     if len(terms) > MOST_TERMS:
         lines.append(f"    … {len(terms) - MOST_TERMS} more terms")
@@ -46,17 +47,16 @@ def _symbol(plan: Plan, name: str) -> Symbol:
     from ..errors import UnknownNameError
     from ..text import listing, nearest
 
-    known = [*lowered.symbols, *(equation.name for equation in lowered.equations)]
+    known = list(dict.fromkeys([*lowered.symbols, *(equation.name for equation in lowered.equations)]))
     near = nearest(name, known)
     raise UnknownNameError(f"there is nothing named {name!r} to explain{near}; there are {listing(known)}")
 
 
 def _left_side(plan: Plan, symbol: Symbol) -> str:
-    """λ_y for an explicit equation, the gradient of an input, 0 for a variable of implicit equations only."""
+    """λ of the explicit equation of a variable, the gradient of an input, 0 for a variable of implicit equations."""
     if symbol.kind != "variable":
         return f"dJ/d{symbol.name}"
-    explicit = any(equation.own is symbol for equation in plan.lowered.equations)
-    return f"λ_{symbol.name}" if explicit else "0"
+    return next((f"λ_{equation.name}" for equation in plan.lowered.equations if equation.own is symbol), "0")
 
 
 def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[tuple[str, str, Any]]:

@@ -43,7 +43,7 @@ def propagate(plan: Plan, start: Start, max_iterations: int) -> Solved:
             if isinstance(step, BlockStep):
                 good = _solve(plan, step, start, solved, work, max_iterations)
             else:
-                good = _explicit(step, solved.z, start.offset, work)
+                good = _explicit(step, solved.z, start.offset, work) or not _of_equations(plan, step, solved.z)
             if not good:
                 solved.failed = step
                 break
@@ -58,6 +58,14 @@ def _explicit(step: Step, z: Array, offset: Array, work: Array) -> bool:
     elif not isinstance(step, BlockStep):
         propagate_wide(step, z, offset, work)
     return not np.isnan(z[step.own]).any()
+
+
+def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
+    """Whether a NaN of this step belongs to an equation; those of objective and constraints are no failure here."""
+    lowered = plan.lowered
+    equations = {equation.name for equation in lowered.equations}
+    rows = step.rows[np.isnan(z[step.own])].tolist()
+    return any(lowered.source[lowered.rows.block_of(row)] in equations for row in rows)
 
 
 def _solve(plan: Plan, step: BlockStep, start: Start, solved: Solved, work: Array,

@@ -1,6 +1,7 @@
 """Linear systems of blocks and sequences: patterns assembled once, factored once, solved for both sides.
 
-``System`` turns Jacobian entries into a matrix, dense up to DENSE unknowns; ``Factor`` solves A x = b and Aᵀ x = b;
+``System`` turns Jacobian entries into a matrix, dense up to DENSE unknowns; ``Factor`` solves A x = b and Aᵀ x = b,
+``Triangular`` and ``Substitution`` do where A is triangular;
 ``refined`` improves a solution against another matrix than the one that was factored.
 """
 
@@ -48,7 +49,7 @@ class System:
 class Factor:
     """A factored matrix. Raises SingularMatrixError when it is singular or holds NaN or infinity."""
 
-    def __init__(self, matrix: Any, triangular: bool = False) -> None:
+    def __init__(self, matrix: Any) -> None:
         if not is_finite(matrix):
             raise SingularMatrixError("the Jacobian has entries that are not finite")
         self._lu: Any = None
@@ -56,7 +57,7 @@ class Factor:
         if isinstance(matrix, np.ndarray):
             self._dense(matrix)
         else:
-            self._sparse(matrix, triangular)
+            self._sparse(matrix)
 
     def _dense(self, matrix: Array) -> None:
         """LU of the matrix with rows and columns scaled to 1, so that a tiny pivot means what it says."""
@@ -70,14 +71,13 @@ class Factor:
             raise SingularMatrixError("the Jacobian is singular")
         self._lu = (lu, pivots)
 
-    def _sparse(self, matrix: Any, triangular: bool) -> None:
-        options = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0} if triangular else {"permc_spec": "COLAMD"}
+    def _sparse(self, matrix: Any) -> None:
         try:
-            self._superlu = sparse_linalg.splu(matrix, **options)
+            self._superlu = sparse_linalg.splu(matrix, permc_spec="COLAMD")
         except RuntimeError:
             raise SingularMatrixError("the Jacobian is singular") from None
         diagonal = np.abs(self._superlu.U.diagonal())
-        if not triangular and diagonal.min() <= 1e-16 * diagonal.max():
+        if diagonal.min() <= 1e-16 * diagonal.max():
             raise SingularMatrixError("the Jacobian is singular")
 
     def solve(self, b: Array, transposed: bool = False) -> Array:
@@ -99,7 +99,7 @@ def is_finite(matrix: Any) -> bool:
 class Substitution:
     """A lower triangular matrix with −1 on its diagonal, solved row by row; entries may be infinite or NaN.
 
-    Slower than :class:`Factor`; an infinite slope reaches those unknowns alone that depend on it.
+    Slower than :class:`Triangular`; an infinite slope reaches those unknowns alone that depend on it.
     """
 
     def __init__(self, matrix: Any) -> None:
@@ -117,6 +117,25 @@ class Substitution:
         for k in order:
             x[i[k]] = x[i[k]] + values[k] * x[j[k]]
         return x
+
+
+class Triangular:
+    """A finite lower triangular matrix with −1 on its diagonal, solved without pivots or scaling.
+
+    A factorisation with pivots could call it singular: slopes of 1e18 beside those of 1 look like zero pivots.
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        self._dense = matrix if isinstance(matrix, np.ndarray) else None
+        if self._dense is None:
+            self._superlu = sparse_linalg.splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0)
+
+    def solve(self, b: Array, transposed: bool = False) -> Array:
+        """x with A x = b, or Aᵀ x = b; ``b`` may have several columns."""
+        if self._dense is None:
+            return np.asarray(self._superlu.solve(b, "T" if transposed else "N"))
+        trans: Any = int(transposed)
+        return np.asarray(linalg.solve_triangular(self._dense, b, lower=True, trans=trans, check_finite=False))
 
 
 def _reciprocal(sizes: Array) -> Array:

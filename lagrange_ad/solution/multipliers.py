@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import SingularError
 from ..expression import Array
 from ..text import listing
-from .linear import Factor, SingularMatrixError, Substitution, is_finite, refined
+from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step
 
@@ -80,10 +80,10 @@ def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Fa
     return factor
 
 
-def sequence_factor(step: SequenceStep, z: Array) -> Factor | Substitution:
-    """The factors of ∂r/∂z of a sequence: unit triangular in its order (up to the sign), so without fill."""
+def sequence_factor(step: SequenceStep, z: Array) -> Triangular | Substitution:
+    """∂r/∂z of a sequence, ready to solve with: unit triangular in its order, up to the sign."""
     matrix = step.jacobian(z)
-    return Factor(matrix, triangular=True) if is_finite(matrix) else Substitution(matrix)
+    return Triangular(matrix) if is_finite(matrix) else Substitution(matrix)
 
 
 def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Array:

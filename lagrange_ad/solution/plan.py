@@ -320,9 +320,10 @@ def structure_error(lowered: Lowered, deficiency: Deficiency) -> StructureError:
     if len(parts.under_columns):
         unknowns = listing(_user_elements(lowered, parts.under_columns))
         rows = [row for row in parts.under_rows.tolist() if row < n_rows]
-        having = listing(_located(lowered, np.array(rows, dtype=np.int64))) or "no equation"
+        having = listing(_located(lowered, np.array(rows, dtype=np.int64)))
         verb = "are" if len(parts.under_columns) > 1 else "is"
-        lines.append(f"  too few equations: {unknowns} {verb} left free by {having}")
+        found = f"left free by {having}" if having else "in no equation"
+        lines.append(f"  too few equations: {unknowns} {verb} {found}")
         lines.append("  add an equation, or declare what is given as an input or a parameter")
     return StructureError("\n".join(lines))
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingObjectiveError, SolveError, UnknownNameError
-from ..expression import Array, Expression, evaluate
+from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownNameError
+from ..expression import Array, Expression, as_expression, evaluate, symbols_of
+from ..printing import to_text
+from ..program import fit, key_name, numeric
 from ..text import listing, nearest, number, table, values
-from .diagnosis import symbol_values
+from .diagnosis import objective_message, symbol_values
 from .forward import Solved
 from .full import residuals
 from .multipliers import adjoints, tangents
@@ -31,12 +33,11 @@ def plain(array: Array) -> Any:
 class Named(Mapping[str, Any]):
     """Numbers by name: floats for scalars, arrays for arrays. Computed when first read."""
 
-    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array]) -> None:
-        self._what, self._names, self._get = what, dict.fromkeys(names), get
+    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array], owner: Any = None) -> None:
+        self._what, self._names, self._get, self._owner = what, dict.fromkeys(names), get, owner
 
-    def __getitem__(self, name: str) -> Any:
-        if isinstance(name, Expression) and name.op == "symbol":
-            name = name.data.name
+    def __getitem__(self, name: Any) -> Any:
+        name = key_name(name, self._owner)
         if name not in self._names:
             raise UnknownNameError(
                 f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
@@ -86,8 +87,8 @@ class Point:
         return symbol_values(self._lowered, z)
 
     def __getitem__(self, what: Any) -> Any:
-        if isinstance(what, Expression):
-            return plain(self._evaluate(what))
+        if isinstance(what, Expression | list | tuple | np.ndarray):
+            return plain(self._evaluate(as_expression(what)))
         if what in self.values:
             return plain(self.values[what])
         for constraint in self._lowered.constraints:
@@ -99,11 +100,11 @@ class Point:
         raise UnknownNameError(f"there is no value {what!r}{nearest(str(what), known)}; there are {listing(known)}")
 
     def _evaluate(self, expression: Expression) -> Array:
-        owner = next((symbol.owner for symbol in self._lowered.symbols.values()), None)
-        if expression.owner is not None and expression.owner is not owner:
-            raise UnknownNameError("the expression has symbols of another program than this point")
-        from ..expression import symbols_of
-
+        if expression.owner is not None and expression.owner is not self._owner:
+            raise UnknownNameError(
+                f"{to_text(expression, 60)} is of the program {expression.owner.name!r}, this point is of "
+                f"{self._lowered.name!r}"
+            )
         later = [s.name for s in symbols_of(expression) if s.name not in self.values]
         if later:
             raise UnknownNameError(f"{listing(later)} was declared after this point was computed: evaluate again")
@@ -111,12 +112,22 @@ class Point:
             return evaluate(expression, self.values)
 
     @property
+    def _owner(self) -> Any:
+        return next((symbol.owner for symbol in self._lowered.symbols.values()), None)
+
+    @property
     def objective(self) -> float:
-        """The value of the objective. Raises MissingObjectiveError when the program has none."""
+        """The value of the objective.
+
+        Raises MissingObjectiveError when the program has none, DomainError where it has no real value.
+        """
         objective = self._lowered.objective
         if objective is None:
             raise MissingObjectiveError(_no_objective(self._lowered.name, "objective value"))
-        return float(self._evaluate(objective.expression))
+        value = float(self._evaluate(objective.expression))
+        if np.isnan(value) and self.solved:
+            raise DomainError(objective_message(objective, self.values), self)
+        return value
 
     @cached_property
     def _adjoints(self) -> tuple[Array, Array]:
@@ -124,6 +135,7 @@ class Point:
             raise MissingObjectiveError(_no_objective(self._lowered.name, "multipliers and no gradient"))
         if not self.solved:
             raise SolveError("this point is where a solve failed: its equations do not hold, so it has no multipliers")
+        _ = self.objective
         lam = np.zeros(self._lowered.n_all_rows)
         lam[self._lowered.objective_row] = 1.0
         lam, w = adjoints(self._plan, self._solved.z, self.blocks, lam)
@@ -137,13 +149,15 @@ class Point:
         Raises MissingObjectiveError without an objective and SingularError at a singular solution, when read.
         """
         rows = self._lowered.rows
-        return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name))
+        return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name),
+                     self._owner)
 
     @property
     def gradient(self) -> Named:
         """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
         names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
-        return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name))
+        return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name),
+                     self._owner)
 
     @cached_property
     def _residuals(self) -> Array:
@@ -153,7 +167,8 @@ class Point:
     def residual(self) -> Named:
         """right side − left side by equation."""
         rows = self._lowered.rows
-        return Named("equation", self._equation_names, lambda name: rows.get(self._residuals[: rows.size], name))
+        return Named("equation", self._equation_names, lambda name: rows.get(self._residuals[: rows.size], name),
+                     self._owner)
 
     @property
     def _equation_names(self) -> list[str]:
@@ -164,12 +179,14 @@ class Point:
         z = self._solved.z
         dz = np.zeros_like(z)
         given = self.gradient
-        for name, direction in directions.items():
+        for key, direction in directions.items():
+            name = key_name(key, self._owner)
             if name not in given:
-                raise UnknownNameError(f"there is no input or parameter {name!r}{nearest(name, given)}")
-            self._lowered.state.get(dz, name)[...] = direction
+                raise UnknownNameError(f"there is no input or parameter {name!r}{nearest(str(name), given)}")
+            block = self._lowered.state.get(dz, name)
+            block[...] = fit(name, numeric(name, direction, "the direction"), block.shape, "the direction")
         tangents(self._plan, z, dz, self.blocks)
-        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name))
+        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner)
 
     def explain(self, name: str) -> str:
         """The stationarity equation of one variable (or the gradient of one input), term by term with numbers."""
@@ -193,7 +210,9 @@ class Point:
         if lowered.constraints:
             result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
         if lowered.objective is not None and self.solved:
-            result["sense"], result["objective"] = lowered.objective.sense, self.objective
+            result["sense"] = lowered.objective.sense
+        if self._has_multipliers:
+            result["objective"] = self.objective
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
         return result
@@ -225,7 +244,10 @@ class Point:
             return f"{self._lowered.name}: no objective" + ("" if self.solved else " (NOT solved)")
         if not self.solved:
             return f"{self._lowered.name}: NOT solved, last iterate"
-        return f"{self._lowered.name}: {objective.sense} {objective.name} = {number(self.objective)}"
+        try:
+            return f"{self._lowered.name}: {objective.sense} {objective.name} = {number(self.objective)}"
+        except DomainError as error:
+            return f"{self._lowered.name}: {objective.sense} {objective.name} = nan\n{error}"
 
     @cached_property
     def _has_multipliers(self) -> bool:
