@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .errors import DeclarationError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations
@@ -26,6 +27,12 @@ class Program(Declarations):
         equations by name. Raises ConvergenceError, DomainError or StructureError, naming the equations; ``err.at``
         is the last iterate.
         """
+        if values is not None and not isinstance(values, Mapping):
+            raise DeclarationError(
+                f"evaluate takes values by name, evaluate(x=0.5) or evaluate({{'x': 0.5}}), got {values!r}"
+            )
+        if not isinstance(max_iterations, int) or max_iterations < 0:
+            raise DeclarationError(f"max_iterations must be an integer ≥ 0, got {max_iterations!r}")
         return evaluate_program(self, {**(values or {}), **named}, start=start, perturbation=perturbation,
                                 max_iterations=max_iterations)
 
@@ -51,7 +58,7 @@ class Program(Declarations):
         ``rate`` is the step a unit of gradient, fixed, unless ``line_search="armijo"`` backtracks from it; without a
         rate the line search finds its own. Stops when the largest entry of the projected gradient is at most
         ``gradient_tolerance``, when a step is at most ``step_tolerance``·(1 + |x|) long, when the objective changes by
-        at most ``objective_tolerance``·max(1, |J|), after ``steps`` steps, after ``time_limit`` seconds, or when
+        at most ``objective_tolerance``·|J|, after ``steps`` steps, after ``time_limit`` seconds, or when
         ``callback(record)`` returns True; the result says which. Ctrl-C returns the best point so far. A step to where
         the program has no value goes back to the last good point. ``progress`` shows a bar (None: on a terminal).
 

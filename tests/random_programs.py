@@ -6,24 +6,23 @@ all equations and the objective as complex functions of inputs and variables: fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
 
 from lagrange_ad import Program
-from lagrange_ad.expression import evaluate, evaluate_nodes
+from lagrange_ad.expression import evaluate, evaluate_nodes, symbols_of
 
 STEP = 1e-30
 
 
-@dataclass
+@dataclass(repr=False)
 class Drawn:
-    """A program with its input names, and a text of what was drawn (hypothesis shows it when a test fails)."""
+    """A program with its input names; its text is its equations, for hypothesis to show when a test fails."""
 
     program: Program
     inputs: list[str]
-    made: list[str] = field(default_factory=list)
 
     def __repr__(self):
         return "\n".join([str(e) for e in self.program.equations] + [str(self.program.objective)])
@@ -67,7 +66,8 @@ def _rearranged(draw, e):
         lambda: np.log(np.sum(np.exp(e))) + np.ravel(e),
     ]  # fmt: skip
     if e.ndim == 2:
-        choices += [lambda: e.T, lambda: np.sum(e, axis=1), lambda: e @ e.T * 0.3, lambda: np.reshape(e, e.shape[::-1]) * 0.5,
+        choices += [lambda: e.T, lambda: np.sum(e, axis=1), lambda: e @ e.T * 0.3,
+                    lambda: np.reshape(e, e.shape[::-1]) * 0.5,
                     lambda: e @ np.linspace(-0.5, 0.7, e.shape[1])]  # fmt: skip
     return draw(st.sampled_from(choices))()
 
@@ -121,7 +121,8 @@ def _recurrence(draw, p, name, pool):
 
 
 def _objective(draw, p, pool):
-    terms = [np.sum(draw(st.sampled_from(UNARY))(e)) for e in draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4))]
+    chosen = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4))
+    terms = [np.sum(draw(st.sampled_from(UNARY))(e)) for e in chosen]
     total = terms[0]
     for i, term in enumerate(terms[1:]):
         total = total + (i + 0.5) * term
@@ -200,7 +201,7 @@ def _contraction(draw, y, unknowns):
     if other.ndim == y.ndim == 1:
         scalars += [lambda: np.tanh(other)[np.arange(y.shape[0]) % other.shape[0]],
                     lambda: np.concatenate([np.sin(y[1:]), np.reshape(np.mean(other), (1,))])]
-    if y.shape == (3,) and other.shape == (4,) or y.shape == (4,) and other.shape == (3,):
+    if (y.shape, other.shape) in (((3,), (4,)), ((4,), (3,))):
         matrix = np.random.default_rng(1).uniform(-1, 1, (y.shape[0], other.shape[0]))
         scalars += [lambda: (matrix / np.abs(matrix).sum(axis=1, keepdims=True)) @ other]
     return draw(st.sampled_from(scalars))()
@@ -224,13 +225,7 @@ def in_order(drawn, inputs, offsets=None):
 
 
 def _refers_to_itself(equation):
-    return any(node.op == "symbol" and node.data is equation.own for node, _ in _nodes(equation.right))
-
-
-def _nodes(root):
-    from lagrange_ad.expression import postorder
-
-    return [(node, None) for node in postorder([root])]
+    return equation.own in symbols_of(equation.right)
 
 
 class System:
@@ -244,6 +239,7 @@ class System:
         given = [symbol.kind != "variable" for symbol in self.program.symbols.values()]
         self.given = np.repeat(given, np.diff(self.ends))
         self.equations = [equation.name for equation in self.program.equations]
+        self.last = None
 
     def flat(self, values):
         return np.concatenate([np.ravel(values[name]) for name in self.names])
@@ -252,24 +248,33 @@ class System:
         return {name: flat[lo:hi].reshape(shape)
                 for name, shape, lo, hi in zip(self.names, self.shapes, self.ends, self.ends[1:], strict=False)}
 
-    def residuals(self, flat):
-        values = self.split(flat)
-        parts = [np.broadcast_to(evaluate(e.right, values) - evaluate(e.left, values), e.shape).ravel()
+    def both(self, flat):
+        """r and J at a state."""
+        goal = self.program.objective.expression
+        roots = [side for e in self.program.equations for side in (e.left, e.right)]
+        known = evaluate_nodes([*roots, goal], self.split(flat))
+        parts = [np.broadcast_to(known[id(e.right)][1] - known[id(e.left)][1], e.shape).ravel()
                  for e in self.program.equations]
-        return np.concatenate(parts)
+        return np.concatenate(parts), complex(known[id(goal)][1])
+
+    def residuals(self, flat):
+        return self.both(flat)[0]
 
     def objective(self, flat):
         return complex(evaluate(self.program.objective.expression, self.split(flat)))
 
     def derivatives(self, flat):
-        """∂r/∂(x, z) and ∂J/∂(x, z) by complex step, one column an element."""
-        rows, slopes = [], []
-        for j in range(len(flat)):
-            shifted = flat.astype(complex)
-            shifted[j] += 1j * STEP
-            rows.append(self.residuals(shifted).imag / STEP)
-            slopes.append(self.objective(shifted).imag / STEP)
-        return np.array(rows).T, np.array(slopes)
+        """∂r/∂(x, z) and ∂J/∂(x, z) by complex step, one column an element; those of the last state are kept."""
+        if self.last is None or not np.array_equal(self.last[0], flat):
+            rows, slopes = [], []
+            for j in range(len(flat)):
+                shifted = flat.astype(complex)
+                shifted[j] += 1j * STEP
+                r, value = self.both(shifted)
+                rows.append(r.imag / STEP)
+                slopes.append(value.imag / STEP)
+            self.last = flat.copy(), np.array(rows).T, np.array(slopes)
+        return self.last[1:]
 
     def solved(self, flat, offset):
         """Newton on r + offset = 0 in the variables, from ``flat``."""

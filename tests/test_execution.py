@@ -106,6 +106,7 @@ def _one(*outputs_of, seed=0, **inputs):
 
 
 GATHER = np.array([3, 0, 3, 3, 1, 0, 4, 3])
+WINDOWS = np.arange(90)[:, None] + np.arange(60)
 CONSTANT = np.random.default_rng(5).normal(size=(9, 7))
 SPARSE = sparse.random_array((9, 7), density=0.4, rng=np.random.default_rng(6))
 
@@ -131,7 +132,8 @@ CASES = {
     "transposes": lambda: _one(lambda x: x.T * np.reshape(x, (4, 3)), lambda x: np.roll(np.flip(x, 1), 1, 0), x=(3, 4)),
     "three axes": lambda: _one(lambda x: np.moveaxis(x, 0, 2) * 2 + np.transpose(x, (1, 2, 0)) ** 2, x=(2, 3, 4)),
     "reductions": lambda: _one(lambda x: np.sum(x**3), lambda x: np.sum(np.sin(x), axis=0),
-                               lambda x: np.mean(x * x, axis=1), lambda x: np.sum(x, axis=1, keepdims=True) * 3, x=(4, 9)),
+                               lambda x: np.mean(x * x, axis=1), lambda x: np.sum(x, axis=1, keepdims=True) * 3,
+                               x=(4, 9)),
     "reduction of a product": lambda: _one(lambda x, u: np.sum(x[:, None] * np.sin(u)), x=4, u=(4, 5)),
     "nested": lambda: _one(lambda x: np.exp(np.sum(x) / 9) * x, lambda x: np.sin(_logsum(x)), x=9),
     "scatter": lambda: _one(lambda x: np.bincount(GATHER, weights=np.exp(x), minlength=6), x=8),
@@ -151,8 +153,8 @@ CASES = {
     "large matrix-vector": lambda: _one(lambda a, x: a @ x, lambda a, x: x @ a, a=(65, 65), x=65),
     "large constant left": lambda: _one(lambda x: np.arange(80.0 * 70).reshape(80, 70) / 1e3 @ x, x=70),
     "large constant right": lambda: _one(lambda x: x @ np.sin(np.arange(70.0 * 80)).reshape(70, 80), x=70),
-    "moving windows": lambda: _one(lambda x: np.sum(x[np.arange(90)[:, None] + np.arange(60)] * np.ones((90, 60)), 1), x=150),
-    "convolution": lambda: _one(lambda x, k: np.sum(x[np.arange(90)[:, None] + np.arange(60)] * k, axis=1), x=150, k=60),
+    "moving windows": lambda: _one(lambda x: np.sum(x[WINDOWS] * np.ones((90, 60)), 1), x=150),
+    "convolution": lambda: _one(lambda x, k: np.sum(x[WINDOWS] * k, axis=1), x=150, k=60),
     "loop": lambda: _one(*(lambda x, i=i: np.sin(x[i]) * (i + 2.0) + x[(3 * i) % 7] * x[i] for i in range(7)), x=7),
 }  # fmt: skip
 
@@ -424,7 +426,7 @@ def test_sequence(name, dtype, executor):
 
 
 def test_sequence_adds_to_what_stands_there(executor):
-    lowered, _, sequence = _sequence_of(_recurrence(RECURRENCES["one kernel"], n=5), executor)
+    _, _, sequence = _sequence_of(_recurrence(RECURRENCES["one kernel"], n=5), executor)
     z = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.2, 0.3, 0.4])
     y = 1.0
     expected = []

@@ -1,4 +1,4 @@
-"""The shapes of lowered programs: which groups, which maps, which auxiliaries; and that nothing grows that should not."""
+"""The shapes of lowered programs: which groups, which maps, which auxiliaries; and what must not grow."""
 
 import time
 

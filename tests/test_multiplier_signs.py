@@ -371,7 +371,7 @@ def test_a_long_explanation_is_cut_and_still_says_the_total() -> None:
     x = p.input("x", 1.0)
     p.minimize(sum(p.define(f"y{i}", i * x) for i in range(100)))
     text = p.evaluate().explain("x")
-    assert len(text.splitlines()) < 50 and max(map(len, text.splitlines())) < 400
+    assert len(text.splitlines()) < 50 and max(map(len, text.splitlines())) < 500
     assert "60 more terms" in text and text.endswith("dJ/dx = 4950")
 
 

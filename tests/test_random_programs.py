@@ -7,12 +7,12 @@ by the implicit function theorem), multipliers (stationarity of L = J + Σ λ r 
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from random_programs import STEP, System, acyclic, cyclic, in_order, is_tied
 
 from lagrange_ad.solution import full
 
-from random_programs import STEP, System, acyclic, cyclic, in_order, is_tied
-
-quiet = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])
+ANY_SIZE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+quiet = settings(suppress_health_check=ANY_SIZE)
 
 
 def _close(actual, expected, scale, tolerance=1e-10):
@@ -48,7 +48,8 @@ def _check_stationarity(at, system):
 def _check_full(at, system):
     """Residuals and their Jacobian at user level, auxiliaries eliminated, against complex step."""
     plan, flat = at._plan, system.flat(at.values)
-    z = full.complete(plan, np.concatenate([flat, np.zeros(plan.lowered.state.size - len(flat))]), np.zeros(plan.lowered.n_all_rows))
+    hidden = np.zeros(plan.lowered.state.size - len(flat))
+    z = full.complete(plan, np.concatenate([flat, hidden]), np.zeros(plan.lowered.n_all_rows))
     np.testing.assert_allclose(z, at._solved.z, rtol=1e-9, atol=1e-11)
     jacobian, slope = system.derivatives(flat)
     got = full.jacobian(plan, z).toarray()

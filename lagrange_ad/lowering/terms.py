@@ -191,7 +191,7 @@ class _KernelWalk:
                 continue
             cut = None if node is self.whole else substitute.get(id(node))
             if cut is not None or not node.args or id(node) in plain:
-                known[key] = self._leaf(cut or node, path)
+                known[key] = self._leaf(node if cut is None else cut, path)
                 continue
             operands = self._operands(node, path)
             pending.append((node, path, operands))

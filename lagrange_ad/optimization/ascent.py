@@ -29,7 +29,10 @@ SUFFICIENT = 1e-4
 """Armijo's part of the promised gain."""
 SMALLEST = 1e-18
 """Backtracking ends at this part of the first trial."""
+FAR = 1e150
+"""Inputs beyond this (squares would overflow soon) mean that the objective has no bound."""
 _BACK = "back at the best point before"
+_UNBOUNDED = "the objective seems unbounded, or the rate is too large; bounds on the input help"
 Callback = Callable[[StepRecord], Any]
 
 
@@ -123,7 +126,7 @@ class _Run:
                 before, value = self.x, self.value
                 if not self._step():
                     return
-                self._record(step, float(np.linalg.norm(self.x - before)), show)
+                self._record(step, _length(self.x - before), show)
                 if self.reason or self._stalled(before, value):
                     return
             if not self._finished():
@@ -133,7 +136,7 @@ class _Run:
 
     def projected_gradient(self) -> Array:
         """How far a unit step along the (minimization) gradient gets inside the bounds."""
-        return np.asarray(np.clip(self.x - self.slope, self.view.lower, self.view.upper) - self.x)
+        return np.asarray(np.clip(-self.slope, self.view.lower - self.x, self.view.upper - self.x))
 
     def _record(self, step: int, length: float, show: Callable[[StepRecord], None]) -> None:
         norm = float(np.abs(self.projected_gradient()).max(initial=0.0))
@@ -170,11 +173,11 @@ class _Run:
         return f", at the {listing(held)}" if held else ""
 
     def _stalled(self, before: Array, value: float) -> bool:
-        step = float(np.linalg.norm(self.x - before))
-        if step <= self.stopping.step * (1.0 + float(np.linalg.norm(before))):
+        step = _length(self.x - before)
+        if step <= self.stopping.step * (1.0 + _length(before)):
             return self._stop("step", f"the last step was {step:.3g} long{self._at_bounds()}")
         change = abs(self.value - value)
-        if change <= self.stopping.objective * max(1.0, abs(value)):
+        if change <= self.stopping.objective * abs(value):
             return self._stop("objective", f"the objective changed by {change:.3g} only{self._at_bounds()}")
         return False
 
@@ -196,6 +199,9 @@ class _Run:
             return not self._stop("domain", f"the step led to where {where}, {_BACK}")
         if self.value < self.best[0]:
             self.best = (self.value, self.x, self.at)
+        if float(np.abs(self.x).max()) > FAR:
+            far = self.view.inputs.element(int(np.abs(self.x).argmax()))
+            return not self._stop("domain", f"{far} is beyond {FAR:g}: {_UNBOUNDED}")
         return True
 
     def _trial(self, rate: float) -> tuple[tuple[Array, Point, float] | None, tuple[str, str]]:
@@ -204,8 +210,7 @@ class _Run:
             x = np.clip(self.x - rate * self.slope, self.view.lower, self.view.upper)
         if not np.isfinite(x).all():
             far = self.view.inputs.element(int(np.flatnonzero(~np.isfinite(x))[0]))
-            return None, ("domain", f"a step of rate {rate:.3g} makes {far} infinite, {_BACK}: the objective seems "
-                                    "unbounded, or the rate is too large; bounds on the input help")
+            return None, ("domain", f"a step of rate {rate:.3g} makes {far} infinite, {_BACK}: {_UNBOUNDED}")
         try:
             at = self.view.point(x)
             value = self.view.sign * at.objective
@@ -222,7 +227,8 @@ class _Run:
         while rate > SMALLEST * first:
             trial, failed = self._trial(rate)
             if trial is not None:
-                promised = float(self.slope @ (trial[0] - self.x))
+                with np.errstate(over="ignore"):
+                    promised = float(self.slope @ (trial[0] - self.x))
                 if trial[2] <= self.value + SUFFICIENT * promised:
                     self.rate = rate
                     return trial, ("", "")
@@ -244,6 +250,12 @@ class _Run:
             at=at, x=self.view.split(x), history=self.history, reason=self.reason, message=self.message + note,
             seconds=time.perf_counter() - self.began, inputs=self.view.inputs,
         )
+
+
+def _length(vector: Array) -> float:
+    """The Euclidean norm, without overflow on the way."""
+    scale = float(np.abs(vector).max(initial=0.0))
+    return scale * float(np.linalg.norm(vector / scale)) if scale > 0.0 else 0.0
 
 
 def _why(at: Point) -> str:

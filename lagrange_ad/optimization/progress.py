@@ -15,9 +15,11 @@ class StepBar:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+        console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("ascend"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("{task.fields[state]}"), console=Console(stderr=True), transient=True,
+            TextColumn("{task.fields[state]}"), console=console,
+            transient=console.is_terminal,  # elsewhere the last state stays, as a line of a log
         )  # fmt: skip
         self._task = self._bar.add_task("ascend", total=steps, state="")
 

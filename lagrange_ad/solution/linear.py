@@ -72,8 +72,17 @@ class Factor:
         self._lu = (lu, pivots)
 
     def _sparse(self, matrix: Any) -> None:
+        """The same of a sparse matrix, which SuperLU as SciPy calls it does not scale."""
+        i, j = matrix.indices, np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.indptr))
+        largest = np.zeros((2, matrix.shape[0]))
+        np.maximum.at(largest[0], i, np.abs(matrix.data))
+        self._row = _reciprocal(largest[0])
+        data = matrix.data * self._row[i]
+        np.maximum.at(largest[1], j, np.abs(data))
+        self._column = _reciprocal(largest[1])
+        scaled = sparse.csc_array((data * self._column[j], i, matrix.indptr), shape=matrix.shape)
         try:
-            self._superlu = sparse_linalg.splu(matrix, permc_spec="COLAMD")
+            self._superlu = sparse_linalg.splu(scaled, permc_spec="COLAMD")
         except RuntimeError:
             raise SingularMatrixError("the Jacobian is singular") from None
         diagonal = np.abs(self._superlu.U.diagonal())
@@ -82,11 +91,11 @@ class Factor:
 
     def solve(self, b: Array, transposed: bool = False) -> Array:
         """x with A x = b, or Aᵀ x = b; ``b`` may have several columns."""
-        if self._superlu is not None:
-            return np.asarray(self._superlu.solve(b, "T" if transposed else "N"))
         before, after = (self._column, self._row) if transposed else (self._row, self._column)
         if b.ndim > 1:
             before, after = before[:, None], after[:, None]
+        if self._superlu is not None:
+            return np.asarray(after * self._superlu.solve(before * b, "T" if transposed else "N"))
         trans: Any = int(transposed)
         return np.asarray(after * linalg.lu_solve(self._lu, before * b, trans=trans, check_finite=False))
 
@@ -126,7 +135,8 @@ class Triangular:
     """
 
     def __init__(self, matrix: Any) -> None:
-        self._dense = matrix if isinstance(matrix, np.ndarray) else None
+        self._dense: Any = matrix if isinstance(matrix, np.ndarray) else None
+        self._superlu: Any = None
         if self._dense is None:
             self._superlu = sparse_linalg.splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0)
 

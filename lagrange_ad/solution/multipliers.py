@@ -28,17 +28,27 @@ def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array) -> tu
     several seeds. What is left in w at inputs and parameters is the gradient.
     """
     w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
+    constrained = bool(lam[plan.lowered.objective_row + 1 :].any())
     with np.errstate(all="ignore"):
         plan.objective.adjoint(z, lam, w)
-        plan.constraints.adjoint(z, lam, w)
-        back_substitute(plan, z, reports, lam, w)
+        if constrained:
+            plan.constraints.adjoint(z, lam, w)
+        back_substitute(plan, z, reports, lam, w, everything=constrained)
     return lam, w
 
 
-def back_substitute(plan: Plan, z: Array, reports: list[BlockReport], lam: Array, w: Array) -> None:
-    """Fill λ from w, last step first; every λ_i found adds λ_i ∂r_i/∂z_j to the adjoints of what row i contains."""
+def back_substitute(
+    plan: Plan, z: Array, reports: list[BlockReport], lam: Array, w: Array, everything: bool = True
+) -> None:
+    """Fill λ from w, last step first; every λ_i found adds λ_i ∂r_i/∂z_j to the adjoints of what row i contains.
+
+    Unless ``everything`` is wanted, steps that the objective does not depend on are passed over: their λ is 0, and an
+    infinite slope there must not make a 0·∞ of it.
+    """
     by_step = {id(report.step): report for report in reports}
     for step in reversed(plan.steps):
+        if not (step.reached or everything):
+            continue
         if isinstance(step, BlockStep):
             report = by_step.get(id(step))
             lam[step.all_rows] = _block_multipliers(step, z, w[step.all_columns], report)

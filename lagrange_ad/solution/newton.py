@@ -19,16 +19,19 @@ from .plan import BlockStep, WideStep
 CORRECTION = 1e-9
 """A full step whose relative size is below this ends the iteration: the error left is its square."""
 HALVINGS = 30
+NUDGES = 4
+"""How often a solve moves off a point with a singular Jacobian before it gives up."""
 UNITS = 8.0
 """Residuals of this many rounding units of their own terms are zero."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BlockReport:
     """How the solve of one block went.
 
     ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation;
-    ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one.
+    ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one;
+    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular.
     """
 
     step: BlockStep
@@ -37,6 +40,7 @@ class BlockReport:
     iterations: int = 0
     converged: bool = False
     message: str = ""
+    nudges: int = 0
     history: list[float] = field(default_factory=list)
     guessed: list[str] = field(default_factory=list)
     residuals: Array = field(default_factory=lambda: np.empty(0))
@@ -51,6 +55,9 @@ class BlockReport:
     def residual(self) -> float:
         """The largest |r|."""
         return float(np.abs(self.residuals).max(initial=0.0))
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     @property
     def kind(self) -> str:
@@ -128,8 +135,12 @@ def solve_block(solver: BlockSolver, z: Array, report: BlockReport, max_iteratio
         try:
             report.factor = Factor(matrix)
         except SingularMatrixError as error:
-            _finish(report, r, f"{error} at this point")
-            return
+            nudged = _nudge(solver, z, report)
+            if nudged is None:
+                _finish(report, r, f"{error} at this point")
+                return
+            r = nudged
+            continue
         d = solver.correction(report.factor, r)
         accepted, done = _line_search(solver, z, r, d, report.factor)
         if accepted is None:
@@ -143,6 +154,27 @@ def solve_block(solver: BlockSolver, z: Array, report: BlockReport, max_iteratio
             _finish(report, r, "the last correction was negligible")
             return
     _finish(report, r, f"the limit of {max_iterations} iterations was reached")
+
+
+def _nudge(solver: BlockSolver, z: Array, report: BlockReport) -> Array | None:
+    """Move a little off a point where the Jacobian is singular; the residual there, or None when that was enough.
+
+    The displacement is fixed (no random numbers): a thousandth of each unknown's size, with changing signs.
+    """
+    columns = solver.step.columns
+    before = z[solver.step.all_columns]
+    size = np.abs(z[columns])
+    size = np.maximum(size, 1e-3 * size.max(initial=0.0)) if size.any() else np.ones(len(size))
+    pattern = np.cos(2.4 * np.arange(len(columns)) + report.nudges)
+    while report.nudges < NUDGES:
+        report.nudges += 1
+        z[columns] += 1e-3 * size * pattern
+        r = solver.residual(z)
+        if np.isfinite(r).all():
+            return r
+        z[solver.step.all_columns] = before
+        pattern = -pattern
+    return None
 
 
 def _finish(report: BlockReport, r: Array, message: str) -> None:

@@ -6,31 +6,32 @@ Takes the lowered program; asks ``structure`` for the schedule; gives steps that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..errors import StructureError
 from ..execution import Executor, ReferenceExecutor, Run
 from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
-from ..printing import place
-from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe
-from ..text import listing
+from ..lowering.lowered import coarse_pairs
+from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, reachable
+from ..structure import Step as ScheduleStep
+from .deficiency import structure_error
 from .linear import System
 
 
 @dataclass(frozen=True, eq=False)
 class WideStep:
-    """Explicit rows computed at once: z[own] = ε[rows] + Σ φ."""
+    """Explicit rows computed at once: z[own] = ε[rows] + Σ φ. ``reached``: the objective depends on them."""
 
     rows: Array
     own: Array
     run: Run
+    reached: bool = True
 
 
 class Coupled:
@@ -73,6 +74,7 @@ class SequenceStep(Coupled):
     own: Array
     run: Run
     sequential: Sequential
+    reached: bool = True
 
     @property
     def all_rows(self) -> Array:  # type: ignore[override]
@@ -102,6 +104,7 @@ class BlockStep(Coupled):
     sweep: tuple[WideStep, ...]
     run: Run
     residual_run: Run
+    reached: bool = True
 
 
 Step = WideStep | SequenceStep | BlockStep
@@ -235,11 +238,41 @@ def _structure(lowered: Lowered, started: Array) -> Structure:
     )  # fmt: skip
 
 
+def _reached_rows(lowered: Lowered, schedule: Schedule) -> Array:
+    """Rows that the objective depends on, told by declared blocks; all of them where there is no objective."""
+    if lowered.objective is None:
+        return np.ones(lowered.n_rows, dtype=bool)
+    n_states, n_rows = len(lowered.state.names), len(lowered.rows.names)
+    row_block = np.repeat(np.arange(n_rows), np.diff(lowered.rows.start))
+    state_block = np.repeat(np.arange(n_states), np.diff(lowered.state.start))
+    coarse_row, coarse_state = lowered.coarse_incidence()
+    explicit = np.flatnonzero(lowered.own >= 0)
+    # from a state block to the rows that determine it, from a row block to the states it contains
+    determined, own = state_block[schedule.column_of_row], state_block[lowered.own[explicit]]
+    source = np.concatenate([determined, n_states + coarse_row, n_states + row_block[explicit]])
+    target = np.concatenate([n_states + row_block, coarse_state, own])
+    wanted = coarse_pairs(lowered.objective_groups, lowered.rows, lowered.state)[1]
+    found = reachable(n_states + n_rows, source, target, wanted)
+    return np.asarray(found[n_states:][row_block])
+
+
+def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, bool]]:
+    """The steps, explicit ones parted into rows that the objective depends on and, after them, the rest."""
+    for step in schedule.steps:
+        here = reached[step.rows]
+        if isinstance(step, Block) or here.all() or not here.any():
+            yield step, bool(here.any())
+        else:
+            yield type(step)(step.rows[here]), True
+            yield type(step)(step.rows[~here]), False
+
+
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
     """Give every step its groups: one slot a step, and one a level of auxiliaries and of the sweep of a block."""
+    parts = list(_split(schedule, _reached_rows(lowered, schedule)))
     batches: list[Array] = []
     sweeps: list[Array] = []
-    for step in schedule.steps:
+    for step, _ in parts:
         batches.append(step.rows)
         if isinstance(step, Block):
             batches.extend(step.auxiliaries)
@@ -250,22 +283,21 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[St
     groups = iter(distribute(lowered.groups, slot, len(batches)))
     sweep_steps = iter(wide_steps(lowered, sweeps, executor))
     steps: list[Step] = []
-    for step in schedule.steps:
-        own = lowered.own[step.rows]
+    for step, reached in parts:
         mine = next(groups)
         if isinstance(step, Wide):
-            steps.append(WideStep(step.rows, own, executor.run(mine)))
+            steps.append(WideStep(step.rows, lowered.own[step.rows], executor.run(mine), reached))
         elif isinstance(step, Block):
             inner = [(rows, next(groups)) for rows in step.auxiliaries]
             sweep = tuple(next(sweep_steps) for _ in step.sweep)
-            steps.append(_block_step(lowered, step, mine, inner, sweep, executor))
+            steps.append(_block_step(lowered, step, mine, inner, sweep, executor, reached))
         else:
-            steps.append(_sequence_step(lowered, step.rows, mine, executor))
+            steps.append(_sequence_step(lowered, step.rows, mine, executor, reached))
     return tuple(steps)
 
 
 def _block_step(lowered: Lowered, block: Block, groups: list[Group], inner: list[tuple[Array, list[Group]]],
-                sweep: tuple[WideStep, ...], executor: Executor) -> BlockStep:
+                sweep: tuple[WideStep, ...], executor: Executor, reached: bool) -> BlockStep:
     auxiliaries = tuple(WideStep(rows, lowered.own[rows], executor.run(part)) for rows, part in inner)
     all_rows = np.concatenate([block.rows, *(step.rows for step in auxiliaries)])
     return BlockStep(
@@ -278,10 +310,12 @@ def _block_step(lowered: Lowered, block: Block, groups: list[Group], inner: list
         sweep=sweep,
         run=executor.run([*groups, *(group for _, part in inner for group in part)]),
         residual_run=executor.run(groups),
+        reached=reached,
     )
 
 
-def _sequence_step(lowered: Lowered, rows: Array, groups: list[Group], executor: Executor) -> SequenceStep:
+def _sequence_step(lowered: Lowered, rows: Array, groups: list[Group], executor: Executor,
+                   reached: bool) -> SequenceStep:
     """Order the instances of each group as the rows come, and merge the groups' turns into one order."""
     position = numbering(rows)
     ordered, turns = [], []
@@ -297,45 +331,5 @@ def _sequence_step(lowered: Lowered, rows: Array, groups: list[Group], executor:
     own = lowered.own[rows]
     return SequenceStep(
         rows, own, executor.run(ordered),
-        executor.sequence(ordered, whose[merged].tolist(), own[when[merged]]),
+        executor.sequence(ordered, whose[merged].tolist(), own[when[merged]]), reached,
     )
-
-
-def structure_error(lowered: Lowered, deficiency: Deficiency) -> StructureError:
-    """Which equations over-determine and which variables are free, in the user's words."""
-    parts = deficiency.parts
-    lines = [f"the equations of {lowered.name!r} cannot determine its variables:"]
-    n_rows = lowered.n_user_rows
-    n_unknowns = deficiency.n_unknowns - (lowered.n_rows - n_rows)
-    if n_rows != n_unknowns:
-        lines[0] = (
-            f"{lowered.name!r} has {n_rows} scalar equation{'s' * (n_rows != 1)} for {n_unknowns} "
-            f"variable element{'s' * (n_unknowns != 1)}:"
-        )
-    if len(parts.over_rows):
-        equations = listing(_located(lowered, parts.over_rows))
-        unknowns = listing(_user_elements(lowered, parts.over_columns)) or "no variable"
-        lines.append(f"  too many equations: {equations} for {unknowns}")
-        lines.append("  remove one of them, or declare as a variable what one of them should determine")
-    if len(parts.under_columns):
-        unknowns = listing(_user_elements(lowered, parts.under_columns))
-        rows = [row for row in parts.under_rows.tolist() if row < n_rows]
-        having = listing(_located(lowered, np.array(rows, dtype=np.int64)))
-        verb = "are" if len(parts.under_columns) > 1 else "is"
-        found = f"left free by {having}" if having else "in no equation"
-        lines.append(f"  too few equations: {unknowns} {verb} {found}")
-        lines.append("  add an equation, or declare what is given as an input or a parameter")
-    return StructureError("\n".join(lines))
-
-
-def _located(lowered: Lowered, rows: Array) -> list[str]:
-    blocks: dict[int, str] = {}
-    for row in rows[rows < lowered.n_user_rows].tolist():
-        block = lowered.rows.block_of(row)
-        equation = lowered.equations[block]
-        blocks.setdefault(block, f"{equation.name!r} ({place(equation.location)})")
-    return list(blocks.values())
-
-
-def _user_elements(lowered: Lowered, columns: Array) -> list[str]:
-    return [repr(lowered.state.element(c)) for c in columns[columns < lowered.n_user].tolist()]
