@@ -10,7 +10,7 @@ from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations
 from .solution import Plan, Point, evaluate_program, plan_of
-from .solution.evaluation import MAX_ITERATIONS
+from .solution.evaluation import MAX_ITERATIONS, declared_state
 from .views import ReducedView
 
 
@@ -44,7 +44,8 @@ class Program(Declarations):
     @property
     def lagrangian(self) -> Lagrangian:
         """L = J − Σ λ_i·(left_i − right_i) as an object; prints as text, and as LaTeX in a notebook."""
-        return Lagrangian(plan_of(self))
+        plan = plan_of(self)
+        return Lagrangian(plan, declared_state(self, plan))
 
     def reduced(self) -> ReducedView:
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""

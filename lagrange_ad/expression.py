@@ -615,7 +615,7 @@ def sum_(operand: Any, axis: Any = None, dtype: Any = None, out: Any = None, kee
     axes = _axes(child, axis)
     shape = tuple(n for i, n in enumerate(child.shape) if i not in axes)
     total = Expression("sum", (child,), shape, axes) if axes else child
-    if keepdims is True:
+    if keepdims in (True, 1):
         return _view(np.reshape, total, tuple(1 if i in axes else n for i, n in enumerate(child.shape)))
     return total
 

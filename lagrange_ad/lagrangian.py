@@ -18,7 +18,7 @@ from .printing import latex_name, to_latex, to_text
 from .program import Constraint, Equation, fit, numeric
 from .solution import Plan, Point
 from .solution import full as full_space
-from .solution.evaluation import starting_state
+from .solution.evaluation import DeclaredState
 from .text import listing, nearest
 
 MOST_TERMS = 60
@@ -34,8 +34,8 @@ class Lagrangian:
     objective J is 0.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, declared: DeclaredState) -> None:
+        self._plan, self._declared = plan, declared
         lowered = self._lowered = plan.lowered
         kinds = {kind: [s for s in lowered.symbols.values() if s.kind == kind] for kind in ("input", "variable")}
         self.inputs = Blocks(*_parts(kinds["input"]))
@@ -59,10 +59,11 @@ class Lagrangian:
             self.multipliers.get(lam, name)[...] = found[name]
         return x, z, lam
 
-    def value(self, x: Any, z: Any, lam: Any) -> float:
-        """L at a point."""
+    def value(self, x: Any, z: Any, lam: Any) -> float | complex:
+        """L at a point (complex where the point is, for the complex step)."""
         state, rows = self._state(x, z), self._rows(lam)
-        return float(rows @ self._residuals(state, rows))
+        value: float | complex = (rows @ self._residuals(state, rows)).item()
+        return value
 
     def gradient(self, x: Any, z: Any, lam: Any) -> tuple[Array, Array, Array]:
         """(∂L/∂x, ∂L/∂z, ∂L/∂λ), each flat like its argument; the last one is the residuals."""
@@ -106,9 +107,12 @@ class Lagrangian:
     def _state(self, x: Any, z: Any) -> Array:
         """The complete flat state of the user's x and z and the declared parameters."""
         lowered = self._lowered
-        state = starting_state(self._plan, {}, {}, {}).z.astype(np.result_type(_dtype(x), _dtype(z)))
-        for blocks, given, what in ((self.inputs, x, "x"), (self.variables, z, "z")):
-            for name, value in _by_name(blocks, given, what):
+        given = dict(_by_name(self.inputs, x, "x"))
+        given.update(_by_name(self.variables, z, "z"))
+        state = self._declared.filled({name: value.real for name, value in given.items()})
+        if any(np.iscomplexobj(value) for value in given.values()):
+            state = state.astype(np.complex128)
+            for name, value in given.items():
                 lowered.state.get(state, name)[...] = value
         return full_space.complete(self._plan, state, np.zeros(lowered.n_all_rows))
 
@@ -222,7 +226,8 @@ def _bound(constraint: Constraint, known: Mapping[str, Array], lam: Array, body:
     if low is None or high is None:
         return np.asarray(high if low is None else low)
     nearer = np.where(np.abs(body - low) <= np.abs(high - body), low, high)
-    return np.where(lam.real > 0, low, np.where(lam.real < 0, high, nearer))
+    spoken = np.where(lam.real > 0, low, np.where(lam.real < 0, high, nearer))
+    return np.where(np.isfinite(spoken), spoken, np.where(np.isfinite(low), low, high))  # a side that is not there
 
 
 def _difference(item: Equation | Constraint) -> Expression:

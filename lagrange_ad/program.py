@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import networkx
 
 Location = tuple[str, int]
+Made = TypeVar("Made")
 _NO_LOWER, _NO_UPPER = -np.inf, np.inf
 _PACKAGE = str(Path(__file__).parent)
 
@@ -202,7 +203,7 @@ class Declarations:
     """What a program consists of, in the order it was declared.
 
     ``symbols`` by name, ``equations`` and ``constraints`` as lists, ``objective`` or None. ``version`` rises with
-    every declaration, so that what was computed from an earlier one is known to be old.
+    every declaration and ``values_version`` with every ``set``, so that what was computed before is known to be old.
     """
 
     def __init__(self, name: str = "program") -> None:
@@ -214,14 +215,24 @@ class Declarations:
         self.constraints: list[Constraint] = []
         self.objective: Objective | None = None
         self.version = 0
+        self.values_version = 0
         self._nodes: dict[str, Expression] = {}
         self._named: dict[str, Location] = {}
         self._explicit: set[str] = set()
         self._lock = threading.RLock()
+        self._memory: dict[str, tuple[Any, Any]] = {}
+
+    def remembered(self, key: str, stamp: Any, make: Callable[[], Made]) -> Made:
+        """What ``make`` gave when ``stamp`` was last seen; made again, under the program's lock, when it changed."""
+        with self._lock:
+            known = self._memory.get(key)
+            if known is None or known[0] != stamp:
+                known = self._memory[key] = (stamp, make())
+            return known[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """The declarations, expressions packed as numbered nodes: a deep one must not make pickle recurse."""
-        state = {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_compiled", "_graph")}
+        state = {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_memory")}
         starts = {name: s.value for name, s in self.symbols.items() if isinstance(s.value, Expression)}
         held = [*self._nodes.values(), *starts.values(), *(node for r in self._records() for node in _held(r))]
         nodes = postorder(held)
@@ -240,6 +251,7 @@ class Declarations:
             _with_records(state, lambda value: nodes[value] if isinstance(value, _Number) else value)
         )
         self._lock = threading.RLock()
+        self._memory = {}
 
     def _records(self) -> list[Any]:
         goal = [self.objective] if self.objective is not None else []
@@ -313,8 +325,9 @@ class Declarations:
 
     def _add(self, symbol: Symbol) -> Expression:
         node = Expression("symbol", (), symbol.shape, symbol)
-        self.symbols[symbol.name], self._nodes[symbol.name] = symbol, node
-        self._take_name(symbol.name, symbol.location)
+        with self._lock:
+            self.symbols[symbol.name], self._nodes[symbol.name] = symbol, node
+            self._take_name(symbol.name, symbol.location)
         return node
 
     def _bounds(self, name: str, lower: Any, upper: Any, shape: Shape) -> tuple[Any, Any]:
@@ -574,9 +587,9 @@ class Declarations:
                 new[name] = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
         with self._lock:
             for name, value in new.items():
-                started = self.symbols[name].value is None
+                self.version += self.symbols[name].value is None  # a first start changes the plan
                 self.symbols[name].value = value
-                self.version += started
+            self.values_version += 1
 
     def symbol(self, name: Any) -> Symbol:
         """The record of a named input, parameter or variable (or of one as it was returned when declared)."""
@@ -602,19 +615,18 @@ class Declarations:
         A node a named input, parameter, variable and implicit equation with ``kind``, ``shape``, ``start``,
         ``equation`` (printable) and ``location``; an edge from every parent to what it appears in.
         """
+        return self.remembered("graph", (self.version, self.values_version), self._make_graph)
+
+    def _make_graph(self) -> networkx.DiGraph:
         import networkx
 
-        cached = self.__dict__.get("_graph")
-        if cached is None or cached[0] != self.version:
-            graph = networkx.DiGraph(name=self.name, objective=str(self.objective) if self.objective else None)
-            for symbol in self.symbols.values():
-                graph.add_node(symbol.name, kind=symbol.kind, shape=symbol.shape, start=symbol.value, equation=None,
-                               location=symbol.location)
-            for equation in self.equations:
-                self._graph_equation(graph, equation)
-            cached = (self.version, networkx.freeze(graph))
-            self._graph = cached
-        return cached[1]
+        graph = networkx.DiGraph(name=self.name, objective=str(self.objective) if self.objective else None)
+        for symbol in self.symbols.values():
+            graph.add_node(symbol.name, kind=symbol.kind, shape=symbol.shape, start=symbol.value, equation=None,
+                           location=symbol.location)
+        for equation in self.equations:
+            self._graph_equation(graph, equation)
+        return networkx.freeze(graph)
 
     def _graph_equation(self, graph: Any, equation: Equation) -> None:
         node = equation.own.name if equation.own is not None else equation.name

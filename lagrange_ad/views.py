@@ -5,18 +5,18 @@ The reduced view is f(x): the variables are solved for at every x, so only the i
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .errors import DeclarationError, ShapeError, UnknownNameError
-from .expression import Array, evaluate
+from .expression import Array, Symbol, evaluate
 from .lagrangian import require_objective
 from .lowering import Blocks
 from .program import Declarations, fit
 from .solution import Point, plan_of
-from .solution.evaluation import solve_from, starting_state
-from .solution.multipliers import adjoints
+from .solution.evaluation import declared_state, solve_from, starting_state
 from .text import listing
 
 
@@ -44,6 +44,7 @@ class ReducedView:
         self._parameters = {s.name: s.value for s in program.of_kind("parameter")}
         objective = self._plan.lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
+        self._declared = declared_state(program, self._plan)
         self._last: tuple[Array, Point] | None = None
 
     @property
@@ -68,13 +69,14 @@ class ReducedView:
 
     def point(self, x: Array) -> Point:
         """The evaluated point at x. Raises as ``Program.evaluate`` does."""
-        flat = self._checked(x)
-        if self._last is not None and np.array_equal(flat, self._last[0]):
-            return self._last[1]  # optimizers ask for value, gradient and constraints one after the other
-        starts = self._last[1].values if self._last is not None else {}
-        begin = starting_state(self._plan, {**self._parameters, **self.split(flat)}, starts, {})
-        self._last = flat.copy(), solve_from(self._plan, begin)
-        return self._last[1]
+        flat, last = self._checked(x), self._last
+        if last is not None and np.array_equal(flat, last[0]):
+            return last[1]  # optimizers ask for value, gradient and constraints one after the other
+        starts = last[1].values if last is not None else {}
+        begin = starting_state(self._plan, self._declared, self.split(flat), starts, {})
+        point = solve_from(self._plan, begin)
+        self._last = flat.copy(), point
+        return point
 
     def _checked(self, x: Any) -> Array:
         """x as a flat float64 array, or an error that names the inputs."""
@@ -109,13 +111,32 @@ class ReducedView:
         """The constraints as functions of x: a list for ``scipy.optimize.minimize(constraints=...)``."""
         from scipy.optimize import NonlinearConstraint
 
-        lowered = self._plan.lowered
-        if not lowered.constraints:
+        if not self.constraint_names:
             return []
         low, high = (np.concatenate(side) for side in zip(*self._limits(), strict=True))
         return [NonlinearConstraint(self.constraint_values, low, high, jac=self.constraint_jacobian)]
 
+    @property
+    def constraint_names(self) -> list[str]:
+        """The declared constraints, then the variables that have bounds, in the order of ``constraint_values``."""
+        return [*(c.name for c in self._plan.lowered.constraints), *(s.name for s in self._bounded)]
+
+    @cached_property
+    def _bounded(self) -> list[Symbol]:
+        """The variables with a finite bound."""
+        return [
+            s for s in self._plan.lowered.symbols.values()
+            if s.kind == "variable" and (np.isfinite(s.lower).any() or np.isfinite(s.upper).any())
+        ]
+
     def _limits(self) -> list[tuple[Array, Array]]:
+        limits = [
+            (np.ravel(np.broadcast_to(s.lower, s.shape)), np.ravel(np.broadcast_to(s.upper, s.shape)))
+            for s in self._bounded
+        ]
+        return [*self._declared_limits(), *limits]
+
+    def _declared_limits(self) -> list[tuple[Array, Array]]:
         limits = []
         for c in self._plan.lowered.constraints:
             sides = [
@@ -127,15 +148,19 @@ class ReducedView:
         return limits
 
     def constraint_values(self, x: Array) -> Array:
-        """The bodies of all constraints at x, flat."""
+        """The bodies of all constraints at x, then the variables that have bounds; flat."""
         point = self.point(x)
-        return np.concatenate([np.ravel(point[c.name]) for c in self._plan.lowered.constraints])
+        return np.concatenate([np.empty(0), *(np.ravel(point[name]) for name in self.constraint_names)])
 
     def constraint_jacobian(self, x: Array) -> Array:
-        """d(bodies)/dx, (constraints, inputs), by one back-substitution with several seeds."""
+        """d(constraint values)/dx, (constraints, inputs), by one back-substitution with several seeds."""
         point, lowered = self.point(x), self._plan.lowered
-        count = lowered.constraint_rows.size
-        seeds = np.zeros((lowered.n_all_rows, count))
-        seeds[lowered.objective_row + 1 :] = np.eye(count)
-        _, w = adjoints(self._plan, point._solved.z, point.blocks, seeds)
+        elements = [np.arange(*lowered.state.slices[s.name].indices(lowered.state.size)) for s in self._bounded]
+        variables = np.concatenate([np.empty(0, np.int64), *elements])
+        declared = lowered.constraint_rows.size
+        rows = np.zeros((lowered.n_all_rows, declared + len(variables)))
+        rows[lowered.objective_row + 1 :, :declared] = np.eye(declared)
+        unknowns = np.zeros((lowered.state.size, declared + len(variables)))
+        unknowns[variables, declared + np.arange(len(variables))] = 1.0
+        w = point.pull_back(rows, unknowns)
         return np.concatenate([w[lowered.state.slices[name]] for name in self.inputs.names]).T

@@ -125,7 +125,7 @@ def test_armijo_takes_no_step_that_gains_less_than_its_part() -> None:
 def test_a_rate_with_a_line_search_is_where_that_begins() -> None:
     r = bowl().ascend(rate=1e-4, line_search="armijo", steps=5)
     rates = [record.rate for record in r.history[1:]]
-    np.testing.assert_allclose(rates, 2e-4 * 2.0 ** np.arange(5))
+    np.testing.assert_allclose(rates, 1e-4 * 2.0 ** np.arange(5))
 
 
 def test_descend_is_another_word() -> None:

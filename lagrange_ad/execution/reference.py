@@ -142,12 +142,15 @@ class GroupRun:
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""
         kernel, pairs = self.kernel.second_partials
-        multiplier = gather(lam, self.row)
+        multiplier, directions = gather(lam, self.row), [gather(dz, arg) for arg in self.args]
+        if w.ndim > 1:  # several of λ, of ż, or of both: give the other one an axis too
+            multiplier = multiplier if lam.ndim > 1 else multiplier[..., None]
+            directions = directions if dz.ndim > 1 else [direction[..., None] for direction in directions]
         for (i, j), second in zip(pairs, self._outputs(kernel, z), strict=True):
-            weighted = multiplier * self._beside(second, lam)
-            self.to_args[i].add(w, weighted * gather(dz, self.args[j]))
+            weighted = multiplier * self._beside(second, w)
+            self.to_args[i].add(w, weighted * directions[j])
             if i != j:
-                self.to_args[j].add(w, weighted * gather(dz, self.args[i]))
+                self.to_args[j].add(w, weighted * directions[i])
 
     def _outputs(self, kernel: Kernel, z: Array) -> list[Any]:
         return kernel_values(kernel, [gather(z, arg) for arg in self.args], self.coefs)

@@ -120,15 +120,19 @@ class Group:
         """Number of instances."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def restrict(self, instances: slice | Array) -> Group:
-        """The group of some of the instances, numbered in C order; flat, with explicit maps where need be."""
-        if isinstance(instances, slice) and instances == slice(0, self.size):
-            return self
+    def restrict(self, instances: Array) -> Group:
+        """The group of the given instances, numbered in C order, in the order given; flat."""
         args = tuple(IndexMap.of(m.array().ravel()[instances]) for m in self.args)
         coefs = tuple(_pick(c, instances) for c in self.coefs)
         row = IndexMap.of(self.row.array().ravel()[instances])
         return Group(self.kernel, row.shape, args, coefs, row)
 
+    def part(self, low: int, high: int) -> Group:
+        """Instances low … high − 1 of a flat group; costs no more than its own size."""
+        part = self._slab(0, low, high)
+        args = tuple(IndexMap.of(m.table) if m.table is not None else m for m in part.args)
+        row = part.row if part.row.table is None else IndexMap.of(part.row.table)
+        return Group(self.kernel, part.shape, args, part.coefs, row)
 
     def pieces(self) -> list[Group]:
         """The group in parts of at most CHUNK instances, cut along the first axes; maps stay affine."""
@@ -146,10 +150,9 @@ class Group:
         return Group(self.kernel, shape, args, tuple(c[key] for c in self.coefs), self.row.slab(axis, low, shape, key))
 
 
-def _pick(coefficients: Array, instances: slice | Array) -> Array:
+def _pick(coefficients: Array, instances: Array) -> Array:
     if coefficients.size and not any(coefficients.strides):
-        count = len(range(*instances.indices(coefficients.size))) if isinstance(instances, slice) else len(instances)
-        return np.broadcast_to(coefficients.flat[0], (count,))
+        return np.broadcast_to(coefficients.flat[0], instances.shape)
     return coefficients.ravel()[instances]
 
 
@@ -171,7 +174,7 @@ class GroupMaker:
     """Collects terms and makes groups: small boxes of one kernel become instances of one group."""
 
     def __init__(self) -> None:
-        self._scalars: dict[Kernel, list[Term]] = {}
+        self._small: dict[Kernel, list[Term]] = {}
         self._large: list[Group] = []
 
     def add(self, term: Term) -> None:
@@ -180,7 +183,7 @@ class GroupMaker:
         if size == 0:
             return
         if size <= SMALL_BOX:
-            self._scalars.setdefault(term.kernel, []).append(term)
+            self._small.setdefault(term.kernel, []).append(term)
         else:
             args = tuple(IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args])
             coefs = tuple(
@@ -190,7 +193,7 @@ class GroupMaker:
 
     def groups(self) -> tuple[Group, ...]:
         """All groups of the terms taken so far."""
-        return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._scalars.items()))
+        return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._small.items()))
 
 
 def _merge(kernel: Kernel, terms: list[Term]) -> Group:

@@ -56,6 +56,7 @@ class TermMaker:
     def __init__(self, cuts: Cuts, start_of: dict[str, int], emit: Callable[[Term], None]) -> None:
         self.cuts, self.start_of, self.emit = cuts, start_of, emit
         self._made: list[Expression] = []
+        self.plain_numbers: dict[int, Array] = {}
         self._numbers: dict[str, Array] = {}
 
     def numbers(self, symbol: Expression) -> Array:
@@ -234,7 +235,7 @@ class _KernelWalk:
     def _numbers(self, root: Expression) -> Array:
         """The state positions of a plain rearrangement of symbols."""
         leaf = self.maker.cuts.leaf
-        done: dict[int, Array] = {}
+        done = self.maker.plain_numbers
         pending = [root]
         while pending:
             given = pending[-1]

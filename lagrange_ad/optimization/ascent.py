@@ -66,11 +66,11 @@ def ascend(
 
 
 def _check(view: ReducedView, rate: float | None, line_search: str | None, stopping: Stopping) -> None:
-    constraints = view._plan.lowered.constraints
+    constraints = view.constraint_names
     if constraints:
         raise DeclarationError(
-            f"ascend holds the bounds of inputs only, and the program has the constraints "
-            f"{listing(c.name for c in constraints)}. Use a constrained optimizer on view = program.reduced(): "
+            f"ascend holds the bounds of inputs only, and the program has constraints, or bounds of variables: "
+            f"{listing(constraints)}. Use a constrained optimizer on view = program.reduced(): "
             "scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds, "
             "constraints=view.constraints)"
         )
@@ -222,7 +222,9 @@ class _Run:
 
     def _backtrack(self) -> tuple[tuple[Array, Point, float] | None, tuple[str, str]]:
         """Halve the rate until the gain is Armijo's part of what the gradient promises."""
-        first = 2.0 * self.rate if self.rate else 1.0 / max(1.0, float(np.abs(self.slope).max()))
+        first = self.rate or 1.0 / max(1.0, float(np.abs(self.slope).max()))
+        if len(self.history) > 1:
+            first *= 2.0  # a rate that was accepted may be too short by now
         rate, failure = first, ("", "")
         while rate > SMALLEST * first:
             trial, failed = self._trial(rate)

@@ -24,7 +24,7 @@ def failure(plan: Plan, solved: Solved, at: Any) -> SolveError:
     lowered, step = plan.lowered, solved.failed
     assert step is not None
     if not isinstance(step, BlockStep):
-        bad = step.rows[np.isnan(solved.z[step.own])][:1]
+        bad = step.rows[np.isnan(solved.z[step.own]) & (step.rows < lowered.n_user_rows)][:1]
         return DomainError(domain_message(lowered, solved.z, bad.tolist()[0]), at)
     report = solved.reports[-1]
     broken = np.flatnonzero(~np.isfinite(report.residuals))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..errors import DeclarationError, UnknownNameError
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, fit, key_name, numeric
-from ..text import listing, nearest
+from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
 from .plan import Plan, make_plan
@@ -22,14 +23,12 @@ MAX_ITERATIONS = 200
 
 def plan_of(program: Declarations) -> Plan:
     """The plan of the program's present version, made once under the program's lock."""
-    with program._lock:
-        cached = program.__dict__.get("_compiled")
-        if cached is None or cached[0] != program.version:
-            lowered = lower(program)
-            cached = (program.version, make_plan(lowered, _declared_starts(lowered)))
-            program.__dict__["_compiled"] = cached
-        plan: Plan = cached[1]
-        return plan
+    return program.remembered("plan", program.version, lambda: _make(program))
+
+
+def _make(program: Declarations) -> Plan:
+    lowered = lower(program)
+    return make_plan(lowered, _declared_starts(lowered))
 
 
 def _declared_starts(lowered: Lowered) -> Array:
@@ -50,7 +49,8 @@ def evaluate_program(
     """The point at given inputs and parameters; others keep their declared values. See ``Program.evaluate``."""
     given = given_values(program, values or {})
     plan = plan_of(program)
-    begin = starting_state(plan, given, _start_values(program, start), perturbation or {})
+    declared = declared_state(program, plan)
+    begin = starting_state(plan, declared, given, _start_values(program, start), perturbation or {})
     return solve_from(plan, begin, max_iterations)
 
 
@@ -106,40 +106,92 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
     return checked
 
 
-def starting_state(plan: Plan, given: Mapping[str, Array], starts: Mapping[str, Any],
-                   perturbation: Mapping[str, Any]) -> Start:
-    """The state before a forward pass: given values, starts, and 0 clipped to the bounds for the rest."""
-    lowered = plan.lowered
-    z = np.zeros(lowered.state.size)
-    started = np.zeros(lowered.state.size, dtype=bool)
-    low, high = np.full(lowered.state.size, -np.inf), np.full(lowered.state.size, np.inf)
+@dataclass(frozen=True, eq=False)
+class DeclaredState:
+    """The flat state as declared at one moment, a copy: values, starts, 0 clipped to the bounds for the rest.
+
+    ``started`` tells which variables have a start, ``computed`` those whose start is an expression (0 in z).
+    """
+
+    lowered: Lowered
+    z: Array
+    started: Array
+    domain: tuple[Array, Array]
+    computed: tuple[tuple[Symbol, Expression], ...]
+
+    def filled(self, values: Mapping[str, Any]) -> Array:
+        """A copy of z with some symbols given; starts that are expressions are computed unless given."""
+        z = self.z.copy()
+        for name, value in values.items():
+            z[self.lowered.state.slices[name]] = np.ravel(value)
+        for symbol, expression in self.computed:
+            if symbol.name not in values:
+                start = _computed_start(symbol, expression, self.lowered, z)
+                z[self.lowered.state.slices[symbol.name]] = start.ravel()
+        return z
+
+
+def declared_state(program: Declarations, plan: Plan) -> DeclaredState:
+    """The present declared values of a program, laid out for its plan."""
+    stamp = (program.version, program.values_version)
+    return program.remembered("state", stamp, lambda: _lay_out(plan.lowered))
+
+
+def _lay_out(lowered: Lowered) -> DeclaredState:
+    size = lowered.state.size
+    z, started = np.zeros(size), np.zeros(size, dtype=bool)
+    low, high = np.full(size, -np.inf), np.full(size, np.inf)
+    computed = []
     for name, symbol in lowered.symbols.items():
-        where = lowered.state.slices[name]
-        value = starts.get(name, symbol.value) if symbol.kind == "variable" else given.get(name, symbol.value)
+        where, value = lowered.state.slices[name], symbol.value
         if symbol.kind == "variable":
             started[where] = value is not None
             low[where], high[where] = symbol.domain
-        z[where] = np.ravel(_start_of(symbol, value, lowered, z))
-    return Start(z, started, (low, high), _offsets(lowered, perturbation))
+        if isinstance(value, Expression):
+            computed.append((symbol, value))
+        else:
+            z[where] = np.ravel(_default_start(symbol) if value is None else value)
+    return DeclaredState(lowered, z, started, (low, high), tuple(computed))
 
 
-def _start_of(symbol: Symbol, value: Any, lowered: Lowered, z: Array) -> Any:
-    """The start of one symbol; an expression is evaluated on the part of the state that is filled already."""
-    if value is None:
-        inside = _inside(*symbol.domain)
-        if symbol.is_unbounded:
-            return inside
-        return np.broadcast_to(np.clip(inside, symbol.lower, symbol.upper), symbol.shape)
-    if not isinstance(value, Expression):
-        return value
+def starting_state(plan: Plan, declared: DeclaredState, given: Mapping[str, Array], starts: Mapping[str, Any],
+                   perturbation: Mapping[str, Any]) -> Start:
+    """The state before a forward pass. Raises DeclarationError for a start outside the domain of its variable."""
+    lowered = plan.lowered
+    own = {name: value for name, value in starts.items() if lowered.symbols[name].kind == "variable"}
+    z, started = declared.filled({**given, **own}), declared.started
+    if own:
+        started = started.copy()
+        for name in own:
+            started[lowered.state.slices[name]] = True
+    low, high = declared.domain
+    outside = np.flatnonzero(((z <= low) | (z >= high)) & started)
+    if len(outside):
+        at = int(outside[0])
+        raise DeclarationError(
+            f"the start of {lowered.state.element(at)!r} is {number(z[at])}, outside its domain "
+            f"({number(low[at])}, {number(high[at])}): start inside"
+        )
+    return Start(z, started, declared.domain, _offsets(lowered, perturbation))
+
+
+def _default_start(symbol: Symbol) -> Any:
+    inside = _inside(*symbol.domain)
+    if symbol.is_unbounded:
+        return inside
+    return np.broadcast_to(np.clip(inside, symbol.lower, symbol.upper), symbol.shape)
+
+
+def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Array) -> Array:
+    """The start of one symbol by its expression, on the part of the state that is filled already."""
     needed = symbols_of(value)
     here = lowered.state.slices[symbol.name].start
     later = [s.name for s in needed if lowered.state.slices[s.name].start >= here]
     if later:
         raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
     with np.errstate(all="ignore"):
-        number = evaluate(value, {s.name: lowered.state.get(z, s.name) for s in needed})
-    return fit(symbol.name, numeric(symbol.name, number, "the start"), symbol.shape, "the start")
+        found = evaluate(value, {s.name: lowered.state.get(z, s.name) for s in needed})
+    return fit(symbol.name, numeric(symbol.name, found, "the start"), symbol.shape, "the start")
 
 
 def _inside(low: float, high: float) -> float:
@@ -154,7 +206,7 @@ def _inside(low: float, high: float) -> float:
 def _offsets(lowered: Lowered, perturbation: Mapping[str, Any]) -> Array:
     """ε of every row: 0, or what ``perturbation`` says by equation."""
     offset = np.zeros(lowered.n_all_rows)
-    names = [equation.name for equation in lowered.equations]
+    names = [equation.name for equation in lowered.equations] if perturbation else []
     for name, value in perturbation.items():
         if name not in names:
             raise UnknownNameError(f"there is no equation {name!r} to perturb{nearest(str(name), names)}")

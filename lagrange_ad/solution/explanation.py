@@ -39,10 +39,11 @@ def explain(at: Point, name: str) -> str:
 
 def _symbol(plan: Plan, name: str) -> Symbol:
     lowered = plan.lowered
+    rows = lowered.rows.slices.get(name, slice(0, 0))
     if name in lowered.symbols:
         return lowered.symbols[name]
-    if name in lowered.rows.slices and lowered.rows.slices[name].stop <= lowered.n_user_rows:
-        column = plan.schedule.column_of_row[lowered.rows.slices[name].start]
+    if rows.start < rows.stop <= lowered.n_user_rows:
+        column = plan.schedule.column_of_row[rows.start]
         return lowered.symbols[lowered.state.names[lowered.state.block_of(int(column))]]
     from ..errors import UnknownNameError
     from ..text import listing, nearest

@@ -63,24 +63,17 @@ def _explicit(step: Step, z: Array, offset: Array, work: Array) -> bool:
 def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
     """Whether a NaN of this step belongs to an equation; those of objective and constraints are no failure here."""
     lowered = plan.lowered
-    equations = {equation.name for equation in lowered.equations}
-    rows = step.rows[np.isnan(z[step.own])].tolist()
-    return any(lowered.source[lowered.rows.block_of(row)] in equations for row in rows)
+    return bool((step.rows[np.isnan(z[step.own])] < lowered.n_user_rows).any())
 
 
 def _solve(plan: Plan, step: BlockStep, start: Start, solved: Solved, work: Array,
            max_iterations: int) -> bool:
-    lowered, z = plan.lowered, solved.z
-    report = BlockReport(
-        step,
-        [lowered.row_name(row) for row in step.rows.tolist()],
-        [lowered.state.element(column) for column in step.columns.tolist()],
-    )
+    z = solved.z
+    report = BlockReport(step, plan.lowered)
     solved.reports.append(report)
     _sweep(step, start, z, work)
     swept = np.concatenate([part.own for part in step.sweep]) if step.sweep else np.empty(0, np.int64)
-    guessed = step.columns[~start.started[step.columns] & ~np.isin(step.columns, swept)]
-    report.guessed = [lowered.state.element(column) for column in guessed.tolist()]
+    report.guessed_columns = step.columns[~start.started[step.columns] & ~np.isin(step.columns, swept)]
     solve_block(BlockSolver(step, start.offset, start.domain, work), z, report, max_iterations)
     return report.converged
 
@@ -90,4 +83,5 @@ def _sweep(step: BlockStep, start: Start, z: Array, work: Array) -> None:
     for part in step.sweep:
         before = z[part.own]
         propagate_wide(part, z, start.offset, work)
-        z[part.own] = np.where(np.isfinite(z[part.own]), z[part.own], before)
+        new, (low, high) = z[part.own], (end[part.own] for end in start.domain)
+        z[part.own] = np.where(np.isfinite(new) & (new > low) & (new < high) & ~start.started[part.own], new, before)

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -64,9 +63,9 @@ class Factor:
         size = np.abs(matrix)
         self._row = _reciprocal(size.max(axis=1, initial=0.0))
         self._column = _reciprocal((size * self._row[:, None]).max(axis=0, initial=0.0))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", linalg.LinAlgWarning)
-            lu, pivots = linalg.lu_factor(self._row[:, None] * matrix * self._column, check_finite=False)
+        functions: Any = linalg.get_lapack_funcs(("getrf", "getrs"), (matrix,))
+        factor, self._solve_dense = functions
+        lu, pivots, _ = factor(self._row[:, None] * matrix * self._column)
         if matrix.size and np.abs(np.diag(lu)).min() <= len(lu) * np.finfo(float).eps:
             raise SingularMatrixError("the Jacobian is singular")
         self._lu = (lu, pivots)
@@ -96,8 +95,8 @@ class Factor:
             before, after = before[:, None], after[:, None]
         if self._superlu is not None:
             return np.asarray(after * self._superlu.solve(before * b, "T" if transposed else "N"))
-        trans: Any = int(transposed)
-        return np.asarray(after * linalg.lu_solve(self._lu, before * b, trans=trans, check_finite=False))
+        x, _ = self._solve_dense(*self._lu, before * b, trans=int(transposed))
+        return np.asarray(after * x.reshape(b.shape))
 
 
 def is_finite(matrix: Any) -> bool:

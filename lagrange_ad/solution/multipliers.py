@@ -21,19 +21,23 @@ from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step
 
 
-def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array) -> tuple[Array, Array]:
+def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array,
+             seeds: Array | None = None) -> tuple[Array, Array]:
     """Multipliers λ of all rows and adjoints w of all state elements, for given λ of the objective's row.
 
     ``lam`` has one entry a row (objective and constraints after the equations), the seeds set; a second axis holds
-    several seeds. What is left in w at inputs and parameters is the gradient.
+    several seeds. ``seeds`` on state elements, shaped like w, are added to what the rows give. What is left in w at
+    inputs and parameters is the gradient.
     """
     w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
     constrained = bool(lam[plan.lowered.objective_row + 1 :].any())
+    if seeds is not None:
+        w += seeds
     with np.errstate(all="ignore"):
         plan.objective.adjoint(z, lam, w)
         if constrained:
             plan.constraints.adjoint(z, lam, w)
-        back_substitute(plan, z, reports, lam, w, everything=constrained)
+        back_substitute(plan, z, reports, lam, w, everything=constrained or seeds is not None)
     return lam, w
 
 
@@ -99,7 +103,7 @@ def sequence_factor(step: SequenceStep, z: Array) -> Triangular | Substitution:
 def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Array:
     """ż of all unknowns for given ż of inputs and parameters (in ``dz``): the steps forward, each linearised.
 
-    ``dz`` (n_state,) or (n_state, seeds) is filled in place and returned.
+    ``dz`` (n_state,) or (n_state, seeds), 0 at unknowns on entry, is filled in place and returned.
     """
     by_step = {id(report.step): report for report in reports}
     change = np.zeros((plan.lowered.n_all_rows, *dz.shape[1:]), dtype=dz.dtype)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..expression import Array
+from ..lowering import Lowered
 from .linear import Factor, SingularMatrixError
 from .plan import BlockStep, WideStep
 
@@ -35,21 +36,38 @@ class BlockReport:
     """
 
     step: BlockStep
-    equations: list[str]
-    unknowns: list[str]
+    lowered: Lowered
     iterations: int = 0
     converged: bool = False
     message: str = ""
     nudges: int = 0
     history: list[float] = field(default_factory=list)
-    guessed: list[str] = field(default_factory=list)
+    guessed_columns: Array = field(default_factory=lambda: np.empty(0, np.int64))
     residuals: Array = field(default_factory=lambda: np.empty(0))
     factor: Factor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "factor": None}  # factors do not pickle; they are made again when needed
+
+    @property
+    def equations(self) -> list[str]:
+        """The names of the equations' elements."""
+        return [self.lowered.row_name(row) for row in self.step.rows.tolist()]
+
+    @property
+    def unknowns(self) -> list[str]:
+        """The names of the unknown elements, in the order of the equations they are matched to."""
+        return [self.lowered.state.element(column) for column in self.step.columns.tolist()]
+
+    @property
+    def guessed(self) -> list[str]:
+        """The unknowns whose solve began at 0 or the nearest bound."""
+        return [self.lowered.state.element(column) for column in self.guessed_columns.tolist()]
 
     @property
     def size(self) -> int:
         """Number of unknowns."""
-        return len(self.unknowns)
+        return len(self.step.columns)
 
     @property
     def residual(self) -> float:
@@ -98,15 +116,15 @@ class BlockSolver:
 
     def rounding(self, matrix: Any, z: Array, r: Array) -> Array:
         """What rounding alone leaves of each residual: UNITS·eps·Σ|∂r/∂z_j·z_j|."""
-        terms = abs(matrix) @ np.abs(z[self.step.all_columns])
-        return np.asarray(UNITS * np.finfo(float).eps * terms[: len(r)])
+        terms = (abs(matrix) @ np.abs(z[self.step.all_columns]))[: len(r)]
+        return np.asarray(np.where(np.isfinite(terms), UNITS * np.finfo(float).eps * terms, 0.0))
 
     def longest(self, unknowns: Array, d: Array) -> float:
         """The longest step (at most 1) that stays inside the domains of the unknowns."""
         here = unknowns.real
         with np.errstate(all="ignore"):
             room = np.where(d.real < 0, (self.low - here) / d.real, (self.high - here) / d.real)
-        room = room[np.isfinite(room) & (room >= 0)]
+        room = np.maximum(room[np.isfinite(room)], 0.0)
         return float(min(1.0, 0.99 * room.min(initial=np.inf)))
 
 
@@ -124,7 +142,7 @@ def solve_block(solver: BlockSolver, z: Array, report: BlockReport, max_iteratio
     if not np.isfinite(r).all():
         _finish(report, r, "the residual is not finite at the start")
         return
-    for report.iterations in range(max_iterations + 1):
+    for report.iterations in range(max_iterations + 1):  # the last round only looks whether it has arrived
         report.history.append(float(np.abs(r).max(initial=0.0)))
         matrix = solver.step.jacobian(z)
         if (np.abs(r) <= solver.rounding(matrix, z, r)).all() or not r.any():
@@ -132,6 +150,8 @@ def solve_block(solver: BlockSolver, z: Array, report: BlockReport, max_iteratio
             _finish(report, r, "residuals are at rounding level")
             _keep_factor(report, matrix)
             return
+        if report.iterations == max_iterations:
+            break
         try:
             report.factor = Factor(matrix)
         except SingularMatrixError as error:
@@ -197,6 +217,8 @@ def _line_search(solver: BlockSolver, z: Array, r: Array, d: Array, factor: Fact
     scale = _scale(start)
     length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r)))
     t = solver.longest(start, d)
+    if t == 0.0:
+        return None, False
     if length <= CORRECTION and t == 1.0:
         return _last_step(solver, z, before, r, d)
     for _ in range(HALVINGS):

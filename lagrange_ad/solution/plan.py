@@ -187,12 +187,13 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
             continue
         of_instance = slot[group.row.array().ravel()]
         order = np.argsort(of_instance, kind="stable")
-        bounds = np.flatnonzero(np.diff(of_instance[order], prepend=-2))
+        order = order[np.searchsorted(of_instance[order], 0) :]  # those of no slot stand first
+        numbers = of_instance[order]
+        bounds = np.flatnonzero(np.diff(numbers, prepend=-1))
         ends = np.append(bounds[1:], len(order))
+        ordered = group.restrict(order)
         for lo, hi in zip(bounds.tolist(), ends.tolist(), strict=True):
-            number = of_instance[order[lo]]
-            if number >= 0:
-                parts[number].append(group.restrict(order[lo:hi]))
+            parts[numbers[lo]].append(ordered.part(lo, hi))
     return parts
 
 

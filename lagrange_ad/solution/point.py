@@ -30,6 +30,9 @@ def plain(array: Array) -> Any:
     return float(array) if array.ndim == 0 else array
 
 
+_NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
+
+
 class Named(Mapping[str, Any]):
     """Numbers by name: floats for scalars, arrays for arrays. Computed when first read."""
 
@@ -45,7 +48,7 @@ class Named(Mapping[str, Any]):
         return plain(self._get(name))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return (name.data.name if isinstance(name, Expression) and name.op == "symbol" else name) in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -134,13 +137,19 @@ class Point:
         if self._lowered.objective is None:
             raise MissingObjectiveError(_no_objective(self._lowered.name, "multipliers and no gradient"))
         if not self.solved:
-            raise SolveError("this point is where a solve failed: its equations do not hold, so it has no multipliers")
+            raise SolveError(_NOT_SOLVED.format("multipliers"))
         _ = self.objective
         lam = np.zeros(self._lowered.n_all_rows)
         lam[self._lowered.objective_row] = 1.0
         lam, w = adjoints(self._plan, self._solved.z, self.blocks, lam)
         lam.flags.writeable = w.flags.writeable = False
         return lam, w
+
+    def pull_back(self, seeds: Array, unknowns: Array | None = None) -> Array:
+        """w of the whole state for several seeds at once: (rows, seeds) on rows, (state, seeds) on unknowns."""
+        if not self.solved:
+            raise SolveError(_NOT_SOLVED.format("multipliers"))
+        return adjoints(self._plan, self._solved.z, self.blocks, seeds, unknowns)[1]
 
     @property
     def multiplier(self) -> Named:
@@ -161,7 +170,9 @@ class Point:
 
     @cached_property
     def _residuals(self) -> Array:
-        return residuals(self._plan, self._solved.z, self._solved.offset)
+        found = residuals(self._plan, self._solved.z, self._solved.offset)
+        found.flags.writeable = False
+        return found
 
     @property
     def residual(self) -> Named:
@@ -176,6 +187,8 @@ class Point:
 
     def tangent(self, directions: Mapping[str, Any]) -> Named:
         """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them."""
+        if not self.solved:
+            raise SolveError(_NOT_SOLVED.format("derivatives"))
         z = self._solved.z
         dz = np.zeros_like(z)
         given = self.gradient
@@ -192,7 +205,7 @@ class Point:
         """The stationarity equation of one variable (or the gradient of one input), term by term with numbers."""
         from .explanation import explain
 
-        return explain(self, name)
+        return explain(self, key_name(name, self._owner))
 
     # showing -----------------------------------------------------------------------------------------------
 
