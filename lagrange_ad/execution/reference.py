@@ -45,8 +45,8 @@ def elementary_function(name: str, operands: Sequence[Any]) -> Callable[..., Any
 
 def gather(array: Array, positions: IndexMap) -> Array:
     """array[positions], a strided view where the map is affine; a trailing axis of seeds is kept."""
-    if positions.strides is None:
-        return np.asarray(array[positions.table])
+    if positions.strides is None or not array.flags.c_contiguous:
+        return np.asarray(array[positions.array()])
     step = array.strides[0]
     return np.ndarray(
         positions.shape + array.shape[1:], array.dtype, array, positions.offset * step,
@@ -75,7 +75,7 @@ class Scatter:
         full = np.broadcast_to(values, box + out.shape[1:])
         if self.summed:
             full = full.sum(axis=self.summed)
-        if not self.injective:
+        if not self.injective or not out.flags.c_contiguous:
             np.add.at(out, self.target.array(), full)
         elif self.target.table is not None:
             out[self.target.table] += full
