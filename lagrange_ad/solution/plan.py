@@ -188,6 +188,10 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
         of_instance = slot[group.row.array().ravel()]
         order = np.argsort(of_instance, kind="stable")
         order = order[np.searchsorted(of_instance[order], 0) :]  # those of no slot stand first
+        if not len(order):
+            continue
+        if not len(order):
+            continue
         numbers = of_instance[order]
         bounds = np.flatnonzero(np.diff(numbers, prepend=-1))
         ends = np.append(bounds[1:], len(order))
