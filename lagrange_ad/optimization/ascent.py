@@ -200,7 +200,7 @@ class _Run:
         if self.value < self.best[0]:
             self.best = (self.value, self.x, self.at)
         if float(np.abs(self.x).max()) > FAR:
-            far = self.view.inputs.element(int(np.abs(self.x).argmax()))
+            far = self.view.inputs.element(int(np.argmax(np.abs(self.x))))
             return not self._stop("domain", f"{far} is beyond {FAR:g}: {_UNBOUNDED}")
         return True
 

@@ -70,7 +70,7 @@ def hessian(plan: Plan, z: Array, lam: Array) -> Any:
     i, j = plan.everything.hessian_pattern()
     with np.errstate(all="ignore"):
         values = plan.everything.hessian(z, lam)
-    lower = sparse.csr_array((values, (i, j)), shape=(len(z), len(z)))
+    lower: Any = sparse.csr_array((values, (i, j)), shape=(len(z), len(z)))
     full = lower + sparse.tril(lower, -1).T
     spread = _elimination(plan, _jacobian_with_auxiliaries(plan, z))
     return sparse.csr_array(spread.T @ full @ spread)

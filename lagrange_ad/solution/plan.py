@@ -157,7 +157,7 @@ class Plan:
 
         level = levels(len(blocks), state_block[keep] - n_symbols, row_block[keep] - first_block)
         row_level = np.repeat(level, sizes[first_block:])
-        by_level = [lowered.n_user_rows + np.flatnonzero(row_level == k) for k in range(int(level.max()) + 1)]
+        by_level = [lowered.n_user_rows + np.flatnonzero(row_level == k) for k in range(int(np.max(level)) + 1)]
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:

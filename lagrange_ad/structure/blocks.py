@@ -30,7 +30,7 @@ def strong_components(n: int, source: Indices, target: Indices) -> Indices:
     count, found = connected_components(_graph(n, source, target), directed=True, connection="strong")
     label = count - 1 - found.astype(np.int64)
     if (label[source] <= label[target]).all():
-        return label
+        return np.asarray(label, dtype=np.int64)
     return renumber(count, label, source, target)
 
 

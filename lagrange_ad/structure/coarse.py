@@ -87,7 +87,7 @@ def component_levels(component: Indices, source: Indices, target: Indices) -> In
     """The level of every node's component in the condensation."""
     before, after = component[source], component[target]
     between = before != after
-    count = int(component.max(initial=-1)) + 1
+    count = int(np.max(component, initial=-1)) + 1
     return levels(count, before[between], after[between])[component]
 
 
@@ -113,7 +113,7 @@ def settle_auxiliaries(column_of_row: Indices, own: Indices, auxiliary: Flags) -
 def first_of_each(values: Indices) -> Indices:
     """The values with -1 in place of every repetition of an earlier one."""
     positions = np.flatnonzero(values >= 0)[::-1]
-    first = np.full(values.max(initial=-1) + 1, -1, np.int64)
+    first = np.full(int(np.max(values, initial=-1)) + 1, -1, np.int64)
     first[values[positions]] = positions  # of repeated indices the last assignment stays
     kept = np.full_like(values, -1)
     first = first[first >= 0]

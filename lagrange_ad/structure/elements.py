@@ -153,7 +153,7 @@ def _make_blocks(
     graph: ElementGraph, column_of_row: Indices, number: Indices, source: Indices, target: Indices
 ) -> list[Block]:
     """One Block for every block number; `number` is -1 for the rows outside blocks."""
-    count = int(number.max(initial=-1)) + 1
+    count = int(np.max(number, initial=-1)) + 1
     if not count:
         return []
     inside = number >= 0

@@ -50,7 +50,7 @@ def _merge(structure: Structure, coarse: CoarseOrder, order: ElementOrder, narro
     direct = np.flatnonzero(coarse.explicit[structure.block_of_row])
     rows = np.concatenate((direct, order.explicit_rows))
     inner = np.concatenate((np.zeros(len(direct), np.int64), order.explicit_level))
-    width = max(inner.max(initial=0), order.block_level.max(initial=0)) + 1
+    width = int(max(np.max(inner, initial=0), np.max(order.block_level, initial=0))) + 1
     level = coarse.level[structure.block_of_row]
     time = level[rows] * width + inner
     block_time = level[order.representative] * width + order.block_level
