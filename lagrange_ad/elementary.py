@@ -38,7 +38,6 @@ class Elementary:
     precedence: int = 0
     boolean: bool = False
     selects: bool = False
-    linear: bool = False
     latex: str = ""
 
 
@@ -83,9 +82,9 @@ def _analytic_logaddexp(x: Any, y: Any) -> Any:
 
 _ROWS = (
     # arithmetic
-    Elementary("add", np.add, lambda x, y, v: (1.0, 1.0), 2, symbol="+", precedence=1, linear=True),
-    Elementary("subtract", np.subtract, lambda x, y, v: (1.0, -1.0), 2, symbol="-", precedence=1, linear=True),
-    Elementary("negative", np.negative, lambda x, v: (-1.0,), symbol="-", precedence=3, linear=True),
+    Elementary("add", np.add, lambda x, y, v: (1.0, 1.0), 2, symbol="+", precedence=1),
+    Elementary("subtract", np.subtract, lambda x, y, v: (1.0, -1.0), 2, symbol="-", precedence=1),
+    Elementary("negative", np.negative, lambda x, v: (-1.0,), symbol="-", precedence=3),
     Elementary("multiply", np.multiply, lambda x, y, v: (y, x), 2, symbol="*", precedence=2),
     Elementary("divide", np.divide, lambda x, y, v: (1.0 / y, -v / y), 2, "denominator ≠ 0",
                symbol="/", precedence=2),

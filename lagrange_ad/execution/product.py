@@ -83,7 +83,7 @@ class ProductRun:
 
     def jacobian_pattern(self) -> tuple[Array, Array]:
         """Rows and state elements of the entries of :meth:`jacobian`."""
-        return _pairs([piece.jacobian_pattern() for piece in self.pieces])
+        return joined_pairs([piece.jacobian_pattern() for piece in self.pieces])
 
     def jacobian(self, z: Array) -> Array:
         """The partials of every instance."""
@@ -91,7 +91,7 @@ class ProductRun:
 
     def hessian_pattern(self) -> tuple[Array, Array]:
         """(i, j), i >= j, of the entries of :meth:`hessian`."""
-        return _pairs([piece.hessian_pattern() for piece in self.pieces])
+        return joined_pairs([piece.hessian_pattern() for piece in self.pieces])
 
     def hessian(self, z: Array, lam: Array) -> Array:
         """The second partials of every instance."""
@@ -134,5 +134,7 @@ def _each(pieces: Sequence[Any], method: str, *arguments: Any) -> None:
         getattr(piece, method)(*arguments)
 
 
-def _pairs(patterns: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    return np.concatenate([p[0] for p in patterns]), np.concatenate([p[1] for p in patterns])
+def joined_pairs(patterns: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Several patterns one after the other."""
+    nothing = np.empty(0, dtype=np.int64)
+    return np.concatenate([nothing, *(p[0] for p in patterns)]), np.concatenate([nothing, *(p[1] for p in patterns)])

@@ -14,7 +14,7 @@ import numpy as np
 from ..elementary import TABLE
 from ..expression import Array
 from ..lowering import Group, IndexMap, Kernel
-from .product import ProductRun, is_product
+from .product import ProductRun, is_product, joined_pairs
 from .sequence import ScalarSequence
 
 
@@ -195,7 +195,7 @@ class ReferenceRun:
 
     def jacobian_pattern(self) -> tuple[Array, Array]:
         """Rows and state elements of the entries of :meth:`jacobian`."""
-        return _pairs([part.jacobian_pattern() for part in self.parts])
+        return joined_pairs([part.jacobian_pattern() for part in self.parts])
 
     def jacobian(self, z: Array) -> Array:
         """∂φ_k/∂arg_j of every instance."""
@@ -203,7 +203,7 @@ class ReferenceRun:
 
     def hessian_pattern(self) -> tuple[Array, Array]:
         """(i, j), i >= j, of the entries of :meth:`hessian`."""
-        return _pairs([part.hessian_pattern() for part in self.parts])
+        return joined_pairs([part.hessian_pattern() for part in self.parts])
 
     def hessian(self, z: Array, lam: Array) -> Array:
         """λ[row_k]·∂²φ_k/∂z_i∂z_j, lower triangle."""
@@ -213,10 +213,6 @@ class ReferenceRun:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""
         for part in self.parts:
             part.hessian_product(z, dz, lam, w)
-
-
-def _pairs(patterns: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    return _joined([p[0] for p in patterns]), _joined([p[1] for p in patterns])
 
 
 class ReferenceExecutor:

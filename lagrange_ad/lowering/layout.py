@@ -58,11 +58,6 @@ class Blocks:
         """One named block of a flat array, in its shape (a view)."""
         return flat[self.slices[name]].reshape(self._shape_of[name])
 
-    def names_of(self, indices: Array) -> list[str]:
-        """The distinct block names of elements, in order."""
-        blocks = np.unique(np.searchsorted(self.start, indices, side="right") - 1)
-        return [self.names[i] for i in blocks.tolist()]
-
 
 def state_blocks(symbols: Mapping[str, Symbol], auxiliaries: Sequence[Symbol]) -> Blocks:
     """The state: the declared symbols in order, then the auxiliaries."""
