@@ -304,8 +304,11 @@ def script(body: str, path: Path) -> tuple[list[str], dict[str, str]]:
 
 
 SLOW = """
+    import signal
+
     import lagrange_ad as la
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     p = la.Program("slow")
     x = p.input("x", 0.0)
     p.maximize(x)
@@ -322,7 +325,10 @@ def test_interrupted_by_a_signal(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "3"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0, err
     assert out.strip() == "interrupted False True True"
 

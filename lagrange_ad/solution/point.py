@@ -127,10 +127,17 @@ class Point:
         objective = self._lowered.objective
         if objective is None:
             raise MissingObjectiveError(_no_objective(self._lowered.name, "objective value"))
-        value = float(self._evaluate(objective.expression))
+        value = self._objective_value
         if np.isnan(value) and self.solved:
             raise DomainError(objective_message(objective, self.values), self)
         return value
+
+    @cached_property
+    def _objective_value(self) -> float:
+        rows = np.zeros(self._lowered.n_all_rows)
+        with np.errstate(all="ignore"):
+            self._plan.objective.values(self._solved.z, rows)
+        return float(rows[self._lowered.objective_row])
 
     @cached_property
     def _adjoints(self) -> tuple[Array, Array]:
