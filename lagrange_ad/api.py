@@ -31,6 +31,10 @@ class Program(Declarations):
             raise DeclarationError(
                 f"evaluate takes values by name, evaluate(x=0.5) or evaluate({{'x': 0.5}}), got {values!r}"
             )
+        if perturbation is not None and not isinstance(perturbation, Mapping):
+            raise DeclarationError(
+                f"perturbation= takes what to add to right sides by equation, {{'y1': 1e-6}}, got {perturbation!r}"
+            )
         if not isinstance(max_iterations, int) or max_iterations < 0:
             raise DeclarationError(f"max_iterations must be an integer ≥ 0, got {max_iterations!r}")
         return evaluate_program(self, {**(values or {}), **named}, start=start, perturbation=perturbation,

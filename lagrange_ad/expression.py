@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import numbers
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 
 Shape = tuple[int, ...]
+MOST_ELEMENTS = 100_000
+"""An expression with more elements is not turned into a NumPy array of expressions."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -129,11 +133,22 @@ class Expression:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         # scipy.sparse asks for an array before it lets the other operand answer: a 0-d object array makes it
-        # return NotImplemented. Every entrance of the library recognises such arrays (see as_expression).
+        # return NotImplemented. Others, np.array([a, b]) above all, get the elements, so that NumPy's own broadcasting
+        # and sums over such an array are right. Every entrance recognises object arrays (see as_expression).
         if dtype is not None and np.dtype(dtype) != object:
             raise ExpressionTypeError(f"an expression has no numbers yet: {_advice_number()}")
-        holder = np.empty((), dtype=object)
-        holder[()] = self
+        whole = not self.shape or sys._getframe(1).f_globals.get("__name__", "").startswith("scipy.sparse")
+        holder = np.empty(() if whole else self.shape, dtype=object)
+        if whole:
+            holder[()] = self
+        elif self.size > MOST_ELEMENTS:
+            raise ExpressionTypeError(
+                f"{self._name()} has {self.size} elements, too many for a NumPy array of expressions: combine such "
+                "arrays with np.stack, np.concatenate and the functions that take expressions"
+            )
+        else:
+            for index in np.ndindex(self.shape):
+                holder[index] = self[index]
         return holder
 
     # arithmetic --------------------------------------------------------------------------------------------
@@ -364,6 +379,8 @@ class Expression:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in TABLE and TABLE[name].arity == 1:  # np.exp([x, y]) calls x.exp() on the elements
+            return partial(elementwise, name, self)
         raise AttributeError(
             f"an expression has no attribute {name!r}; it has shape, ndim, size, T, sum, mean, dot, reshape, "
             f"transpose, ravel, …, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b); {_advice_number()}"
@@ -447,7 +464,8 @@ def unsupported(name: str) -> ExpressionTypeError:
 
 def supported_names() -> list[str]:
     """The NumPy names that build expressions."""
-    names = {f"np.{name}" for name in TABLE} | {f"np.{f.__name__}" for f in FUNCTIONS} | {"np.matmul"}
+    functions = (*TABLE, *_UFUNC_ALIASES, *(f.__name__ for f in FUNCTIONS), "matmul")
+    names = {f"np.{name}" for name in functions}
     return sorted(names)
 
 

@@ -119,6 +119,8 @@ def numeric(name: str, value: Any, what: str, *, finite: bool = True) -> Array:
             f"define({name!r}, expr) declares a variable by an expression"
         )
     try:
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError
         array = np.array(value)
         if array.dtype.kind not in "buif":
             raise TypeError
@@ -397,9 +399,11 @@ class Declarations:
         """The variable alone on the left that has no explicit equation yet and that the right side fits."""
         if left.op != "symbol" or left.data.kind != "variable" or left.data.name in self._explicit:
             return None
-        if right.shape == left.shape or right.shape == ():
-            return left.data  # type: ignore[no-any-return]
-        return None
+        try:
+            fits = np.broadcast_shapes(left.shape, right.shape) == left.shape
+        except ValueError:
+            return None
+        return left.data if fits else None
 
     def _common_shape(self, name: str | None, left: Expression, right: Expression) -> Shape:
         try:

@@ -53,10 +53,11 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], wi
     from rich.text import Text
 
     grid = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = _cut(rows, len(headings))
     for i, heading in enumerate(headings):
-        numeric = i > 0 and all(_is_number(row[i]) for row in rows)
+        numeric = i > 0 and all(_is_number(row[i]) for row in shown)
         grid.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold")
-    for row in _cut(rows, len(headings)):
+    for row in shown:
         grid.add_row(*(Text(cell) for cell in row))
     stream = StringIO()
     Console(file=stream, width=width, color_system=None, legacy_windows=False).print(grid)

@@ -239,6 +239,15 @@ def test_objective() -> None:
     assert "the objective changed by" in r.message
 
 
+def test_steps_below_rounding_are_no_success_while_the_gradient_is_large() -> None:
+    r = bowl().ascend(rate=1e-300)
+    assert (r.reason, r.success) == ("step", False)
+    p = la.Program("edge")
+    x = p.input("x", 2.0)
+    p.minimize(np.log(x))
+    assert not p.ascend().success
+
+
 def test_steps() -> None:
     r = bowl().ascend(rate=0.01, steps=3)
     assert (r.reason, r.success, r.steps) == ("steps", False, 3)

@@ -399,7 +399,7 @@ def test_joining(case: Case) -> None:
     lambda e: np.sum(e),
     lambda e2: np.sum(e2, axis=0),
     lambda e2: np.sum(e2, axis=1),
-    lambda v: np.sum([v, v * v], axis=0),
+    lambda v: np.sum(np.stack([v, v * v]), axis=0),
     lambda s, t: np.sum([s, t, s * t]),
     lambda v: np.add.reduce(v),
     lambda m: np.add.reduce(m),
@@ -870,7 +870,7 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: (x + 1) & (x > 0), ExpressionTypeError, r"& combines conditions"),
     (lambda x, v: ~x, ExpressionTypeError, r"~ combines conditions|conditions"),
     (lambda x, v: np.bitwise_and(v, v), ExpressionTypeError, r"conditions"),
-    (lambda x, v: x.exp(), AttributeError, r"no attribute 'exp'.*np\.exp"),
+    (lambda x, v: x.arctan2(v), AttributeError, r"no attribute 'arctan2'.*np\.exp"),
     (lambda x, v: v.max(), AttributeError, r"no attribute 'max'"),
     (lambda x, v: v.value, AttributeError, r"no attribute 'value'.*at\[expr\]"),
     (lambda x, v: np.asarray(v, dtype=float), ExpressionTypeError, r"no numbers yet.*at\[expr\]"),
@@ -902,3 +902,46 @@ def test_expressions_of_two_programs_do_not_mix() -> None:
 def test_every_supported_name_is_numpys() -> None:
     for name in expression.supported_names():
         assert hasattr(np, name.removeprefix("np.")), name
+
+
+def test_numpy_arrays_of_expressions_broadcast_and_sum_as_numpy_does() -> None:
+    p = la.Program("lists")
+    m = np.array([[1.0, 2.0], [3.0, 4.0]])
+    x = p.input("x", m)
+    rows, scale = [x[0], x[1]], np.array([10.0, 20.0])
+    cases = {
+        "scaled": (np.array(rows) * scale, m * scale),
+        "mean": (np.array(rows).mean(), m.mean()),
+        "summed": (np.sum(rows), m.sum()),
+        "along": (np.sum(rows, axis=0), m.sum(axis=0)),
+        "each": (np.exp([x[0, 0], x[1, 1]]), np.exp(np.diag(m))),
+        "mixed": (np.array([x[0, 0], 2.0]) + scale, np.array([1.0, 2.0]) + scale),
+    }
+    for name, (made, _) in cases.items():
+        p.define(name, made)
+    at = p.evaluate()
+    for name, (_, expected) in cases.items():
+        np.testing.assert_allclose(at[name], expected, rtol=1e-15, err_msg=name)
+    large = p.input("large", np.zeros(200_000))
+    with pytest.raises(ExpressionTypeError, match="too many"):
+        np.array([large, large])
+
+
+def test_equations_for_parts_of_a_variable_are_explicit() -> None:
+    p = la.Program("parts")
+    x = p.input("x", np.linspace(0.0, 1.0, 50))
+    y = p.variable("y", shape=51)
+    p.equate(y[0], 1.0)
+    p.equate(y[1:], y[:-1] + 0.1 * np.sin(x - y[:-1]))
+    w = p.variable("w", shape=(2, 50))
+    p.equate(w, x)  # the right side broadcasts
+    p.minimize(np.sum(y**2) + np.sum(w))
+    at = p.evaluate()
+    assert at.blocks == []
+    expected = [1.0]
+    for value in np.linspace(0.0, 1.0, 50):
+        expected.append(expected[-1] + 0.1 * np.sin(value - expected[-1]))
+    np.testing.assert_allclose(at["y"], expected, rtol=1e-14)
+    h = 1e-6
+    up, down = (p.evaluate(x=np.linspace(0.0, 1.0, 50) + s).objective for s in (h, -h))
+    np.testing.assert_allclose(at.gradient["x"].sum(), (up - down) / (2 * h), rtol=1e-8)

@@ -115,9 +115,9 @@ def _coarse_keys(row: IndexMap, arg: IndexMap, rows: Blocks, state: Blocks, widt
     return np.asarray(np.unique(row_block * width + state_block))
 
 
-def _residual_root(equation: Equation) -> Expression:
+def _residual_root(equation: Equation, own: Array | None) -> Expression:
     """The right side of an explicit equation; right − left of an implicit one, a plain 0 left out; in its shape."""
-    if equation.own is not None or _is_zero(equation.left):
+    if own is not None or _is_zero(equation.left):
         root = equation.right
     else:
         root = -equation.left if _is_zero(equation.right) else equation.right - equation.left
@@ -134,7 +134,8 @@ def lower(program: Declarations) -> Lowered:
     Expressions are cut into kernels (``cuts``), then taken apart into terms (``terms``) and collected into groups.
     """
     cuts = Cuts()
-    roots = [_residual_root(equation) for equation in program.equations]
+    owns = _own_elements(program)
+    roots = [_residual_root(equation, own) for equation, own in zip(program.equations, owns, strict=True)]
     for root, equation in zip(roots, program.equations, strict=True):
         cuts.visit(root, equation.name, program, equation.location)
     objective = program.objective
@@ -180,7 +181,7 @@ def lower(program: Declarations) -> Lowered:
         constraint_rows=constraint_rows,
         n_user=int(state.start[len(program.symbols)]),
         n_user_rows=n_user_rows,
-        own=_own(program, state, rows, n_user_rows, start_of),
+        own=_own(owns, state, rows, n_user_rows, int(state.start[len(program.symbols)])),
         source=(*(e.name for e in program.equations), *(source for _, _, source in auxiliaries)),
         groups=equation_terms.groups(),
         objective_groups=objective_terms.groups(),
@@ -198,13 +199,58 @@ def _row_labels(equation: Equation) -> list[object] | None:
     return symbol.labels if symbol is not None else None
 
 
-def _own(program: Declarations, state: Blocks, rows: Blocks, n_user_rows: int, start_of: dict[str, int]) -> Array:
-    """own[row]: an auxiliary's element, an explicit equation's variable element, or −1."""
-    own = np.full(rows.size, -1, dtype=np.int64)
-    own[n_user_rows:] = np.arange(state.start[len(program.symbols)], state.size)
-    starts = rows.start.tolist()
-    for i, equation in enumerate(program.equations):
+def _own_elements(program: Declarations) -> list[Array | None]:
+    """The state elements alone on the left of each equation, in its order; None for an implicit one.
+
+    Those of a whole variable were told at the declaration. Some elements of a variable (``y[1:] = …``) are alone too
+    where they are distinct and no other equation has them: so recurrences written by parts are explicit.
+    """
+    sizes = [int(np.prod(symbol.shape, dtype=np.int64)) for symbol in program.symbols.values()]
+    starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).tolist()
+    start_of = dict(zip(program.symbols, starts, strict=False))
+    taken = np.zeros(starts[-1], dtype=bool)
+    owns: list[Array | None] = []
+    for equation in program.equations:
+        own = None
         if equation.own is not None:
-            first = start_of[equation.own.name]
-            own[starts[i] : starts[i + 1]] = np.arange(first, first + starts[i + 1] - starts[i])
+            own = _numbers_on_left(equation.left, start_of)
+            taken[own] = True
+        owns.append(own)
+    for i, equation in enumerate(program.equations):
+        if equation.own is None and equation.determines is None and _is_part(equation):
+            own = _numbers_on_left(equation.left, start_of)
+            if not taken[own].any() and len(np.unique(own)) == len(own):
+                owns[i] = own
+                taken[own] = True
+    return owns
+
+
+def _is_part(equation: Equation) -> bool:
+    """Whether the left side is a rearrangement of elements of one variable, in the equation's shape."""
+    node = equation.left
+    while node.op == "view":
+        node = node.args[0]
+    return node.op == "symbol" and node.data.kind == "variable" and equation.left.shape == equation.shape
+
+
+def _numbers_on_left(left: Expression, start_of: dict[str, int]) -> Array:
+    views = []
+    while left.op == "view":
+        views.append(left.data)
+        left = left.args[0]
+    first = start_of[left.data.name]
+    numbers = np.arange(first, first + left.size).reshape(left.shape)
+    for view in reversed(views):
+        numbers = view.apply(numbers)
+    return np.ravel(numbers)
+
+
+def _own(owns: list[Array | None], state: Blocks, rows: Blocks, n_user_rows: int, n_user: int) -> Array:
+    """own[row]: an auxiliary's element, the element alone on the left of a user's equation, or −1."""
+    own = np.full(rows.size, -1, dtype=np.int64)
+    own[n_user_rows:] = np.arange(n_user, state.size)
+    starts = rows.start.tolist()
+    for i, elements in enumerate(owns):
+        if elements is not None:
+            own[starts[i] : starts[i + 1]] = elements
     return own

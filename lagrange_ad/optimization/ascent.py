@@ -33,6 +33,10 @@ FAR = 1e150
 """Inputs beyond this (squares would overflow soon) mean that the objective has no bound."""
 _BACK = "back at the best point before"
 _UNBOUNDED = "the objective seems unbounded, or the rate is too large; bounds on the input help"
+ROUNDING = 1e-13
+"""Tolerances up to this one stop a run that rounding keeps from going on; they do not say what is good enough."""
+SETTLED = 1e-6
+"""A run stopped by rounding has arrived where a step as long as x could gain no more than this part of |J|."""
 Callback = Callable[[StepRecord], Any]
 
 
@@ -250,8 +254,17 @@ class _Run:
         note = " (the start was outside its bounds and was moved inside)" if self.moved_inside else ""
         return AscentResult(
             at=at, x=self.view.split(x), history=self.history, reason=self.reason, message=self.message + note,
-            seconds=time.perf_counter() - self.began, inputs=self.view.inputs,
+            seconds=time.perf_counter() - self.began, inputs=self.view.inputs, settled=self._settled(x),
         )
+
+    def _settled(self, x: Array) -> bool:
+        """Whether small steps or changes mean an optimum: the caller's own tolerance says so, or the gradient."""
+        tolerance = {"step": self.stopping.step, "objective": self.stopping.objective}.get(self.reason, 1.0)
+        if tolerance > ROUNDING:
+            return True
+        reach = max(1.0, float(np.abs(x).max(initial=0.0)))
+        gain = float(np.abs(self.projected_gradient()).max(initial=0.0)) * reach
+        return gain <= SETTLED * max(1.0, abs(self.value))
 
 
 def _length(vector: Array) -> float:

@@ -67,11 +67,16 @@ class AscentResult:
     message: str
     seconds: float
     inputs: Blocks
+    settled: bool = True
 
     @property
     def success(self) -> bool:
-        """Whether it stopped because there was nothing left to gain."""
-        return self.reason in _CONVERGED
+        """Whether it stopped because there was nothing left to gain.
+
+        Steps or changes below rounding alone are no success while the gradient is large: then the rate is too small,
+        or the inputs are at an edge where the objective changes without bound.
+        """
+        return self.reason in _CONVERGED and self.settled
 
     @property
     def objective(self) -> float:

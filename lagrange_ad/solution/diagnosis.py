@@ -121,6 +121,11 @@ def convergence_message(lowered: Lowered, report: BlockReport) -> str:
         )
     if report.guessed:
         lines.append(f"  no start was given for {listing(report.guessed)}: the solve began at 0 or the nearest bound")
+    if "singular" in report.message:
+        lines.append(
+            "  a singular Jacobian: do two of these equations say the same, or is a level left free that one more "
+            "equation should fix (a reference, a ground, a total)?"
+        )
     lines.append(
         "  try a start nearer to the solution (variable(..., start=), or evaluate(start={...})), a domain=(low, high) "
         "that keeps the iterates sensible, or a look at whether the equations have a solution at these inputs"

@@ -19,9 +19,11 @@ from .plan import BlockStep, WideStep
 
 CORRECTION = 1e-9
 """A full step whose relative size is below this ends the iteration: the error left is its square."""
-HALVINGS = 30
+HALVINGS = 80
 NUDGES = 4
 """How often a solve moves off a point with a singular Jacobian before it gives up."""
+SMALL = 1e-6
+"""A negligible correction is believed where the residual has shrunk to this part, or is this part of its terms."""
 UNITS = 8.0
 """Residuals of this many rounding units of their own terms are zero."""
 
@@ -116,8 +118,16 @@ class BlockSolver:
 
     def rounding(self, matrix: Any, z: Array, r: Array) -> Array:
         """What rounding alone leaves of each residual: UNITS·eps·Σ|∂r/∂z_j·z_j|."""
+        return UNITS * np.finfo(float).eps * self._terms(matrix, z, r)
+
+    def is_small(self, matrix: Any, z: Array, r: Array, first: float) -> bool:
+        """Whether residuals are SMALL beside their own terms, or all of them beside the largest at the start."""
+        size = np.abs(r)
+        return bool(size.max(initial=0.0) <= SMALL * first or (size <= SMALL * self._terms(matrix, z, r)).all())
+
+    def _terms(self, matrix: Any, z: Array, r: Array) -> Array:
         terms = (abs(matrix) @ np.abs(z[self.step.all_columns]))[: len(r)]
-        return np.asarray(np.where(np.isfinite(terms), UNITS * np.finfo(float).eps * terms, 0.0))
+        return np.where(np.isfinite(terms), terms, 0.0)
 
     def longest(self, unknowns: Array, d: Array) -> float:
         """The longest step (at most 1) that stays inside the domains of the unknowns."""
@@ -170,8 +180,9 @@ def solve_block(solver: BlockSolver, z: Array, report: BlockReport, max_iteratio
         if done:
             report.iterations += 1
             report.history.append(float(np.abs(r).max(initial=0.0)))
-            report.converged = True
-            _finish(report, r, "the last correction was negligible")
+            report.converged = solver.is_small(matrix, z, r, report.history[0])
+            stuck = "corrections became negligible while the residual did not: a slope grows without bound here"
+            _finish(report, r, "the last correction was negligible" if report.converged else stuck)
             return
     _finish(report, r, f"the limit of {max_iterations} iterations was reached")
 

@@ -16,7 +16,7 @@ from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownName
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
 from ..printing import to_text
 from ..program import fit, key_name, numeric
-from ..text import listing, nearest, number, table, values
+from ..text import MOST_ROWS, listing, nearest, number, table, values
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
 from .full import residuals
@@ -158,7 +158,7 @@ class Point:
             raise SolveError(_NOT_SOLVED.format("multipliers"))
         return adjoints(self._plan, self._solved.z, self.blocks, seeds, unknowns)[1]
 
-    @property
+    @cached_property
     def multiplier(self) -> Named:
         """λ by equation: dJ per unit added to its right side, inputs held, in the equation's shape.
 
@@ -168,7 +168,7 @@ class Point:
         return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name),
                      self._owner)
 
-    @property
+    @cached_property
     def gradient(self) -> Named:
         """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
         names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
@@ -181,7 +181,7 @@ class Point:
         found.flags.writeable = False
         return found
 
-    @property
+    @cached_property
     def residual(self) -> Named:
         """right side − left side by equation."""
         rows = self._lowered.rows
@@ -280,9 +280,14 @@ class Point:
 
     def _symbol_table(self) -> str:
         """Values, with λ of the equation that goes by a variable's name, and the gradient of inputs."""
-        rows = []
+        rows: list[list[str]] = []
         explicit = {equation.name for equation in self._lowered.equations}
+        names = list(self._lowered.symbols)
+        shown = set(names[:MOST_ROWS] + names[-MOST_ROWS:])  # the table cuts the middle out
         for name, symbol in self._lowered.symbols.items():
+            if name not in shown:
+                rows.append([])
+                continue
             row = [name, symbol.kind, values(self.values[name]) + (f" {symbol.unit}" if symbol.unit else "")]
             if self._has_multipliers:
                 given = symbol.kind != "variable"
