@@ -1,0 +1,361 @@
+"""Kernels with few instances, run as a tape: elementary operations by number, one instance at a time.
+
+Compiling a kernel costs milliseconds, running it here nanoseconds an operation: so kernels that occur a few times are
+never compiled. The operations themselves, their partial derivatives included, are compiled once for all from the table
+of elementary functions. A partial derivative of a selection that is 0 is not multiplied with: no 0·∞ from the branch
+not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+
+from ...elementary import TABLE
+from ...expression import Array
+from ...lowering import Group, Kernel
+from ...lowering.kernel import Builder
+from .emit import Emitter
+from .engine import FRAME
+from .host import Host
+from .ir import Function, literal
+from .loops import Frame
+
+REGISTERS = 512
+"""Most values of one kernel; larger ones are not run here."""
+NUMBER = {name: i for i, name in enumerate(TABLE)}
+
+
+class Word(IntEnum):
+    """The record of a group on the tape."""
+
+    COUNT = 0
+    ARGS = 1
+    COEFS = 2
+    CONSTS = 3
+    OPERATIONS = 4
+    OUTPUT = 5
+    CONST_VALUES = 6
+    CODE = 7
+    ARG_TABLE = 8
+    COEF_TABLE = 9
+    ROWS = 10
+    SLOTS = 11
+    SIZE = 12
+
+
+@dataclass(frozen=True, eq=False)
+class TapeCode:
+    """A kernel as numbers: constants, and (operation, operands) over registers: constants, coefficients, arguments."""
+
+    consts: Array
+    code: Array
+    output: int
+    n_registers: int
+
+
+@lru_cache(maxsize=1 << 16)
+def tape_code(kernel: Kernel) -> TapeCode:
+    """The tape of a kernel with one output."""
+    consts = [node[1] for node in kernel.nodes if node[0] == "const"]
+    register: list[int] = []
+    code: list[tuple[int, int, int, int]] = []
+    leaves = len(consts) + kernel.n_coefs + kernel.n_args
+    seen = 0
+    for node in kernel.nodes:
+        match node[0]:
+            case "const":
+                register.append(seen)
+                seen += 1
+            case "coef":
+                register.append(len(consts) + node[1])
+            case "arg":
+                register.append(len(consts) + kernel.n_coefs + node[1])
+            case name:
+                operands = [register[i] for i in node[1:]]
+                register.append(leaves + len(code))
+                code.append((NUMBER[name], *operands, *(0,) * (3 - len(operands))))  # type: ignore[arg-type]
+    table = np.array(code, dtype=np.int32).reshape(len(code), 4)
+    return TapeCode(np.array(consts), table, register[kernel.outputs[0]], leaves + len(code))
+
+
+@dataclass(frozen=True, eq=False)
+class TapeGroup:
+    """A group as a record for the tape; ``arrays`` keeps alive what it points to."""
+
+    record: Array
+    arrays: list[Array]
+
+
+def tape_group(group: Group, slots: Array | None = None) -> TapeGroup:
+    """The record of a group; ``slots`` (instances, args) say to which entries its partials are added (−1: none)."""
+    kernel, code = group.kernel, tape_code(group.kernel)
+    args = np.empty((group.size, kernel.n_args), dtype=np.int32)
+    for j, positions in enumerate(group.args):
+        args[:, j] = positions.array().ravel()
+    coefs = np.empty((group.size, kernel.n_coefs))
+    for j, values in enumerate(group.coefs):
+        coefs[:, j] = np.ravel(values)
+    rows = np.ascontiguousarray(group.row.array().ravel(), dtype=np.int32)
+    arrays = [code.consts, code.code, args, coefs, rows]
+    record = np.zeros(Word.SIZE, dtype=np.int64)
+    record[: Word.SLOTS] = [
+        group.size, kernel.n_args, kernel.n_coefs, len(code.consts), len(code.code), code.output,
+        *(array.ctypes.data for array in arrays),
+    ]
+    if slots is not None:
+        arrays.append(slots := np.ascontiguousarray(slots, dtype=np.int32))
+        record[Word.SLOTS] = slots.ctypes.data
+    return TapeGroup(record, arrays)
+
+
+@lru_cache(maxsize=None)
+def local_partials(name: str) -> Kernel:
+    """∂y/∂x_j of an elementary function as a kernel of its operands and then its value."""
+    row, builder = TABLE[name], Builder()
+    symbols = [builder.symbol(builder.raw(("arg", j))) for j in range(row.arity + 1)]
+    rules = row.partials(*symbols)
+    return builder.finish([rule.position if hasattr(rule, "position") else builder.const(rule) for rule in rules])
+
+
+# the functions -------------------------------------------------------------------------------------------------
+
+
+def tape_functions(quantity: str, host: Host) -> list[Function]:
+    """The function ``tape`` of one quantity, after those that it calls."""
+    match quantity:
+        case "values" | "store_values":
+            return [_forward(host), _values(quantity)]
+        case "adjoint" | "value_adjoint":
+            return [_forward(host), _reverse(host), _adjoint(quantity)]
+        case "jacobian":
+            return [_forward(host), _reverse(host), _jacobian()]
+        case "tangent":
+            return [_tangent(host), _tangents()]
+    raise KeyError(quantity)
+
+
+FORWARD = "ptr %regs, ptr %z, ptr %data, i64 %instance"
+REVERSE = "ptr %regs, ptr %bars, ptr %live, ptr %data, double %seed"
+
+
+def _leaves(f: Function) -> tuple[str, str]:
+    """Load constants, coefficients and arguments of an instance; (first argument's register, first operation's)."""
+    n_consts, n_coefs, n_args = (f.word("%data", w) for w in (Word.CONSTS, Word.COEFS, Word.ARGS))
+    consts, table = f.pointer("%data", Word.CONST_VALUES), f.pointer("%data", Word.COEF_TABLE)
+    with f.loop(0, n_consts) as i:
+        f.store(f.load(f.at(consts, i)), f.at("%regs", i))
+    first = f.mul("%instance", n_coefs)
+    with f.loop(0, n_coefs) as i:
+        f.store(f.load(f.at(table, f.add(first, i))), f.at("%regs", f.add(n_consts, i)))
+    at = f.add(n_consts, n_coefs)
+    args, first = f.pointer("%data", Word.ARG_TABLE), f.mul("%instance", n_args)
+    with f.loop(0, n_args) as i:
+        f.store(f.load(f.at("%z", f.index(args, f.add(first, i)))), f.at("%regs", f.add(at, i)))
+    return at, f.add(at, n_args)
+
+
+def _operands(f: Function, code: str, i: str, name: str) -> list[str]:
+    """The registers of an operation's operands."""
+    first = f.mul(i, 4)
+    return [f.index(code, f.add(first, 1 + j)) for j in range(TABLE[name].arity)]
+
+
+def _each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
+    """A switch over the operation of line i: ``write(name)`` writes each case."""
+    number = f.load(f.at(code, f.mul(i, 4), "i32"), "i32", 4)
+    labels = {name: f.label() for name in TABLE}
+    done = f.label()
+    cases = " ".join(f"i32 {NUMBER[name]}, label %{label}" for name, label in labels.items())
+    f.emit(f"switch i32 {number}, label %{done} [ {cases} ]")
+    for name, label in labels.items():
+        f.place(label)
+        write(name)
+        f.jump(done)
+    f.place(done)
+
+
+def _apply(f: Function, emitter: Emitter, name: str, operands: Sequence[str]) -> str:
+    values = [(f.load(f.at("%regs", r)), False) for r in operands]
+    return emitter.number(emitter.elementary(name, values))
+
+
+def _forward(host: Host) -> Function:
+    """φ of one instance; all its values stay in the registers."""
+    f = Function("forward", FORWARD, "double", True)
+    emitter = Emitter(f, host, 1)
+    _, first = _leaves(f)
+    code = f.pointer("%data", Word.CODE)
+    with f.loop(0, f.word("%data", Word.OPERATIONS)) as i:
+        def write(name: str) -> None:
+            value = _apply(f, emitter, name, _operands(f, code, i, name))
+            f.store(value, f.at("%regs", f.add(first, i)))
+
+        _each_operation(f, code, i, write)
+    f.finish(f.load(f.at("%regs", f.word("%data", Word.OUTPUT))))
+    return f
+
+
+def _partials(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
+    """∂y/∂x_j of one operation; None where it is 0 everywhere."""
+    kernel = local_partials(name)
+    numbers = [f.load(f.at("%regs", r)) for r in operands]
+    found = emitter.kernel(kernel, [*numbers, value], [])
+    return [None if kernel.is_zero(j) else found[j] for j in range(len(operands))]
+
+
+def _reverse(host: Host) -> Function:
+    """Adjoints of the registers, given the output's; those that nothing reaches stay not live."""
+    f = Function("reverse", REVERSE, "void", True)
+    emitter = Emitter(f, host, 1)
+    n_leaves = f.add(f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS)), f.word("%data", Word.ARGS))
+    n_operations = f.word("%data", Word.OPERATIONS)
+    with f.loop(0, f.add(n_leaves, n_operations)) as i:
+        f.store(literal(0.0), f.at("%bars", i))
+        f.store("0", f.at("%live", i, "i8"), "i8", 1)
+    output = f.word("%data", Word.OUTPUT)
+    f.store("%seed", f.at("%bars", output))
+    f.store("1", f.at("%live", output, "i8"), "i8", 1)
+    code = f.pointer("%data", Word.CODE)
+    with f.loop(f.add(n_operations, -1), -1, -1) as i:
+        register = f.add(n_leaves, i)
+        live = f.load(f.at("%live", register, "i8"), "i8", 1)
+        with f.when(f.do(f"icmp ne i8 {live}, 0")):
+            value, bar = f.load(f.at("%regs", register)), f.load(f.at("%bars", register))
+
+            def write(name: str) -> None:
+                operands = _operands(f, code, i, name)
+                for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+                    if partial is not None:
+                        _pass_on(f, name, operand, partial, bar)
+
+            _each_operation(f, code, i, write)
+    f.finish(None)
+    return f
+
+
+def _pass_on(f: Function, name: str, operand: str, partial: str, bar: str) -> None:
+    def add() -> None:
+        f.increase(f.at("%bars", operand), f.do(f"fmul contract double {bar}, {partial}"))
+        f.store("1", f.at("%live", operand, "i8"), "i8", 1)
+
+    if TABLE[name].selects:
+        with f.when(f.do(f"fcmp une double {partial}, {literal(0.0)}")):
+            add()
+    else:
+        add()
+
+
+def _values(quantity: str) -> Function:
+    f = Function("tape", FRAME)
+    z, out, rows = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.OUT), f.pointer("%data", Word.ROWS)
+    regs = f.slot("double", REGISTERS)
+    with f.loop(0, f.word("%data", Word.COUNT)) as k:
+        value = f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 {k})")
+        target = f.at(out, f.index(rows, k))
+        if quantity == "values":
+            f.increase(target, value)
+        else:
+            f.store(value, target)
+    f.finish()
+    return f
+
+
+def _backward(f: Function, regs: str, bars: str, live: str, z: str, k: str, seed: str) -> str:
+    """Run one instance forward and back; the register of its first argument."""
+    f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 {k})")
+    f.emit(f"call void @reverse(ptr {regs}, ptr {bars}, ptr {live}, ptr %data, double {seed})")
+    return f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS))
+
+
+def _adjoint(quantity: str) -> Function:
+    f = Function("tape", FRAME)
+    z, lam, w = (f.pointer("%frame", part) for part in (Frame.Z, Frame.LAM, Frame.W))
+    rows, args = f.pointer("%data", Word.ROWS), f.pointer("%data", Word.ARG_TABLE)
+    n_args = f.word("%data", Word.ARGS)
+    regs, bars, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
+    with f.loop(0, f.word("%data", Word.COUNT)) as k:
+        row = f.index(rows, k)
+        first = _backward(f, regs, bars, live, z, k, f.load(f.at(lam, row)))
+        if quantity == "value_adjoint":
+            out = f.pointer("%frame", Frame.OUT)
+            f.increase(f.at(out, row), f.load(f.at(regs, f.word("%data", Word.OUTPUT))))
+        begin = f.mul(k, n_args)
+        with f.loop(0, n_args) as j:
+            register = f.add(first, j)
+            with f.when(f.do(f"icmp ne i8 {f.load(f.at(live, register, 'i8'), 'i8', 1)}, 0")):
+                f.increase(f.at(w, f.index(args, f.add(begin, j))), f.load(f.at(bars, register)))
+    f.finish()
+    return f
+
+
+def _jacobian() -> Function:
+    """entries[slot] += ∂φ/∂argument."""
+    f = Function("tape", FRAME)
+    z, entries, slots = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.ENTRIES), f.pointer("%data", Word.SLOTS)
+    n_args = f.word("%data", Word.ARGS)
+    regs, bars, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
+    with f.loop(0, f.word("%data", Word.COUNT)) as k:
+        first, begin = _backward(f, regs, bars, live, z, k, literal(1.0)), f.mul(k, n_args)
+        with f.loop(0, n_args) as j:
+            slot = f.index(slots, f.add(begin, j))
+            with f.when(f.do(f"icmp sge i64 {slot}, 0")):
+                f.increase(f.at(entries, slot), f.load(f.at(bars, f.add(first, j))))
+    f.finish()
+    return f
+
+
+def _tangent(host: Host) -> Function:
+    """φ̇ of one instance: every register with its rate of change; those that no argument reaches stay not live."""
+    f = Function("tangent", "ptr %regs, ptr %dots, ptr %live, ptr %z, ptr %dz, ptr %data, i64 %instance", "double", True)
+    emitter = Emitter(f, host, 1)
+    first_arg, first = _leaves(f)
+    with f.loop(0, first) as i:
+        f.store(literal(0.0), f.at("%dots", i))
+        f.store("0", f.at("%live", i, "i8"), "i8", 1)
+    n_args = f.word("%data", Word.ARGS)
+    args, begin = f.pointer("%data", Word.ARG_TABLE), f.mul("%instance", n_args)
+    with f.loop(0, n_args) as j:
+        f.store(f.load(f.at("%dz", f.index(args, f.add(begin, j)))), f.at("%dots", f.add(first_arg, j)))
+        f.store("1", f.at("%live", f.add(first_arg, j), "i8"), "i8", 1)
+    code = f.pointer("%data", Word.CODE)
+    with f.loop(0, f.word("%data", Word.OPERATIONS)) as i:
+        register = f.add(first, i)
+        f.store(literal(0.0), f.at("%dots", register))
+        f.store("0", f.at("%live", register, "i8"), "i8", 1)
+
+        def write(name: str) -> None:
+            operands = _operands(f, code, i, name)
+            value = _apply(f, emitter, name, operands)
+            f.store(value, f.at("%regs", register))
+            for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+                if partial is None:
+                    continue
+                moves = f.do(f"icmp ne i8 {f.load(f.at('%live', operand, 'i8'), 'i8', 1)}, 0")
+                if TABLE[name].selects:
+                    chosen = f.do(f"fcmp une double {partial}, {literal(0.0)}")
+                    moves = f.do(f"and i1 {moves}, {chosen}")
+                with f.when(moves):
+                    step = f.do(f"fmul contract double {partial}, {f.load(f.at('%dots', operand))}")
+                    f.increase(f.at("%dots", register), step)
+                    f.store("1", f.at("%live", register, "i8"), "i8", 1)
+
+        _each_operation(f, code, i, write)
+    f.finish(f.load(f.at("%dots", f.word("%data", Word.OUTPUT))))
+    return f
+
+
+def _tangents() -> Function:
+    f = Function("tape", FRAME)
+    z, dz, out = (f.pointer("%frame", part) for part in (Frame.Z, Frame.DZ, Frame.OUT))
+    rows = f.pointer("%data", Word.ROWS)
+    regs, dots, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
+    with f.loop(0, f.word("%data", Word.COUNT)) as k:
+        value = f.do(f"call double @tangent(ptr {regs}, ptr {dots}, ptr {live}, ptr {z}, ptr {dz}, ptr %data, i64 {k})")
+        f.increase(f.at(out, f.index(rows, k)), value)
+    f.finish()
+    return f
