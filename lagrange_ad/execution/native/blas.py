@@ -6,11 +6,9 @@ Operands are strided views of the state, so dgemm reads and adds in place. SciPy
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product as every
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from ..product import is_product
 from .driver import Records
 from .engine import FRAME, engine
 from .ir import Function, literal
-from .loops import Frame
+from .loops import Frame, part_of
 
 SMALLEST_BATCH = 1 << 12
 """A product whose batches have fewer multiplications than this runs as a plain loop."""
@@ -70,7 +68,7 @@ class Product:
         found = [(self.c, a, b), (a.in_part(Frame.W), lam, b)]
         return found if b.part == -1 else [*found, (b.in_part(Frame.W), a, lam)]
 
-    def records(self, quantity: str) -> Records | None:
+    def records(self, quantity: str, in_state: bool = False) -> Records | None:
         """The calls of a quantity; None for one that dgemm does not give."""
         a, b = self.factors
         moving = [(self.c, a.in_part(Frame.DZ), b)] + ([] if b.part == -1 else [(self.c, a, b.in_part(Frame.DZ))])
@@ -82,7 +80,8 @@ class Product:
             return None
         records = Records()
         for parts in wanted:
-            for call in self._calls(*parts) or []:
+            placed = [p if p.part == -1 else p.in_part(part_of(Frame(p.part), quantity, in_state)) for p in parts]
+            for call in self._calls(*placed) or []:
                 record = np.array(call, dtype=np.int64)
                 m, n, k = call[6] & 0xFFFFFFFF, call[6] >> 32, call[7] & 0xFFFFFFFF
                 records.add(gemm(), record, m * n * k / 16, self.arrays)
@@ -150,24 +149,10 @@ def product_of(group: Group) -> Product | None:
     return found if found.fits else None
 
 
-@lru_cache(maxsize=None)
-def capsule(module: str, name: str) -> int:
-    """The address of a BLAS or LAPACK function of SciPy."""
-    from importlib import import_module
-
-    python: Any = ctypes.pythonapi
-    python.PyCapsule_GetName.restype, python.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    python.PyCapsule_GetPointer.restype = ctypes.c_void_p
-    python.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    held = import_module(f"scipy.linalg.{module}").__pyx_capi__[name]
-    return int(python.PyCapsule_GetPointer(held, python.PyCapsule_GetName(held)))
-
-
 @lru_cache(maxsize=1)
 def gemm() -> int:
     """The address of the function that runs one product record."""
     f = Function("gemm", FRAME)
-    address = f"inttoptr (i64 {capsule('cython_blas', 'dgemm')} to ptr)"
     pointers = []
     for number in range(3):
         part, offset = f.word("%data", number), f.word("%data", 3 + number)
@@ -180,7 +165,7 @@ def gemm() -> int:
     c, a, b = pointers
     one = f.variable("double", literal(1.0))
     m, n, k, lda, ldb, ldc, ta, tb = (f.at("%data", 12 + w, "i32") for w in range(8))
-    arguments = ", ".join(f"ptr {x}" for x in (ta, tb, m, n, k, one, a, lda, b, ldb, one, c, ldc))
-    f.emit(f"call void {address}({arguments})")
+    arguments = (ta, tb, m, n, k, one, a, lda, b, ldb, one, c, ldc)
+    f.call_external("blas_dgemm", arguments)
     f.finish()
     return engine().addresses([f])["gemm"]

@@ -37,6 +37,8 @@ class Engine:
         self._trackers: list[Any] = []
         self._linked = 0
         self.cache = ObjectCache(f"llvmlite {llvm.llvm_version_info} {machine.cpu} {machine.features}")
+        self.symbols: dict[str, int] = {}
+        """Compiled functions that others may call, by symbol."""
         self.compiled = 0
         """How many modules this process has compiled itself (rather than found)."""
 
@@ -59,7 +61,7 @@ class Engine:
         library = self._llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
         for symbol in symbols:
             if not symbol.startswith("llvm."):
-                library.import_symbol(symbol, self.host.address(symbol))
+                library.import_symbol(symbol, self.symbols.get(symbol) or self.host.address(symbol))
         for name in names:
             library.export_symbol(name)
         self._linked += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -15,16 +15,10 @@ from .driver import Records, Tape
 from .engine import engine, function
 from .loops import loop_function
 from .maps import Box, box_of
-from .tape import REGISTERS, tape_code, tape_functions, tape_group
+from .tape import REGISTERS, tape_addresses, tape_code, tape_group
 
 COMPILE_FROM = 256
 """Groups with this many instances are compiled; smaller ones run on the tape."""
-
-
-@lru_cache(maxsize=None)
-def tape_address(quantity: str) -> int:
-    """The function that runs a group's record on the tape."""
-    return engine().addresses(tape_functions(quantity, engine().host))["tape"]
 
 
 class LoopPart:
@@ -38,10 +32,11 @@ class LoopPart:
         """The group arranged for loops."""
         return box_of(self.group)
 
-    def records(self, quantity: str, first_entry: int = 0) -> Records:
+    def records(self, quantity: str, first_entry: int = 0, in_state: bool = False) -> Records:
         """The call of one quantity; entries are written from ``first_entry`` on, in the reference's order."""
         kernel, box, host = self.kernel, self.box, engine().host
-        address = function((kernel, quantity, box.key), lambda: loop_function(kernel, box, quantity, host))
+        address = function((kernel, quantity, box.key, in_state),
+                           lambda: loop_function(kernel, box, quantity, host, in_state))
         record = np.array(box.record, dtype=np.int64)
         record[box.first_entry] += first_entry
         records = Records()
@@ -55,7 +50,7 @@ class TapePart:
     def __init__(self, group: Group) -> None:
         self.group = group
 
-    def records(self, quantity: str, first_entry: int = 0) -> Records:
+    def records(self, quantity: str, first_entry: int = 0, in_state: bool = False) -> Records:
         """The call of one quantity; none for second derivatives."""
         records, group = Records(), self.group
         if quantity.startswith("hessian"):
@@ -66,7 +61,7 @@ class TapePart:
             first = np.where(live, first_entry + group.size * (np.cumsum(live) - 1), -1)
             slots = np.where(first >= 0, first + np.arange(group.size)[:, None], -1)
         made = tape_group(group, slots)
-        records.add(tape_address(quantity), made.record, 10 * group.size * len(group.kernel.nodes), made.arrays)
+        records.add(tape_addresses(quantity, in_state)["group"], made.record, 10 * group.size * len(group.kernel.nodes), made.arrays)
         return records
 
     @cached_property
@@ -82,13 +77,13 @@ class ProductPart:
         self.group, self.product = group, product
         self.pieces = [LoopPart(piece) for piece in group.pieces()]
 
-    def records(self, quantity: str, first_entry: int = 0) -> Records:
+    def records(self, quantity: str, first_entry: int = 0, in_state: bool = False) -> Records:
         """The calls of one quantity."""
-        found = self.product.records(quantity)
+        found = self.product.records(quantity, in_state)
         if found is None:
             found = Records()
             for piece in self.pieces:
-                found.extend(piece.records(quantity, first_entry))
+                found.extend(piece.records(quantity, first_entry, in_state))
                 first_entry += entries_of(piece.group, quantity)
         return found
 
@@ -118,11 +113,11 @@ def entries_of(group: Group, quantity: str) -> int:
     return group.size * len(kernel.second_partials[1]) if quantity == "hessian" else 0
 
 
-def records_of(parts: Sequence[Part], quantity: str) -> Records:
+def records_of(parts: Sequence[Part], quantity: str, in_state: bool = False) -> Records:
     """The calls of all parts, entries one part after the other."""
     records, first = Records(), 0
     for part in parts:
-        records.extend(part.records(quantity, first))
+        records.extend(part.records(quantity, first, in_state))
         first += entries_of(part.group, quantity)
     return records
 

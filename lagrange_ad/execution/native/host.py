@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 
@@ -32,7 +33,11 @@ class Host:
         return symbol if hasattr(self._libmvec, symbol) else None
 
     def address(self, symbol: str) -> int:
-        """Where a function that compiled code calls stands."""
+        """Where a function that compiled code calls stands: of the C library, its vector forms, or SciPy's BLAS."""
+        if symbol.startswith("blas_"):
+            return _capsule("cython_blas", symbol[5:])
+        if symbol.startswith("lapack_"):
+            return _capsule("cython_lapack", symbol[7:])
         library, name = (self._libm, symbol[3:]) if symbol.startswith("la_") else (self._libmvec, symbol)
         return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
 
@@ -50,6 +55,16 @@ def _vector(has: Any, machine: str) -> tuple[int, str]:
             return 8, "e"
         return (4, "d") if has("avx2") and has("fma") else (4, "")
     return (2, "n") if machine == "aarch64" else (4, "")
+
+
+def _capsule(module: str, name: str) -> int:
+    """The address of a function that ``scipy.linalg`` exports to compiled code."""
+    python: Any = ctypes.pythonapi
+    python.PyCapsule_GetName.restype, python.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    python.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    python.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    held = import_module(f"scipy.linalg.{module}").__pyx_capi__[name]
+    return int(python.PyCapsule_GetPointer(held, python.PyCapsule_GetName(held)))
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ and writing a line costs a tenth of making an object. Variables that change are 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 ATTRIBUTES = "nounwind"
@@ -100,6 +100,16 @@ class Function:
         """*address += value."""
         self.store(self.do(f"fadd contract double {self.load(address)}, {value}"), address)
 
+    def call_external(self, symbol: str, pointers: Sequence[str]) -> None:
+        """Call a function of another library or module, which takes pointers and returns nothing."""
+        self.needed[symbol] = f"declare void @{symbol}({', '.join(['ptr'] * len(pointers))})"
+        self.emit(f"call void @{symbol}({', '.join(f'ptr {p}' for p in pointers)})")
+
+    def run_turns(self, symbol: str, record: str) -> None:
+        """Call a function of the driver's kind that cannot fail."""
+        self.needed[symbol] = f"declare i64 @{symbol}(ptr, ptr)"
+        self.do(f"call i64 @{symbol}(ptr %frame, ptr {record})")
+
     def slot(self, kind: str, count: int | str = 1) -> str:
         """Memory of the function's own, made at its entry."""
         name = self.fresh()
@@ -111,6 +121,23 @@ class Function:
         slot = self.slot(kind)
         self.store(value, slot, kind)
         return slot
+
+    def real(self, operation: str, a: str, b: str) -> str:
+        """fadd, fsub, fmul or fdiv of two doubles."""
+        return self.do(f"{operation} contract double {a}, {b}")
+
+    def compare(self, predicate: str, a: str, b: str) -> str:
+        """fcmp of two doubles."""
+        return self.do(f"fcmp {predicate} double {a}, {b}")
+
+    def size_of(self, a: str) -> str:
+        """|a|."""
+        self.needed["llvm.fabs.f64"] = "declare double @llvm.fabs.f64(double)"
+        return self.do(f"call double @llvm.fabs.f64(double {a})")
+
+    def choose(self, condition: str, a: str, b: str) -> str:
+        """a where the condition holds, else b."""
+        return self.do(f"select i1 {condition}, double {a}, double {b}")
 
     # control -----------------------------------------------------------------------------------------------
 

@@ -34,11 +34,24 @@ class Frame(IntEnum):
     STARTED = 9
     ITERATIONS = 10
     LIMIT = 11
+    SCRATCH = 12
 
 
-def loop_function(kernel: Kernel, box: Box, quantity: str, host: Host) -> Function:
-    """The function of one group quantity; its record is the box's."""
-    return _Loop(kernel, box, quantity, host).write()
+ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}
+"""In state space a row is the state element it computes: values are added to the state, multipliers are adjoints."""
+TANGENT_ALIASES = {Frame.OUT: Frame.DZ}
+
+
+def part_of(part: Frame, quantity: str, in_state: bool) -> Frame:
+    """The pointer that stands for ``part`` in a quantity, in state space or not."""
+    if not in_state:
+        return part
+    return (TANGENT_ALIASES if quantity == "tangent" else ALIASES).get(part, part)
+
+
+def loop_function(kernel: Kernel, box: Box, quantity: str, host: Host, in_state: bool = False) -> Function:
+    """The function of one group quantity; its record is the box's. ``in_state``: rows are state elements."""
+    return _Loop(kernel, box, quantity, host, in_state).write()
 
 
 @dataclass(eq=False)
@@ -64,8 +77,8 @@ class _Sum:
 
 
 class _Loop:
-    def __init__(self, kernel: Kernel, box: Box, quantity: str, host: Host) -> None:
-        self.kernel, self.quantity, self.host = kernel, quantity, host
+    def __init__(self, kernel: Kernel, box: Box, quantity: str, host: Host, in_state: bool) -> None:
+        self.kernel, self.quantity, self.host, self.in_state = kernel, quantity, host, in_state
         self.f = Function("loop", FRAME)
         self.slots, self.axes = Slots(len(box.shape)), len(box.shape)
         n = len(box.args)
@@ -81,7 +94,7 @@ class _Loop:
     def write(self) -> Function:
         f = self.f
         for part in _POINTERS[self.quantity]:
-            self.pointer[part] = f.pointer("%frame", part)
+            self.pointer[part] = f.pointer("%frame", part_of(part, self.quantity, self.in_state))
         if self.quantity in ("jacobian", "hessian"):
             self.maps.append(self.entry)
         for m in self.maps:

@@ -20,10 +20,10 @@ from ...expression import Array
 from ...lowering import Group, Kernel
 from ...lowering.kernel import Builder
 from .emit import Emitter
-from .engine import FRAME
+from .engine import FRAME, engine
 from .host import Host
 from .ir import Function, literal
-from .loops import Frame
+from .loops import Frame, part_of
 
 REGISTERS = 512
 """Most values of one kernel; larger ones are not run here."""
@@ -93,23 +93,28 @@ class TapeGroup:
 
 def tape_group(group: Group, slots: Array | None = None) -> TapeGroup:
     """The record of a group; ``slots`` (instances, args) say to which entries its partials are added (−1: none)."""
-    kernel, code = group.kernel, tape_code(group.kernel)
-    args = np.empty((group.size, kernel.n_args), dtype=np.int32)
+    kernel = group.kernel
+    args, coefs = np.empty((group.size, kernel.n_args), dtype=np.int32), np.empty((group.size, kernel.n_coefs))
     for j, positions in enumerate(group.args):
         args[:, j] = positions.array().ravel()
-    coefs = np.empty((group.size, kernel.n_coefs))
     for j, values in enumerate(group.coefs):
         coefs[:, j] = np.ravel(values)
-    rows = np.ascontiguousarray(group.row.array().ravel(), dtype=np.int32)
-    arrays = [code.consts, code.code, args, coefs, rows]
+    return tape_record(kernel, args, coefs, group.row.array().ravel(), slots)
+
+
+def tape_record(kernel: Kernel, args: Array, coefs: Array, rows: Array, slots: Array | None) -> TapeGroup:
+    """The record of instances given as tables of one line each."""
+    code = tape_code(kernel)
+    arrays = [code.consts, code.code, np.ascontiguousarray(args, dtype=np.int32), np.ascontiguousarray(coefs),
+              np.ascontiguousarray(rows, dtype=np.int32)]
     record = np.zeros(Word.SIZE, dtype=np.int64)
     record[: Word.SLOTS] = [
-        group.size, kernel.n_args, kernel.n_coefs, len(code.consts), len(code.code), code.output,
+        len(rows), kernel.n_args, kernel.n_coefs, len(code.consts), len(code.code), code.output,
         *(array.ctypes.data for array in arrays),
     ]
     if slots is not None:
-        arrays.append(slots := np.ascontiguousarray(slots, dtype=np.int32))
-        record[Word.SLOTS] = slots.ctypes.data
+        arrays.append(np.ascontiguousarray(slots, dtype=np.int32))
+        record[Word.SLOTS] = arrays[-1].ctypes.data
     return TapeGroup(record, arrays)
 
 
@@ -125,18 +130,65 @@ def local_partials(name: str) -> Kernel:
 # the functions -------------------------------------------------------------------------------------------------
 
 
-def tape_functions(quantity: str, host: Host) -> list[Function]:
-    """The function ``tape`` of one quantity, after those that it calls."""
+def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Function]:
+    """``group`` and ``turns`` of one quantity, after what they call: all instances of a group, or a list of turns.
+
+    A list of turns is a record (count, address of pairs of a group's record and an instance); adjoints take the last
+    first. ``in_state``: rows are state elements.
+    """
     match quantity:
         case "values" | "store_values":
-            return [_forward(host), _values(quantity)]
+            one = [_forward(host), _values(quantity, in_state)]
         case "adjoint" | "value_adjoint":
-            return [_forward(host), _reverse(host), _adjoint(quantity)]
+            one = [_forward(host), _reverse(host), _adjoint(quantity, in_state)]
         case "jacobian":
-            return [_forward(host), _reverse(host), _jacobian()]
+            one = [_forward(host), _reverse(host), _jacobian()]
         case "tangent":
-            return [_tangent(host), _tangents()]
-    raise KeyError(quantity)
+            one = [_tangent(host), _tangents(in_state)]
+        case _:
+            raise KeyError(quantity)
+    return [*one, _group(), _turns(backwards=quantity.endswith("adjoint"))]
+
+
+def tape_addresses(quantity: str, in_state: bool = False) -> dict[str, int]:
+    """The functions that run a group's record (``group``), or a list of turns (``turns``), on the tape."""
+    return _tape_addresses(quantity, in_state)
+
+
+@lru_cache(maxsize=None)
+def _tape_addresses(quantity: str, in_state: bool) -> dict[str, int]:
+    found = engine().addresses(tape_functions(quantity, engine().host, in_state))
+    engine().symbols[turns_symbol(quantity, in_state)] = found["turns"]
+    return found
+
+
+def turns_symbol(quantity: str, in_state: bool) -> str:
+    """The symbol by which other compiled code calls the turns of a quantity."""
+    return f"turns_{quantity}_{'state' if in_state else 'rows'}"
+
+
+INSTANCE = "ptr %frame, ptr %data, i64 %k"
+
+
+def _group() -> Function:
+    """Every instance of a group's record."""
+    f = Function("group", FRAME)
+    with f.loop(0, f.word("%data", Word.COUNT)) as k:
+        f.emit(f"call void @instance(ptr %frame, ptr %data, i64 {k})")
+    f.finish()
+    return f
+
+
+def _turns(backwards: bool) -> Function:
+    """Instances of several groups in turn."""
+    f = Function("turns", FRAME)
+    count, pairs = f.word("%data", 0), f.pointer("%data", 1)
+    bounds = (f.add(count, -1), -1, -1) if backwards else (0, count, 1)
+    with f.loop(*bounds) as i:
+        at = f.mul(i, 2)
+        f.emit(f"call void @instance(ptr %frame, ptr {f.pointer(pairs, at)}, i64 {f.word(pairs, f.add(at, 1))})")
+    f.finish()
+    return f
 
 
 FORWARD = "ptr %regs, ptr %z, ptr %data, i64 %instance"
@@ -250,62 +302,70 @@ def _pass_on(f: Function, name: str, operand: str, partial: str, bar: str) -> No
         add()
 
 
-def _values(quantity: str) -> Function:
-    f = Function("tape", FRAME)
-    z, out, rows = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.OUT), f.pointer("%data", Word.ROWS)
-    regs = f.slot("double", REGISTERS)
-    with f.loop(0, f.word("%data", Word.COUNT)) as k:
-        value = f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 {k})")
-        target = f.at(out, f.index(rows, k))
-        if quantity == "values":
-            f.increase(target, value)
-        else:
-            f.store(value, target)
-    f.finish()
+def _instance() -> Function:
+    return Function("instance", INSTANCE, "void", True)
+
+
+def _values(quantity: str, in_state: bool) -> Function:
+    f = _instance()
+    z, out = f.pointer("%frame", Frame.Z), f.pointer("%frame", part_of(Frame.OUT, quantity, in_state))
+    value = f.do(f"call double @forward(ptr {f.slot('double', REGISTERS)}, ptr {z}, ptr %data, i64 %k)")
+    target = f.at(out, f.index(f.pointer("%data", Word.ROWS), "%k"))
+    if quantity == "values":
+        f.increase(target, value)
+    else:
+        f.store(value, target)
+    f.finish(None)
     return f
 
 
-def _backward(f: Function, regs: str, bars: str, live: str, z: str, k: str, seed: str) -> str:
-    """Run one instance forward and back; the register of its first argument."""
-    f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 {k})")
-    f.emit(f"call void @reverse(ptr {regs}, ptr {bars}, ptr {live}, ptr %data, double {seed})")
-    return f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS))
+@dataclass
+class _Backward:
+    """One instance run forward and back: its registers, and that of its first argument."""
+
+    regs: str
+    bars: str
+    live: str
+    first: str
+
+    @staticmethod
+    def of(f: Function, seed: str) -> _Backward:
+        regs, bars, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
+        z = f.pointer("%frame", Frame.Z)
+        f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 %k)")
+        f.emit(f"call void @reverse(ptr {regs}, ptr {bars}, ptr {live}, ptr %data, double {seed})")
+        return _Backward(regs, bars, live, f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS)))
 
 
-def _adjoint(quantity: str) -> Function:
-    f = Function("tape", FRAME)
-    z, lam, w = (f.pointer("%frame", part) for part in (Frame.Z, Frame.LAM, Frame.W))
-    rows, args = f.pointer("%data", Word.ROWS), f.pointer("%data", Word.ARG_TABLE)
+def _adjoint(quantity: str, in_state: bool) -> Function:
+    f = _instance()
+    w, lam = f.pointer("%frame", Frame.W), f.pointer("%frame", part_of(Frame.LAM, quantity, in_state))
+    row, args = f.index(f.pointer("%data", Word.ROWS), "%k"), f.pointer("%data", Word.ARG_TABLE)
+    back = _Backward.of(f, f.load(f.at(lam, row)))
+    if quantity == "value_adjoint":
+        out = f.pointer("%frame", part_of(Frame.OUT, quantity, in_state))
+        f.increase(f.at(out, row), f.load(f.at(back.regs, f.word("%data", Word.OUTPUT))))
     n_args = f.word("%data", Word.ARGS)
-    regs, bars, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
-    with f.loop(0, f.word("%data", Word.COUNT)) as k:
-        row = f.index(rows, k)
-        first = _backward(f, regs, bars, live, z, k, f.load(f.at(lam, row)))
-        if quantity == "value_adjoint":
-            out = f.pointer("%frame", Frame.OUT)
-            f.increase(f.at(out, row), f.load(f.at(regs, f.word("%data", Word.OUTPUT))))
-        begin = f.mul(k, n_args)
-        with f.loop(0, n_args) as j:
-            register = f.add(first, j)
-            with f.when(f.do(f"icmp ne i8 {f.load(f.at(live, register, 'i8'), 'i8', 1)}, 0")):
-                f.increase(f.at(w, f.index(args, f.add(begin, j))), f.load(f.at(bars, register)))
-    f.finish()
+    begin = f.mul("%k", n_args)
+    with f.loop(0, n_args) as j:
+        register = f.add(back.first, j)
+        with f.when(f.do(f"icmp ne i8 {f.load(f.at(back.live, register, 'i8'), 'i8', 1)}, 0")):
+            f.increase(f.at(w, f.index(args, f.add(begin, j))), f.load(f.at(back.bars, register)))
+    f.finish(None)
     return f
 
 
 def _jacobian() -> Function:
     """entries[slot] += ∂φ/∂argument."""
-    f = Function("tape", FRAME)
-    z, entries, slots = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.ENTRIES), f.pointer("%data", Word.SLOTS)
-    n_args = f.word("%data", Word.ARGS)
-    regs, bars, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
-    with f.loop(0, f.word("%data", Word.COUNT)) as k:
-        first, begin = _backward(f, regs, bars, live, z, k, literal(1.0)), f.mul(k, n_args)
-        with f.loop(0, n_args) as j:
-            slot = f.index(slots, f.add(begin, j))
-            with f.when(f.do(f"icmp sge i64 {slot}, 0")):
-                f.increase(f.at(entries, slot), f.load(f.at(bars, f.add(first, j))))
-    f.finish()
+    f = _instance()
+    entries, slots = f.pointer("%frame", Frame.ENTRIES), f.pointer("%data", Word.SLOTS)
+    n_args, back = f.word("%data", Word.ARGS), _Backward.of(f, literal(1.0))
+    begin = f.mul("%k", n_args)
+    with f.loop(0, n_args) as j:
+        slot = f.index(slots, f.add(begin, j))
+        with f.when(f.do(f"icmp sge i64 {slot}, 0")):
+            f.increase(f.at(entries, slot), f.load(f.at(back.bars, f.add(back.first, j))))
+    f.finish(None)
     return f
 
 
@@ -349,13 +409,13 @@ def _tangent(host: Host) -> Function:
     return f
 
 
-def _tangents() -> Function:
-    f = Function("tape", FRAME)
-    z, dz, out = (f.pointer("%frame", part) for part in (Frame.Z, Frame.DZ, Frame.OUT))
-    rows = f.pointer("%data", Word.ROWS)
+def _tangents(in_state: bool) -> Function:
+    f = _instance()
+    z, dz = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.DZ)
     regs, dots, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
-    with f.loop(0, f.word("%data", Word.COUNT)) as k:
-        value = f.do(f"call double @tangent(ptr {regs}, ptr {dots}, ptr {live}, ptr {z}, ptr {dz}, ptr %data, i64 {k})")
-        f.increase(f.at(out, f.index(rows, k)), value)
-    f.finish()
+    value = f.do(
+        f"call double @tangent(ptr {regs}, ptr {dots}, ptr {live}, ptr {z}, ptr {dz}, ptr %data, i64 %k)")
+    out = f.pointer("%frame", part_of(Frame.OUT, "tangent", in_state))
+    f.increase(f.at(out, f.index(f.pointer("%data", Word.ROWS), "%k")), value)
+    f.finish(None)
     return f
