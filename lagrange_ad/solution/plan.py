@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..execution import Executor, ReferenceExecutor, Run
+from ..execution import Executor, Run, default_executor
 from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
@@ -22,6 +22,9 @@ from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_sche
 from ..structure import Step as ScheduleStep
 from .deficiency import structure_error
 from .linear import System
+
+if TYPE_CHECKING:
+    from .compiled import CompiledPlan
 
 
 class Cut:
@@ -215,6 +218,15 @@ class Plan:
     executor: Executor
 
     @cached_property
+    def compiled(self) -> CompiledPlan | None:
+        """The plan as lists of native calls, where its executor is native."""
+        if self.executor.name != "native":
+            return None
+        from .compiled import CompiledPlan
+
+        return CompiledPlan(self)
+
+    @cached_property
     def everything(self) -> Run:
         """One run over the groups of all rows, the objective's and the constraints' among them."""
         return self.executor.run(self.lowered.all_groups)
@@ -278,7 +290,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     ``started`` tells, an element of the state, whether the user gave it a start. Raises StructureError, in the
     user's names, when the equations cannot determine the variables.
     """
-    executor = executor or ReferenceExecutor()
+    executor = executor or default_executor()
     structure = _structure(lowered, started)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
@@ -354,7 +366,8 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[St
         number = len(batches)
         batches.append(step.rows)
         if isinstance(step, Block):
-            steps.append(BlockStep(step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached))
+            steps.append(BlockStep(
+                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached))
             batches.extend(step.auxiliaries)
             sweeps.extend(step.sweep)
             n_blocks += 1

@@ -1,7 +1,7 @@
 """Matrix products as records: a group that sums arg·arg or coef·arg is one call of dgemm for each quantity.
 
-Operands are strided views of the state, so dgemm reads and adds in place. SciPy's own BLAS is called, by the address that
-``scipy.linalg.cython_blas`` exports.
+Operands are strided views of the state, so dgemm reads and adds in place. SciPy's own BLAS is called, by the address
+that ``scipy.linalg.cython_blas`` exports.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from itertools import product as every
 
 import numpy as np
 
-from ...expression import Array
 from ...lowering import Group
 from ..product import is_product
 from .driver import Records
@@ -97,7 +96,7 @@ class Product:
             return None
         if int(np.prod([self.shape[x] for x in axes if x not in batch], dtype=np.int64)) < SMALLEST_BATCH:
             return None
-        i, j, k = ((sides[side] or [None])[0] for side in _SIDES)
+        i, j, k = (sides[side][0] if sides[side] else None for side in _SIDES)
         found = []
         for index in every(*(range(self.shape[x]) for x in batch)):
             steps = tuple(zip(batch, index, strict=True))
@@ -114,10 +113,10 @@ class Product:
             a, b, i, j = b, a, j, i
         m, n, depth = (1 if x is None else self.shape[x] for x in (i, j, k))
         left, right = _leading(a, i, k, m, depth), _leading(b, k, j, depth, n)
-        if _step(c, i) != 1 and m > 1 or left is None or right is None or max(m, n, depth) >= 1 << 31:
+        if (_step(c, i) != 1 and m > 1) or left is None or right is None or max(m, n, depth) >= 1 << 31:
             return None
-        ldc = max(_step(c, j) if j is not None else 0, m)
-        if min(_step(c, j) if j is not None and n > 1 else ldc, left[1], right[1]) < 1 or (n > 1 and ldc != _step(c, j)):
+        ldc = m if j is None or n == 1 else _step(c, j)
+        if ldc < m or min(left[1], right[1]) < 1:
             return None
         base = [c.part, a.part, b.part, *(x.offset for x in (c, a, b))]
         return [*base, m | n << 32, depth | left[1] << 32, right[1] | ldc << 32, ord(left[0]) | ord(right[0]) << 32]

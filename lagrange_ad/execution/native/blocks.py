@@ -17,10 +17,10 @@ from ...lowering import Group, Kernel
 from .driver import Records
 from .emit import Emitter
 from .engine import engine, function
-from .ir import Function
+from .ir import Function, literal
 from .loops import Frame
 from .newton import UNROLLED, BlockWord, adjoint_function, newton_function, scratch_size
-from .tape import REGISTERS, tape_addresses, tape_code, tape_record, turns_symbol
+from .tape import tape_addresses, tape_record, turns_symbol
 
 LARGEST = 100
 """Blocks with more unknowns, auxiliaries included, are solved by the reference."""
@@ -32,10 +32,14 @@ COST = 3000.0
 class BlockLike(Protocol):
     """A block of the schedule: its rows, the columns they determine, levels of auxiliary rows, levels of the sweep."""
 
-    rows: Array
-    columns: Array
-    auxiliaries: tuple[Array, ...]
-    sweep: tuple[Array, ...]
+    @property
+    def rows(self) -> Array: ...
+    @property
+    def columns(self) -> Array: ...
+    @property
+    def auxiliaries(self) -> tuple[Array, ...]: ...
+    @property
+    def sweep(self) -> tuple[Array, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,7 @@ class BlockTable:
         known = cls.n if cls.n <= UNROLLED else None
         members = cls.members
         self.solve[members] = function(("newton", known), lambda: newton_function(known))
-        self.adjoint[members] = function(("block adjoint", known), lambda: adjoint_function(known))
+        self.adjoint[members] = function(("Newton's adjoint", known), lambda: adjoint_function(known))
         record = np.zeros((len(members), BlockWord.WORDS), dtype=np.int64)
         record[:, BlockWord.ROWS_COUNT], record[:, BlockWord.SIZE] = cls.n_rows, cls.n
         record[:, BlockWord.NUMBER], record[:, BlockWord.SWEEP] = members, cls.sweeps
@@ -285,7 +289,7 @@ class _Instances:
         return _Instances(flats, block[order], number[order], index[order], signature[order])
 
 
-# the functions of a block: residual(frame, record, r), Jacobian(frame, record, matrix), adjoint(frame, record, λ) ------
+# the functions of a block: residual(frame, record, r), jacobian(frame, record, matrix), adjoint(frame, record, λ) ----
 
 THREE = "ptr %frame, ptr %data, ptr %target"
 
@@ -312,8 +316,6 @@ def _begin_auxiliaries(f: Function, n_rows: str, n: str) -> None:
 def _begin_matrix(f: Function, n: str) -> None:
     """0, and −1 where a row has an unknown of the block alone on its left."""
     local = f.pointer("%data", BlockWord.OWN_LOCAL)
-    from .ir import literal
-
     with f.loop(0, f.mul(n, n)) as i:
         f.store(literal(0.0), f.at("%target", i))
     with f.loop(0, n) as i:
@@ -324,7 +326,6 @@ def _begin_matrix(f: Function, n: str) -> None:
 
 def _on_tape(cls: BlockClass, record: Array) -> tuple[int, int, int]:
     """Fill the records of a class whose equations run on the tape; the three functions."""
-    host = engine().host
     tables = _TapeTables(cls)
     auxiliary = [j for j, t in enumerate(cls.terms) if t.row >= cls.n_rows]
     user = [j for j, t in enumerate(cls.terms) if t.row < cls.n_rows]
@@ -333,10 +334,10 @@ def _on_tape(cls: BlockClass, record: Array) -> tuple[int, int, int]:
         record[:, BlockWord.DATA + word] = tables.turns(chosen, which)
     for quantity, in_state in (("values", True), ("values", False), ("jacobian", False), ("adjoint", False)):
         tape_addresses(quantity, in_state)
-    del host
-    return tuple(  # type: ignore[return-value]
-        function(("block on tape", name), lambda write=write: write())
-        for name, write in (("residual", _tape_residual), ("jacobian", _tape_jacobian), ("adjoint", _tape_adjoint))
+    return (
+        function("block residual on tape", _tape_residual),
+        function("block Jacobian on tape", _tape_jacobian),
+        function("block adjoint on tape", _tape_adjoint),
     )
 
 
@@ -409,11 +410,10 @@ def _compiled(cls: BlockClass, record: Array) -> tuple[int, int, int]:
     record[:, BlockWord.DATA] = _lines(cls.args)
     record[:, BlockWord.DATA + 1] = _lines(cls.coefs)
     cls.keep += [cls.args, cls.coefs]
-    key = cls.key
-    return tuple(  # type: ignore[return-value]
-        function((name, key), lambda write=write: write(cls))
-        for name, write in (("block residual", _own_residual), ("block jacobian", _own_jacobian),
-                            ("block adjoint of class", _own_adjoint))
+    return (
+        function(("block residual", cls.key), lambda: _own_residual(cls)),
+        function(("block Jacobian", cls.key), lambda: _own_jacobian(cls)),
+        function(("block adjoint", cls.key), lambda: _own_adjoint(cls)),
     )
 
 
@@ -443,15 +443,14 @@ def _own_residual(cls: BlockClass) -> Function:
     read = _Reader(f)
     _begin_auxiliaries(f, n_rows, n)
     columns = f.pointer("%data", BlockWord.COLUMNS)
-    for term in sorted(cls.terms, key=lambda t: t.row < cls.n_rows):  # auxiliaries first
-        if term.row == min((t.row for t in cls.terms if t.row < cls.n_rows), default=-1) and term == next(
-                t for t in cls.terms if t.row < cls.n_rows):
-            _begin_rows(f, n_rows)
-        value = read.outputs(term, term.kernel, read.positions(term))[0]
+    for term in cls.terms:
         if term.row >= cls.n_rows:
+            value = read.outputs(term, term.kernel, read.positions(term))[0]
             f.increase(f.at(read.z, f.index(columns, term.row)), value)
-        else:
-            f.increase(f.at("%target", term.row), value)
+    _begin_rows(f, n_rows)
+    for term in cls.terms:
+        if term.row < cls.n_rows:
+            f.increase(f.at("%target", term.row), read.outputs(term, term.kernel, read.positions(term))[0])
     f.finish(None)
     return f
 
@@ -485,7 +484,3 @@ def _own_adjoint(cls: BlockClass) -> Function:
     f.finish(None)
     return f
 
-
-def on_tape(kernel: Kernel) -> bool:
-    """Whether a kernel fits the tape."""
-    return tape_code(kernel).n_registers <= REGISTERS

@@ -45,6 +45,17 @@ class Records:
         return len(self.rows)
 
 
+class Pointers:
+    """The frame of one evaluation: arrays by the names of :class:`Frame`, held for as long as it is used."""
+
+    def __init__(self, **arrays: Array) -> None:
+        self.arrays = arrays
+        self.frame = np.zeros(len(Frame), dtype=np.int64)
+        for name, array in arrays.items():
+            self.frame[Frame[name.upper()]] = array.ctypes.data
+        self.address = self.frame.ctypes.data
+
+
 class Tape:
     """Records ready to run."""
 
@@ -54,18 +65,15 @@ class Tape:
         self.count = len(self.table)
         self._drive = drive()
 
-    def frame(self, **pointers: Array) -> Array:
-        """The frame of one evaluation, by the names of :class:`Frame`."""
-        frame = np.zeros(len(Frame), dtype=np.int64)
-        for name, array in pointers.items():
-            frame[Frame[name.upper()]] = array.ctypes.data
-        return frame
+    def call(self, pointers: Pointers, first: int = 0) -> Array:
+        """The argument of the driver: frame, records, first, count, status."""
+        return np.array([pointers.address, self.table.ctypes.data, first, self.count, 0], dtype=np.int64)
 
-    def run(self, frame: Array, first: int = 0) -> tuple[int, int]:
+    def run(self, pointers: Pointers, first: int = 0) -> tuple[int, int]:
         """Run from a record on: (where it stopped, status); (count, 0) when done. Ctrl-C is heard on the way."""
         if not self.count:
             return 0, 0
-        call = np.array([frame.ctypes.data, self.table.ctypes.data, first, self.count, 0], dtype=np.int64)
+        call = self.call(pointers, first)
         address = call.ctypes.data
         while True:
             at = self._drive(address)

@@ -7,7 +7,7 @@ library (its vector form where the host has one), or a formula of other rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 from ...elementary import TABLE
 from ...lowering import Kernel
@@ -109,7 +109,7 @@ class Emitter:
         return self.f.do(f"call {self.kind} @{symbol}({', '.join(f'{self.kind} {x}' for x in operands)})")
 
 
-@lru_cache(maxsize=None)
+@cache
 def formula_kernel(name: str) -> Kernel:
     """The formula of a row that is made of other rows, as a kernel of its operands."""
     row, builder = TABLE[name], Builder()

@@ -6,7 +6,7 @@ processor with this llvmlite, is not compiled again. Code is never freed: equal 
 
 from __future__ import annotations
 
-import ctypes
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -33,7 +33,7 @@ class Engine:
         self._target = target.create_target_machine(cpu=machine.cpu, features=machine.features, opt=2, reloc="pic")
         self._linker = llvm.create_lljit_compiler(self._target)
         self._lock = threading.RLock()
-        self._known: dict[str, dict[str, int]] = {}
+        self._known: dict[bytes, dict[str, int]] = {}
         self._trackers: list[Any] = []
         self._linked = 0
         self.cache = ObjectCache(f"llvmlite {llvm.llvm_version_info} {machine.cpu} {machine.features}")
@@ -48,9 +48,11 @@ class Engine:
         attributes = self.host.attributes
         text = "\n\n".join([*sorted(needed.values()), *(f.text(attributes) for f in functions)])
         with self._lock:
-            found = self._known.get(text)
+            key = hashlib.sha256(text.encode()).digest()
+            found = self._known.get(key)
             if found is None:
-                found = self._known[text] = self._link(text, [f.name for f in functions if not f.internal], sorted(needed))
+                names = [f.name for f in functions if not f.internal]
+                found = self._known[key] = self._link(text, names, sorted(needed))
             return found
 
     def _link(self, text: str, names: list[str], symbols: list[str]) -> dict[str, int]:
@@ -96,6 +98,3 @@ def function(key: Any, write: Callable[[], Function]) -> int:
         made = write()
         address = _MADE[key] = engine().addresses([made])[made.name]
     return address
-
-
-SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)

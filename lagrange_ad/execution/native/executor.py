@@ -8,13 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from ...expression import Array
-from ...lowering import Group
+from ...lowering import Group, IndexMap
 from ..reference import GroupRun, ReferenceExecutor, ReferenceRun
+from ..sequence import ScalarSequence
 from .blas import Product, product_of
-from .driver import Records, Tape
+from .driver import Pointers, Records, Tape
 from .engine import engine, function
 from .loops import loop_function
 from .maps import Box, box_of
+from .sequence import StateSequence
 from .tape import REGISTERS, tape_addresses, tape_code, tape_group
 
 COMPILE_FROM = 256
@@ -61,7 +63,8 @@ class TapePart:
             first = np.where(live, first_entry + group.size * (np.cumsum(live) - 1), -1)
             slots = np.where(first >= 0, first + np.arange(group.size)[:, None], -1)
         made = tape_group(group, slots)
-        records.add(tape_addresses(quantity, in_state)["group"], made.record, 10 * group.size * len(group.kernel.nodes), made.arrays)
+        address = tape_addresses(quantity, in_state)["group"]
+        records.add(address, made.record, 10 * group.size * len(group.kernel.nodes), made.arrays)
         return records
 
     @cached_property
@@ -141,7 +144,7 @@ class NativeRun:
         tape = self._tapes.get(quantity)
         if tape is None:
             tape = self._tapes[quantity] = Tape(records_of(self.parts, quantity))
-        tape.run(tape.frame(**pointers))
+        tape.run(Pointers(**pointers))
 
     def values(self, z: Array, out: Array) -> None:
         """out[row_k] += φ_k."""
@@ -236,3 +239,50 @@ def _each_seed(run: Callable[..., None], given: Sequence[Array], out: Array) -> 
         column = np.ascontiguousarray(columns[:, k])
         run(*(np.ascontiguousarray(a[:, k] if a.ndim > 1 else a) for a in given), column)
         columns[:, k] = column
+
+
+class NativeSequence:
+    """Explicit rows in order; ``own`` are the elements they add to. Complex arrays are the reference's."""
+
+    def __init__(self, groups: Sequence[Group], order: Sequence[int], own: Array, compile_from: int) -> None:
+        self._groups, self._order, self._own, self._compile_from = groups, order, own, compile_from
+
+    @cached_property
+    def _reference(self) -> ScalarSequence:
+        return ReferenceExecutor().sequence(self._groups, self._order, self._own)
+
+    @cached_property
+    def _tape(self) -> Tape:
+        order, own = np.asarray(self._order), np.asarray(self._own)
+        groups = [
+            Group(g.kernel, g.shape, g.args, g.coefs, IndexMap.of(own[order == i])) for i, g in enumerate(self._groups)
+        ]
+        return Tape(StateSequence(groups, order, self._compile_from).records("values"))
+
+    def propagate(self, z: Array) -> None:
+        """z[own[i]] += φ of the i-th instance, one after the other."""
+        if _real(z) and _flat(z):
+            self._tape.run(Pointers(z=z))
+        else:
+            self._reference.propagate(z)
+
+
+class NativeExecutor:
+    """Runs groups by compiled loops, tapes and BLAS.
+
+    Groups of at least ``compile_from`` instances are compiled, smaller ones run on the tape.
+    """
+
+    name = "native"
+
+    def __init__(self, compile_from: int = COMPILE_FROM) -> None:
+        self.compile_from = compile_from
+        engine()  # raises ImportError here, not in the middle of something
+
+    def run(self, groups: Sequence[Group]) -> NativeRun:
+        """Prepare groups to be evaluated together."""
+        return NativeRun(groups, self.compile_from)
+
+    def sequence(self, groups: Sequence[Group], order: Sequence[int], own: Array) -> NativeSequence:
+        """Prepare rows to be evaluated one after the other."""
+        return NativeSequence(groups, order, own, self.compile_from)

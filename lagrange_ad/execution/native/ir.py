@@ -1,7 +1,7 @@
 """Writing LLVM functions as text: fresh names, typed operations on doubles and vectors of them, structured loops.
 
-Text, rather than llvmlite's objects, because vector addresses and masked operations read the same as in LLVM's manual,
-and writing a line costs a tenth of making an object. Variables that change are stack slots; LLVM turns them into registers.
+Text, rather than llvmlite's objects, because vectors of any kind read the same as in LLVM's manual, and writing a line
+costs a tenth of making an object. Variables that change are stack slots; LLVM turns them into registers.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Loops over the instances of a group: one compiled function a kernel, quantity and way its maps move.
 
-The innermost axis is walked ``width`` instances at a time with explicit vectors, the rest of it one by one. Contributions
-that may meet (a table, a stride, a broadcast) are added lane by lane or summed in a register first, so that instances
-which share a parent add up.
+The innermost axis is walked ``width`` instances at a time with explicit vectors, the rest of it one by one.
+Contributions that may meet (a table, a stride, a broadcast) are added lane by lane or summed in a register first, so
+that instances which share a parent add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from ...lowering import Kernel
@@ -35,6 +35,8 @@ class Frame(IntEnum):
     ITERATIONS = 10
     LIMIT = 11
     SCRATCH = 12
+    X = 13
+    GRADIENT = 14
 
 
 ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}
@@ -70,10 +72,9 @@ class _Map:
 class _Sum:
     """A contribution that is summed in registers along the innermost axis, then added to one place."""
 
-    address: Callable[[], str]
+    address: str
     vector: str
     scalar: str
-    lanes: list[str] = field(default_factory=list)
 
 
 class _Loop:
@@ -203,16 +204,14 @@ class _Loop:
             if m.mode == "c":
                 place, width = m.place, self.host.width
                 address = f.at(self.pointer[part], place)
-                vector = f.slot(vector_type(width))
-                f.store("zeroinitializer" if width > 1 else literal(0.0), vector, vector_type(width))
-                self.sums[f"{part.name}{m.number}"] = _Sum(
-                    lambda address=address: address, vector, f.variable("double", literal(0.0)))
+                vector = f.variable(vector_type(width), "zeroinitializer" if width > 1 else literal(0.0))
+                self.sums[f"{part.name}{m.number}"] = _Sum(address, vector, f.variable("double", literal(0.0)))
 
     def _close_sums(self) -> None:
         f, width = self.f, self.host.width
         for total in self.sums.values():
             lanes = f.total(f.load(total.vector, vector_type(width)), width)
-            f.increase(total.address(), f.do(f"fadd double {lanes}, {f.load(total.scalar)}"))
+            f.increase(total.address, f.do(f"fadd double {lanes}, {f.load(total.scalar)}"))
 
     def _targets(self) -> list[tuple[Frame, _Map]]:
         """What the quantity adds to."""

@@ -24,8 +24,9 @@ Mode = str
 class Box:
     """A group whose axes are arranged: ``shape``, and the records of its maps and coefficients.
 
-    ``arrays`` keeps alive what the records point to. ``args``, ``row``, ``coefs`` and ``entry`` (where an instance writes
-    among those of its group, in the order the group came with) are modes; ``record`` is in the order of :class:`Slots`.
+    ``arrays`` keeps alive what the record points to. ``args``, ``row``, ``coefs`` and ``entry`` (where an instance
+    writes among those of its group, in the order the group came with) are modes; the record is in the order of
+    :class:`Slots`.
     """
 
     shape: tuple[int, ...]
@@ -58,7 +59,7 @@ class Slots:
         return axis
 
     def base(self, number: int) -> int:
-        """The offset of a map (the address of a table or of coefficients); maps are numbered args, row, coefs, entry."""
+        """The offset of a map, or the address of a table or of coefficients; the order is args, row, coefs, entry."""
         return self.axes + number * (1 + self.axes)
 
     def stride(self, number: int, axis: int) -> int:
@@ -72,7 +73,8 @@ def box_of(group: Group) -> Box:
     maps.append(_Walk(0, _contiguous(group.shape), None, None))
     shape = _arrange(list(group.shape), maps)
     size = int(np.prod(shape, dtype=np.int64))
-    record, arrays, modes = list(shape), [], []
+    record, modes = list(shape), list[Mode]()
+    arrays: list[Array] = []
     for walk in maps:
         base, strides = walk.finished(tuple(shape), size, arrays)
         record += [base, *strides]

@@ -116,7 +116,8 @@ class _Solver:
         with f.loop(0, n) as j:
             largest = f.variable("double", literal(0.0))
             with f.loop(0, n) as i:
-                self._grow(largest, f.real("fmul", f.size_of(f.load(self.entry(i, j))), f.load(f.at(self.row_scale, i))))
+                size = f.size_of(f.load(self.entry(i, j)))
+                self._grow(largest, f.real("fmul", size, f.load(f.at(self.row_scale, i))))
             f.store(self._power(f.load(largest)), f.at(self.column_scale, j))
         with f.loop(0, n) as i:
             row = f.load(f.at(self.row_scale, i))
@@ -186,8 +187,8 @@ class _Solver:
 
     def _solve_by_lapack(self, x: str, transposed: bool) -> None:
         f = self.f
-        letter, one, info = f.variable("i8", str(ord("N" if transposed else "T"))), f.variable("i32", "1"), f.slot("i32")
-        size = self._size
+        letter = f.variable("i8", str(ord("N" if transposed else "T")))
+        one, info, size = f.variable("i32", "1"), f.slot("i32"), self._size
         f.call_external("lapack_dgetrs", (letter, size, one, self.matrix, size, self.pivots, x, size, info))
 
     def _substitute(self, x: str) -> None:

@@ -1,8 +1,8 @@
 """Recurrences: rows in state space computed one after the other, periodic stretches of them as one compiled loop.
 
-The turns of the groups (whose instance comes next) are searched for stretches that repeat; the instances of one period are
-the body of a loop, compiled into one function a quantity. What does not repeat runs on the tape. Back-substitution is the
-same loop backwards: when a row's turn comes, every consumer has added to its adjoint.
+The turns of the groups (whose instance comes next) are searched for stretches that repeat; the instances of one period
+are the body of a loop, compiled into one function a quantity. What does not repeat runs on the tape. Back-substitution
+is the same loop backwards: when a row's turn comes, every consumer has added to its adjoint.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .host import Host
 from .ir import Function, literal
 from .loops import Frame, part_of
 from .maps import Mode
+from .records import zeros
 from .tape import tape_addresses, tape_group
 
 LONGEST_PERIOD = 64
@@ -64,6 +65,11 @@ class Loop:
     def __init__(self, items: Sequence[Item], count: int) -> None:
         self.items, self.count = items, count
 
+    @property
+    def n_turns(self) -> int:
+        """How many turns this is."""
+        return len(self.items) * self.count
+
     def records(self, quantity: str, cost: float) -> Records:
         """The calls of one quantity, a chunk of periods each; adjoints last chunk first."""
         key = (quantity, *(item.key for item in self.items))
@@ -97,8 +103,8 @@ class Loop:
 
 def _loop_function(items: Sequence[Item], quantity: str, host: Host) -> Function:
     f = Function("sequence", FRAME)
-    pointers = {part: f.pointer("%frame", part_of(part, quantity, True)) for part in Frame
-                if part in (Frame.Z, Frame.OUT, Frame.W, Frame.DZ)}
+    parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W, Frame.DZ)
+    pointers = {part: f.pointer("%frame", part_of(part, quantity, True)) for part in parts}
     backwards = quantity == "adjoint"
     start, stop = f.word("%data", 0), f.word("%data", 1)
     maps, at = [], 2
@@ -160,7 +166,9 @@ class Turns:
     def __init__(self, groups: dict[int, tuple[Array, list[Array]]], whose: Array, instance: Array) -> None:
         self._groups, self._whose, self._instance = groups, whose, instance
 
-    def __len__(self) -> int:
+    @property
+    def n_turns(self) -> int:
+        """How many turns this is."""
         return len(self._whose)
 
     def records(self, quantity: str, addresses: dict[str, int], cost: float) -> Records:
@@ -196,7 +204,7 @@ class StateSequence:
     @cached_property
     def first(self) -> Array:
         """Whether each turn is the first of its row (all turns of a row follow each other)."""
-        return np.diff(self.own, prepend=-1) != 0
+        return np.asarray(np.diff(self.own, prepend=-1) != 0)
 
     @cached_property
     def segments(self) -> list[Loop | Turns]:
@@ -237,18 +245,30 @@ class StateSequence:
 
     def records(self, quantity: str) -> Records:
         """The calls of ``values`` (added), ``store_values``, ``adjoint`` (backwards) or ``tangent``."""
-        records = Records()
-        for segment in reversed(self.segments) if quantity == "adjoint" else self.segments:
+        records, at = Records(), 0
+        for segment in self.segments:
             if isinstance(segment, Loop):
                 cost = 5.0 * sum(len(item.kernel.nodes) for item in segment.items)
-                records.extend(segment.records(quantity, cost))
+                part = segment.records(quantity, cost)
             else:
-                records.extend(segment.records(
-                    quantity, tape_addresses(_ON_TAPE.get(quantity, quantity), True), 50.0 * len(segment)))
+                part = self._on_tape(segment, at, quantity)
+            at += segment.n_turns
+            if quantity == "adjoint":
+                part.extend(records)
+                records = part
+            else:
+                records.extend(part)
         return records
 
-
-_ON_TAPE = {"store_values": "values"}
+    def _on_tape(self, segment: Turns, at: int, quantity: str) -> Records:
+        """The calls of turns, from zeros where values are to be stored."""
+        part = Records()
+        if quantity == "store_values":
+            here = slice(at, at + segment.n_turns)
+            part.extend(zeros(self.own[here][self.first[here]]))
+            quantity = "values"
+        part.extend(segment.records(quantity, tape_addresses(quantity, True), 50.0 * segment.n_turns))
+        return part
 
 
 def _cut(positions: IndexMap, key: slice, count: int) -> IndexMap:

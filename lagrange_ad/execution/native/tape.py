@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -118,7 +118,7 @@ def tape_record(kernel: Kernel, args: Array, coefs: Array, rows: Array, slots: A
     return TapeGroup(record, arrays)
 
 
-@lru_cache(maxsize=None)
+@cache
 def local_partials(name: str) -> Kernel:
     """∂y/∂x_j of an elementary function as a kernel of its operands and then its value."""
     row, builder = TABLE[name], Builder()
@@ -155,7 +155,7 @@ def tape_addresses(quantity: str, in_state: bool = False) -> dict[str, int]:
     return _tape_addresses(quantity, in_state)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tape_addresses(quantity: str, in_state: bool) -> dict[str, int]:
     found = engine().addresses(tape_functions(quantity, engine().host, in_state))
     engine().symbols[turns_symbol(quantity, in_state)] = found["turns"]
@@ -192,6 +192,7 @@ def _turns(backwards: bool) -> Function:
 
 
 FORWARD = "ptr %regs, ptr %z, ptr %data, i64 %instance"
+TANGENT = "ptr %regs, ptr %dots, ptr %live, ptr %z, ptr %dz, ptr %data, i64 %instance"
 REVERSE = "ptr %regs, ptr %bars, ptr %live, ptr %data, double %seed"
 
 
@@ -371,7 +372,7 @@ def _jacobian() -> Function:
 
 def _tangent(host: Host) -> Function:
     """φ̇ of one instance: every register with its rate of change; those that no argument reaches stay not live."""
-    f = Function("tangent", "ptr %regs, ptr %dots, ptr %live, ptr %z, ptr %dz, ptr %data, i64 %instance", "double", True)
+    f = Function("tangent", TANGENT, "double", True)
     emitter = Emitter(f, host, 1)
     first_arg, first = _leaves(f)
     with f.loop(0, first) as i:
