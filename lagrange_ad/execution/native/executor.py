@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ...expression import Array
-from ...lowering import Group, IndexMap
+from ...lowering import Group, IndexMap, grouping
 from ..reference import GroupRun, ReferenceExecutor, ReferenceRun
 from ..sequence import ScalarSequence
 from .blas import Product, product_of
@@ -133,12 +133,13 @@ class NativeRun:
 
     def __init__(self, groups: Sequence[Group], compile_from: int = COMPILE_FROM) -> None:
         self.groups, self.parts = list(groups), parts_of(groups, compile_from)
+        self._most = grouping.CHUNK
         self._tapes: dict[str, Tape] = {}
 
     @cached_property
     def reference(self) -> ReferenceRun:
         """The same groups by the reference."""
-        return ReferenceExecutor().run(self.groups)
+        return ReferenceRun(self.groups, self._most)
 
     def _run(self, quantity: str, **pointers: Array) -> None:
         tape = self._tapes.get(quantity)
