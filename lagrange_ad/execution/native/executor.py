@@ -104,7 +104,7 @@ def parts_of(groups: Sequence[Group], compile_from: int) -> list[Part]:
         elif group.size >= compile_from or tape_code(group.kernel).n_registers > REGISTERS:
             parts += [LoopPart(piece) for piece in group.pieces()]
         else:
-            parts.append(TapePart(group))
+            parts += [TapePart(piece) for piece in group.pieces()]
     return parts
 
 
