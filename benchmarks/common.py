@@ -35,15 +35,12 @@ PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "au
 class Work:
     """``function(argument)`` is timed; ``numbers(result)`` are its arrays, compared with ours one by one.
 
-    A peer that is given a smaller problem says with ``scale`` how many times smaller, and with ``against`` what it is
-    compared with instead. ``note`` is shown below the table.
+    ``note`` is shown below the table.
     """
 
     function: Callable[[Any], Any]
     arguments: Sequence[Any]
-    numbers: Callable[[Any], Sequence[Any]]
-    scale: float = 1.0
-    against: Work | None = None
+    numbers: Callable[[Any], Sequence[Any]] = list
     note: str = ""
 
 
@@ -107,9 +104,9 @@ def compare(peers: Sequence[Peer], repeats: int) -> list[Row]:
         works.append((row, work))
     reference = _numbers(works[0][1])
     for row, work in works[1:]:
-        row.difference = difference(_numbers(work), _numbers(work.against) if work.against else reference)
-    for (row, work), seconds in zip(works, medians([work for _, work in works], repeats), strict=True):
-        row.seconds = seconds * work.scale
+        row.difference = difference(_numbers(work), reference)
+    for (row, _), seconds in zip(works, medians([work for _, work in works], repeats), strict=True):
+        row.seconds = seconds
     return rows
 
 
@@ -130,7 +127,7 @@ def difference(found: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array
 
 
 def medians(works: Sequence[Work], repeats: int, least: float = 0.02) -> list[float]:
-    """Median seconds a call of each, timed in turns; a turn takes at least ``least`` seconds. The first turn warms up."""
+    """Median seconds a call of each, warm, timed in turns; a turn takes at least ``least`` seconds."""
     counts = [_calls_for(work, least) for work in works]
     gc.collect()
     turns = [[_turn(work, count) for work, count in zip(works, counts, strict=True)] for _ in range(repeats)]
@@ -188,6 +185,18 @@ def casadi_buffers(function: Any) -> tuple[Callable[[], None], list[Array], list
         buffer.set_res(i, memoryview(array))
     trigger.keep = (function, buffer)  # the trigger alone does not keep them alive
     return trigger, arguments, results
+
+
+def casadi_work(function: Any, arguments: Sequence[Any], numbers: Callable[[Any], Sequence[Any]] = list) -> Work:
+    """A CasADi function of one argument by its buffer interface; its results are what ``numbers`` reads."""
+    run, (argument,), results = casadi_buffers(function)
+
+    def filled(given: Any) -> Any:
+        argument[:] = given
+        run()
+        return results
+
+    return Work(filled, arguments, numbers)
 
 
 # showing -------------------------------------------------------------------------------------------------------

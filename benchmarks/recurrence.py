@@ -4,17 +4,15 @@
     python benchmarks/recurrence.py --steps 10000
 
 z[t+1] = z[t] + h·(u[t] − sin z[t]), J = h·Σ z², dJ/du. By hand, in numba, it is one loop forwards that keeps z and one
-backwards. CasADi's mapaccum takes much memory a step, so it does at most ``--casadi-steps`` and its time is scaled up.
+backwards.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import Array, Peer, Work, casadi_buffers, compare, cpu_jax, heading, parser, power, rounds, show
+from common import Array, Peer, Work, casadi_work, compare, cpu_jax, heading, parser, power, rounds, show
 
 import lagrange_ad as la
 
@@ -28,16 +26,15 @@ def inputs(n: int) -> list[Array]:
     return [u, 1.001 * u]
 
 
-def ours(n: int, steps: int = 0) -> Work:
-    """The program; only its first ``steps`` steps if given."""
-    h, n = TIME / n, steps or n
+def ours(n: int) -> Work:
+    h = TIME / n
     p = la.Program("recurrence")
     u = p.input("u", np.zeros(n))
     z = p.variable("z", shape=n + 1)
     p.equate(z[0], START)
     p.equate(z[1:], z[:-1] + h * (u - np.sin(z[:-1])))
     p.minimize(h * np.sum(z**2))
-    return Work(p.reduced().value_and_gradient, inputs(n), lambda result: result)
+    return Work(p.reduced().value_and_gradient, inputs(n))
 
 
 def numba_by_hand(n: int) -> Work:
@@ -58,7 +55,7 @@ def numba_by_hand(n: int) -> Work:
         return h * value, gradient
 
     h = TIME / n
-    return Work(lambda u: value_and_gradient(u, h, START), inputs(n), lambda result: result)
+    return Work(lambda u: value_and_gradient(u, h, START), inputs(n))
 
 
 def jax_scan(n: int, unroll: int) -> Work:
@@ -75,57 +72,38 @@ def jax_scan(n: int, unroll: int) -> Work:
 
     compiled = jax.jit(jax.value_and_grad(objective))
     arguments = [jax.numpy.asarray(u) for u in inputs(n)]
-    return Work(lambda u: jax.block_until_ready(compiled(u)), arguments, lambda result: result)
+    return Work(lambda u: jax.block_until_ready(compiled(u)), arguments)
 
 
-def casadi_mapaccum(n: int, most: int) -> Work:
+def casadi_mapaccum(n: int) -> Work:
     import casadi as ca
 
-    steps = min(n, most)
     h = TIME / n
     z, u_t = ca.SX.sym("z"), ca.SX.sym("u")
     step = ca.Function("step", [z, u_t], [z + h * (u_t - ca.sin(z))])
-    u = ca.MX.sym("u", 1, steps)
-    states = step.mapaccum("states", steps)(START, u)
+    u = ca.MX.sym("u", 1, n)
+    states = step.mapaccum("states", n)(START, u)
     value = h * (START**2 + ca.sumsqr(states))
-    run, (argument,), results = casadi_buffers(ca.Function("J", [u], [value, ca.gradient(value, u)]))
-
-    def value_and_gradient(u: Array) -> Any:
-        argument[:] = u
-        run()
-        return results
-
-    if steps == n:
-        return Work(value_and_gradient, inputs(n), lambda result: result)
-    note = f"{power(steps)} steps, the time scaled to {power(n)}"
-    return Work(value_and_gradient, inputs(steps), lambda result: result, n / steps, ours(n, steps), note)
+    return casadi_work(ca.Function("J", [u], [value, ca.gradient(value, u)]), inputs(n))
 
 
-def peers(n: int, casadi_steps: int) -> list[Peer]:
-    def of(make: Callable[..., Work], *rest: int) -> Callable[[], Work]:
-        return lambda: make(n, *rest)
-
+def peers(n: int) -> list[Peer]:
     return [
-        Peer("lagrange_ad", (), of(ours)),
-        Peer("numba, loops by hand", ("numba",), of(numba_by_hand), 1 / 1.3, "ours ≤ 1.3 × it"),
-        Peer("JAX, scan, jit", ("jax",), of(jax_scan, 1), 1.0, "ours not slower"),
-        Peer("JAX, scan, unroll 8, jit", ("jax",), of(jax_scan, 8), 1.0, "ours not slower"),
-        Peer("CasADi, mapaccum", ("casadi",), of(casadi_mapaccum, casadi_steps)),
+        Peer("lagrange_ad", (), lambda: ours(n)),
+        Peer("numba, loops by hand", ("numba",), lambda: numba_by_hand(n), 1 / 1.3, "ours ≤ 1.3 × it"),
+        Peer("JAX, scan, jit", ("jax",), lambda: jax_scan(n, 1), 1.0, "ours not slower"),
+        Peer("JAX, scan, unroll 8, jit", ("jax",), lambda: jax_scan(n, 8), 1.0, "ours not slower"),
+        Peer("CasADi, mapaccum, buffers", ("casadi",), lambda: casadi_mapaccum(n)),
     ]
 
 
-def options() -> argparse.Namespace:
-    made = parser(__doc__)
-    made.add_argument("--steps", type=int, default=0, help="steps (default 10^6, quick 10^4)")
-    made.add_argument("--casadi-steps", type=int, default=100_000, help="most steps for CasADi (default 10^5)")
-    return made.parse_args()
-
-
 def main() -> None:
-    given = options()
+    options = parser(__doc__)
+    options.add_argument("--steps", type=int, default=0, help="steps (default 10^6, quick 10^4)")
+    given = options.parse_args()
     n = given.steps or (10_000 if given.quick else 1_000_000)
     heading(f"Recurrence of {power(n)} steps: value and gradient in u")
-    show(compare(peers(n, given.casadi_steps), rounds(given)))
+    show(compare(peers(n), rounds(given)))
 
 
 if __name__ == "__main__":

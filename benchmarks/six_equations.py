@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import Peer, Work, casadi_buffers, compare, cpu_jax, heading, parser, rounds, show, within
+from common import Peer, Work, casadi_work, compare, cpu_jax, heading, parser, rounds, show, within
 
 import lagrange_ad as la
 
@@ -31,7 +31,7 @@ def ours() -> Work:
     e = p.define("e", np.sin(c))
     f = p.define("f", d + e)
     p.minimize(f)
-    return Work(p.reduced().value_and_gradient, [np.array([x]) for x in POINTS], lambda result: result)
+    return Work(p.reduced().value_and_gradient, [np.array([x]) for x in POINTS])
 
 
 def six(x: Any, exp: Callable[[Any], Any], sin: Callable[[Any], Any]) -> Any:
@@ -49,7 +49,7 @@ def by_hand() -> Work:
         d = math.exp(c)
         return d + math.sin(c), (d + math.cos(c)) * (1.0 + 2.0 * a) * a
 
-    return Work(value_and_gradient, POINTS, lambda result: result)
+    return Work(value_and_gradient, POINTS)
 
 
 def casadi_function() -> Any:
@@ -65,28 +65,21 @@ def casadi_call() -> Work:
 
 
 def casadi_buffer() -> Work:
-    run, (x,), results = casadi_buffers(casadi_function())
-
-    def value_and_gradient(at: float) -> Any:
-        x[0] = at
-        run()
-        return results
-
-    return Work(value_and_gradient, POINTS, lambda result: result)
+    return casadi_work(casadi_function(), POINTS)
 
 
 def jax_jit() -> Work:
     jax = cpu_jax()
     compiled = jax.jit(jax.value_and_grad(lambda x: six(x, jax.numpy.exp, jax.numpy.sin)))
     arguments = [jax.numpy.asarray(x, dtype=float) for x in POINTS]
-    return Work(lambda x: jax.block_until_ready(compiled(x)), arguments, lambda result: result)
+    return Work(lambda x: jax.block_until_ready(compiled(x)), arguments)
 
 
 def autograd() -> Work:
     import autograd.numpy as anp
     from autograd import value_and_grad
 
-    return Work(value_and_grad(lambda x: six(x, anp.exp, anp.sin)), POINTS, lambda result: result)
+    return Work(value_and_grad(lambda x: six(x, anp.exp, anp.sin)), POINTS)
 
 
 def pytorch() -> Work:
