@@ -44,26 +44,28 @@ class BlockLike(Protocol):
 
 @dataclass(frozen=True)
 class Term:
-    """One instance in every block of a class: its kernel, row and columns as numbers within the block (−1: outside),
-    and where its arguments and coefficients begin in the class's tables."""
+    """One instance in every block of a class: its kernel, its row within the block, where each argument stands (a
+    column of the block, or −1 − the number of an element outside), and where its coefficients begin in the table."""
 
     kernel: Kernel
     row: int
-    columns: tuple[int, ...]
-    first_arg: int
+    places: tuple[int, ...]
     first_coef: int
 
 
 @dataclass(eq=False)
 class BlockClass:
-    """Blocks of one form: ``members`` are their numbers, tables have one line a member."""
+    """Blocks of one form: ``members`` are their numbers, tables have one line a member.
+
+    ``outside`` are the state elements that the equations use beside the block's own unknowns, each once.
+    """
 
     n_rows: int
     n: int
     own_local: tuple[int, ...]
     terms: tuple[Term, ...]
     members: Array
-    args: Array
+    outside: Array
     coefs: Array
     columns: Array
     rows: Array
@@ -170,20 +172,23 @@ class BlockTable:
                     for c in self._class(instances, np.array([m]), line[None])]
         first, size = self._first[members], int(self._size[members[0]])
         places = first[:, None] + np.arange(size)
-        terms, args, coefs = [], [], []
-        n_args = n_coefs = 0
+        terms, coefs, outside = [], list[Array](), list[Array]()
+        numbers: dict[bytes, int] = {}
         for j in range(lines.shape[1]):
             group, k = instances.groups[int(instances.group[lines[0, j]])], instances.index[lines[:, j]]
-            columns = tuple(model[j, 2 : 2 + group.kernel.n_args].tolist())
-            terms.append(Term(group.kernel, int(model[j, 1]), columns, n_args, n_coefs))
-            args += [a[k] for a in group.args]
+            stand = model[j, 2 : 2 + group.kernel.n_args].tolist()
+            for at, column in enumerate(stand):
+                if column < 0:
+                    elements = group.args[at][k]
+                    stand[at] = -1 - numbers.setdefault(elements.tobytes(), len(outside))
+                    outside += [elements] if len(numbers) > len(outside) else []
+            terms.append(Term(group.kernel, int(model[j, 1]), tuple(stand), len(coefs)))
             coefs += [c[k] for c in group.coefs]
-            n_args, n_coefs = n_args + group.kernel.n_args, n_coefs + group.kernel.n_coefs
         n = len(members)
         block = self._blocks[int(members[0])]
         return [BlockClass(
             len(block.rows), size, tuple(self._own_local[places[0]].tolist()), tuple(terms), members,
-            _table(args, n, np.int32), _table(coefs, n, np.float64),
+            _table(outside, n, np.int32), _table(coefs, n, np.float64),
             np.ascontiguousarray(self._columns[places], dtype=np.int32),
             np.ascontiguousarray(self._rows[places], dtype=np.int32),
             np.ascontiguousarray(self._own[self._rows[places]], dtype=np.int32),
@@ -208,10 +213,7 @@ class BlockTable:
     # records -----------------------------------------------------------------------------------------------
 
     def _prepare(self, cls: BlockClass) -> None:
-        known = cls.n if cls.n <= UNROLLED else None
         members = cls.members
-        self.solve[members] = function(("newton", known), lambda: newton_function(known))
-        self.adjoint[members] = function(("Newton's adjoint", known), lambda: adjoint_function(known))
         record = np.zeros((len(members), BlockWord.WORDS), dtype=np.int64)
         record[:, BlockWord.ROWS_COUNT], record[:, BlockWord.SIZE] = cls.n_rows, cls.n
         record[:, BlockWord.NUMBER], record[:, BlockWord.SWEEP] = members, cls.sweeps
@@ -220,10 +222,10 @@ class BlockTable:
         record[:, BlockWord.OWN_LOCAL] = local.ctypes.data
         for word, table in ((BlockWord.COLUMNS, cls.columns), (BlockWord.ROWS, cls.rows), (BlockWord.OWN, cls.own)):
             record[:, word] = _lines(table)
-        own_code = cls.compiles and len(members) * max(len(cls.terms), 1) >= self._compile_from
-        functions = _compiled(cls, record) if own_code else _on_tape(cls, record)
-        for word, address in zip((BlockWord.RESIDUAL, BlockWord.JACOBIAN, BlockWord.ADJOINT), functions, strict=True):
-            record[:, word] = address
+        if cls.compiles and len(members) * max(len(cls.terms), 1) >= self._compile_from:
+            self.solve[members], self.adjoint[members] = _compiled(cls, record)
+        else:
+            self.solve[members], self.adjoint[members] = _on_tape(cls, record)
         self.record[members] = record
 
 
@@ -324,21 +326,21 @@ def _begin_matrix(f: Function, n: str) -> None:
             f.store(literal(-1.0), f.at("%target", f.add(f.mul(i, n), j)))
 
 
-def _on_tape(cls: BlockClass, record: Array) -> tuple[int, int, int]:
-    """Fill the records of a class whose equations run on the tape; the three functions."""
+def _on_tape(cls: BlockClass, record: Array) -> tuple[int, int]:
+    """Fill the records of a class whose equations run on the tape; the functions that solve and back-substitute."""
     tables = _TapeTables(cls)
-    auxiliary = [j for j, t in enumerate(cls.terms) if t.row >= cls.n_rows]
-    user = [j for j, t in enumerate(cls.terms) if t.row < cls.n_rows]
-    for word, chosen, which in ((0, auxiliary, "state"), (1, user, "local"), (2, range(len(cls.terms)), "local"),
-                                (3, range(len(cls.terms)), "rows")):
+    every = range(len(cls.terms))
+    auxiliary, user = ([j for j in every if (cls.terms[j].row >= cls.n_rows) is hidden] for hidden in (True, False))
+    for word, chosen, which in ((0, auxiliary, "state"), (1, user, "local"), (2, every, "local"), (3, every, "rows")):
         record[:, BlockWord.DATA + word] = tables.turns(chosen, which)
     for quantity, in_state in (("values", True), ("values", False), ("jacobian", False), ("adjoint", False)):
         tape_addresses(quantity, in_state)
-    return (
-        function("block residual on tape", _tape_residual),
-        function("block Jacobian on tape", _tape_jacobian),
-        function("block adjoint on tape", _tape_adjoint),
-    )
+    record[:, BlockWord.RESIDUAL] = function("block residual on tape", _tape_residual)
+    record[:, BlockWord.JACOBIAN] = function("block Jacobian on tape", _tape_jacobian)
+    record[:, BlockWord.ADJOINT] = function("block adjoint on tape", _tape_adjoint)
+    known = cls.n if cls.n <= UNROLLED else None
+    return function(("newton", known), lambda: newton_function(known)), function(
+        ("back", known), lambda: adjoint_function(known))
 
 
 def _tape_residual() -> Function:
@@ -391,10 +393,10 @@ class _TapeTables:
         for at, j in enumerate(chosen):
             term = cls.terms[j]
             kernel = term.kernel
-            args = cls.args[:, term.first_arg : term.first_arg + kernel.n_args]
+            args = _table([cls.columns[:, p] if p >= 0 else cls.outside[:, -1 - p] for p in term.places], n, np.int32)
             coefs = cls.coefs[:, term.first_coef : term.first_coef + kernel.n_coefs]
             rows = {"local": np.full(n, term.row), "rows": cls.rows[:, term.row], "state": cls.columns[:, term.row]}
-            columns = np.array(term.columns, dtype=np.int64)
+            columns = np.array(term.places, dtype=np.int64)
             slots = np.where(columns >= 0, term.row * cls.n + columns, -1)
             made = tape_record(kernel, args, coefs, rows[which], np.broadcast_to(slots, (n, kernel.n_args)))
             cls.keep.append(made)
@@ -405,82 +407,89 @@ class _TapeTables:
         return _lines(lists)
 
 
-def _compiled(cls: BlockClass, record: Array) -> tuple[int, int, int]:
-    """Fill the records of a class with functions of its own; the three functions."""
-    record[:, BlockWord.DATA] = _lines(cls.args)
+def _compiled(cls: BlockClass, record: Array) -> tuple[int, int]:
+    """Fill the records of a class; solver and back-substitution with its equations written into them."""
+    record[:, BlockWord.DATA] = _lines(cls.outside)
     record[:, BlockWord.DATA + 1] = _lines(cls.coefs)
-    cls.keep += [cls.args, cls.coefs]
-    return (
-        function(("block residual", cls.key), lambda: _own_residual(cls)),
-        function(("block Jacobian", cls.key), lambda: _own_jacobian(cls)),
-        function(("block adjoint", cls.key), lambda: _own_adjoint(cls)),
-    )
+    cls.keep += [cls.outside, cls.coefs]
+    own = {BlockWord.RESIDUAL: "residual", BlockWord.JACOBIAN: "jacobian", BlockWord.ADJOINT: "adjoint"}
+    known, rows = (cls.n, cls.n_rows) if cls.n <= UNROLLED else (None, None)
+    solve = function(("newton", cls.key), lambda: [
+        _own_residual(cls), _own_jacobian(cls), newton_function(known, rows, own)])
+    return solve, function(("back", cls.key), lambda: [
+        _own_jacobian(cls), _own_adjoint(cls), adjoint_function(known, rows, own)])
 
 
 class _Reader:
-    """Reads arguments and coefficients of a class's terms, each once."""
+    """Reads the elements and coefficients of a class's terms."""
 
     def __init__(self, f: Function) -> None:
         self.f, self.z = f, f.pointer("%frame", Frame.Z)
-        self.args, self.coefs = f.pointer("%data", BlockWord.DATA), f.pointer("%data", BlockWord.DATA + 1)
+        self.columns = f.pointer("%data", BlockWord.COLUMNS)
+        self.outside, self.coefs = f.pointer("%data", BlockWord.DATA), f.pointer("%data", BlockWord.DATA + 1)
         self.emitter = Emitter(f, engine().host, 1)
 
-    def positions(self, term: Term) -> list[str]:
-        """The state elements of a term's arguments."""
-        return [self.f.index(self.args, term.first_arg + j) for j in range(term.kernel.n_args)]
+    def position(self, place: int) -> str:
+        """The state element at a place."""
+        return self.f.index(self.columns, place) if place >= 0 else self.f.index(self.outside, -1 - place)
 
-    def outputs(self, term: Term, kernel: Kernel, positions: list[str]) -> list[str]:
+    def outputs(self, term: Term, kernel: Kernel) -> list[str]:
         """What a kernel over the term's arguments gives."""
         f = self.f
-        values = [f.load(f.at(self.z, p)) for p in positions]
+        values = [f.load(f.at(self.z, self.position(p))) for p in term.places]
         coefs = [f.load(f.at(self.coefs, term.first_coef + j)) for j in range(term.kernel.n_coefs)]
         return self.emitter.kernel(kernel, values, coefs)
 
 
 def _own_residual(cls: BlockClass) -> Function:
-    f = Function("residual", THREE, "void")
+    f = Function("residual", THREE, "void", internal=True, inline=True)
     n_rows, n = str(cls.n_rows), str(cls.n)
     read = _Reader(f)
     _begin_auxiliaries(f, n_rows, n)
-    columns = f.pointer("%data", BlockWord.COLUMNS)
     for term in cls.terms:
         if term.row >= cls.n_rows:
-            value = read.outputs(term, term.kernel, read.positions(term))[0]
-            f.increase(f.at(read.z, f.index(columns, term.row)), value)
+            f.increase(f.at(read.z, read.position(term.row)), read.outputs(term, term.kernel)[0])
     _begin_rows(f, n_rows)
     for term in cls.terms:
         if term.row < cls.n_rows:
-            f.increase(f.at("%target", term.row), read.outputs(term, term.kernel, read.positions(term))[0])
+            f.increase(f.at("%target", term.row), read.outputs(term, term.kernel)[0])
     f.finish(None)
     return f
 
 
 def _own_jacobian(cls: BlockClass) -> Function:
-    f = Function("jacobian", THREE, "void")
+    f = Function("jacobian", THREE, "void", internal=True, inline=True)
     read = _Reader(f)
-    _begin_matrix(f, str(cls.n))
+    for i in range(cls.n):
+        for j in range(cls.n):
+            f.store(literal(-1.0 if j == cls.own_local[i] else 0.0), f.at("%target", i * cls.n + j))
     for term in cls.terms:
         partials = term.kernel.partials
-        if all(c < 0 for c in term.columns):
+        if all(place < 0 for place in term.places):
             continue
-        found = read.outputs(term, partials, read.positions(term))
-        for j, column in enumerate(term.columns):
-            if column >= 0 and not partials.is_zero(j):
-                f.increase(f.at("%target", term.row * cls.n + column), found[j])
+        found = read.outputs(term, partials)
+        for j, place in enumerate(term.places):
+            if place >= 0 and not partials.is_zero(j):
+                f.increase(f.at("%target", term.row * cls.n + place), found[j])
     f.finish(None)
     return f
 
 
 def _own_adjoint(cls: BlockClass) -> Function:
-    f = Function("adjoint", THREE, "void")
+    """What λ adds to the adjoints of elements outside, each summed first; those of the block's own are done with."""
+    f = Function("adjoint", THREE, "void", internal=True, inline=True)
     read, w = _Reader(f), f.pointer("%frame", Frame.W)
+    totals: dict[int, str] = {}
     for term in cls.terms:
-        partials, positions = term.kernel.partials, read.positions(term)
-        found = read.outputs(term, partials, positions)
-        multiplier = f.load(f.at("%target", term.row))
-        for j, position in enumerate(positions):
-            if not partials.is_zero(j):
-                f.increase(f.at(w, position), f.do(f"fmul contract double {multiplier}, {found[j]}"))
+        partials = term.kernel.partials
+        live = [j for j, place in enumerate(term.places) if place < 0 and not partials.is_zero(j)]
+        if not live:
+            continue
+        found, multiplier = read.outputs(term, partials), f.load(f.at("%target", term.row))
+        for j in live:
+            part, place = f.real("fmul", multiplier, found[j]), term.places[j]
+            totals[place] = f.real("fadd", totals[place], part) if place in totals else part
+    for place, total in totals.items():
+        f.increase(f.at(w, read.position(place)), total)
     f.finish(None)
     return f
-

@@ -91,10 +91,11 @@ def engine() -> Engine:
 _MADE: dict[Any, int] = {}
 
 
-def function(key: Any, write: Callable[[], Function]) -> int:
-    """The address of the function that ``write`` writes, made once for a key."""
+def function(key: Any, write: Callable[[], Function | list[Function]]) -> int:
+    """The address of the function that ``write`` writes (the last, where it calls others), made once for a key."""
     address = _MADE.get(key)
     if address is None:
         made = write()
-        address = _MADE[key] = engine().addresses([made])[made.name]
+        functions = made if isinstance(made, list) else [made]
+        address = _MADE[key] = engine().addresses(functions)[functions[-1].name]
     return address

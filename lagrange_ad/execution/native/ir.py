@@ -32,8 +32,9 @@ def splat(value: float, width: int) -> str:
 class Function:
     """One function being written. Values are names such as ``%v7`` or literals; ``emit`` adds a plain line."""
 
-    def __init__(self, name: str, signature: str, result: str = "i64", internal: bool = False) -> None:
-        self.name, self.result, self.internal = name, result, internal
+    def __init__(self, name: str, signature: str, result: str = "i64", internal: bool = False,
+                 inline: bool = False) -> None:
+        self.name, self.result, self.internal, self.inline = name, result, internal, inline
         self._head = f"define {'internal ' if internal else ''}{result} @{name}({signature})"
         self._slots: list[str] = []
         self._lines: list[str] = []
@@ -43,6 +44,8 @@ class Function:
 
     def text(self, attributes: str = ATTRIBUTES) -> str:
         """The whole definition."""
+        if self.inline:
+            attributes = f"alwaysinline {attributes}"
         return "\n".join([f"{self._head} {attributes} {{", "entry:", *self._slots, *self._lines, "}"])
 
     def fresh(self) -> str:

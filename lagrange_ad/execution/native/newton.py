@@ -8,6 +8,8 @@ Up to UNROLLED unknowns the code is compiled for that size, above it LAPACK fact
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .engine import FRAME
@@ -15,7 +17,9 @@ from .ir import Function, literal
 from .loops import Frame
 
 UNROLLED = 8
-SMALL = 1e-6
+CORRECTION, SMALL = 1e-9, 1e-6
+"""What is negligible: a correction beside its unknown, a residual beside its terms (as in ``solution.newton``)."""
+NOTHING: Mapping[int, str] = {}
 HELP = 1
 """Status: this block needs the reference."""
 
@@ -44,19 +48,22 @@ def scratch_size(n: int) -> int:
 
 
 class _Solver:
-    """Pieces of code over one block; ``n`` is its size when known at compile time."""
+    """Pieces of code over one block; ``n`` is its size and ``n_rows`` that without auxiliaries, when known beforehand.
 
-    def __init__(self, f: Function, n: int | None) -> None:
-        self.f, self.known = f, n
+    ``own`` are functions of the block's class, in the same module, by the word of the record that they stand in for.
+    """
+
+    def __init__(self, f: Function, n: int | None, n_rows: int | None, own: Mapping[int, str]) -> None:
+        self.f, self.known, self._own = f, n, own
         self.n = str(n) if n is not None else f.word("%data", BlockWord.SIZE)
-        self.rows_count = f.word("%data", BlockWord.ROWS_COUNT)
+        self.rows_count = str(n_rows) if n_rows is not None else f.word("%data", BlockWord.ROWS_COUNT)
         self._used = "0"
         self._scratch = "" if n is not None else f.pointer("%frame", Frame.SCRATCH)
         self.z = f.pointer("%frame", Frame.Z)
         self.columns = f.pointer("%data", BlockWord.COLUMNS)
         self.matrix = self._memory(f.mul(self.n, self.n))
         self.row_scale, self.column_scale = self.vector(), self.vector()
-        self.pivots, self._work = self.vector(), self.vector()
+        self.pivots, self._work = self.vector() if n is None else f.slot("i1", n * n), self.vector()
 
     def vector(self) -> str:
         """Memory for n doubles."""
@@ -64,7 +71,7 @@ class _Solver:
 
     def _memory(self, count: str) -> str:
         if self.known is not None:
-            return self.f.slot("double", max(1, self.known * self.known))
+            return self.f.slot("double", self.known * self.known)
         here = self.f.at(self._scratch, self._used)
         self._used = self.f.add(self._used, count)
         return here
@@ -79,7 +86,8 @@ class _Solver:
 
     def call(self, word: int, target: str) -> None:
         """Call one of the block's functions, which writes to ``target``."""
-        self.f.emit(f"call void {self.f.pointer('%data', word)}(ptr %frame, ptr %data, ptr {target})")
+        function = f"@{self._own[word]}" if word in self._own else self.f.pointer("%data", word)
+        self.f.emit(f"call void {function}(ptr %frame, ptr %data, ptr {target})")
 
     def largest(self, vector: str, count: str) -> tuple[str, str]:
         """(max |v|, 0·Σ v, which is 0 where all entries are finite)."""
@@ -102,16 +110,13 @@ class _Solver:
         inverse = f.do(f"bitcast i64 {f.do(f'sub i64 {0x7FE << 52}, {exponent}')} to double")
         return f.choose(f.do(f"icmp eq i64 {exponent}, 0"), literal(1.0), inverse)
 
-    def factor(self) -> str:
-        """LU of the matrix with rows and columns scaled to 1, in place; whether it is finite and regular."""
+    def scales(self) -> None:
+        """Powers of two that bring the largest entry of every row, then of every column, to about 1."""
         f, n = self.f, self.n
-        zero = f.variable("double", literal(0.0))
         with f.loop(0, n) as i:
             largest = f.variable("double", literal(0.0))
             with f.loop(0, n) as j:
-                value = f.load(self.entry(i, j))
-                self._grow(largest, f.size_of(value))
-                f.store(f.real("fadd", f.load(zero), f.do(f"fmul double {value}, {literal(0.0)}")), zero)
+                self._grow(largest, f.size_of(f.load(self.entry(i, j))))
             f.store(self._power(f.load(largest)), f.at(self.row_scale, i))
         with f.loop(0, n) as j:
             largest = f.variable("double", literal(0.0))
@@ -119,11 +124,18 @@ class _Solver:
                 size = f.size_of(f.load(self.entry(i, j)))
                 self._grow(largest, f.real("fmul", size, f.load(f.at(self.row_scale, i))))
             f.store(self._power(f.load(largest)), f.at(self.column_scale, j))
+
+    def factor(self) -> str:
+        """LU of the scaled matrix, in place; whether it is finite and regular."""
+        f, n = self.f, self.n
+        zero = f.variable("double", literal(0.0))
         with f.loop(0, n) as i:
             row = f.load(f.at(self.row_scale, i))
             with f.loop(0, n) as j:
                 scale = f.real("fmul", row, f.load(f.at(self.column_scale, j)))
-                f.store(f.real("fmul", f.load(self.entry(i, j)), scale), self.entry(i, j))
+                value = f.real("fmul", f.load(self.entry(i, j)), scale)
+                f.store(f.real("fadd", f.load(zero), f.do(f"fmul double {value}, {literal(0.0)}")), zero)
+                f.store(value, self.entry(i, j))
         smallest = f.variable("double", literal(np.inf))
         if self.known is None:
             self._factor_by_lapack(smallest)
@@ -134,31 +146,35 @@ class _Solver:
         return f.do(f"and i1 {regular}, {f.compare('oeq', f.load(zero), literal(0.0))}")
 
     def _eliminate(self, smallest: str) -> None:
-        """Gaussian elimination with row pivots."""
+        """Gaussian elimination; the pivot comes up by exchanges of two rows at a time, all at places known beforehand,
+        so that a small matrix stays in registers. The diagonal keeps the pivots' inverses."""
         f, n = self.f, self.n
         with f.loop(0, n) as k:
-            best, where = f.variable("double", literal(-1.0)), f.variable("i64", k)
-            with f.loop(k, n) as i:
-                size = f.size_of(f.load(self.entry(i, k)))
-                with f.when(f.compare("ogt", size, f.load(best))):
-                    f.store(size, best)
-                    f.store(i, where, "i64")
-            chosen = f.load(where, "i64")
-            f.store(chosen, f.at(self.pivots, k), "i64")
-            with f.when(f.do(f"icmp ne i64 {chosen}, {k}")), f.loop(0, n) as j:
-                upper, lower = f.load(self.entry(k, j)), f.load(self.entry(chosen, j))
-                f.store(lower, self.entry(k, j))
-                f.store(upper, self.entry(chosen, j))
-            pivot = f.load(self.entry(k, k))
-            size = f.size_of(pivot)
+            with f.loop(f.add(k, 1), n) as i:
+                larger = f.compare("ogt", f.size_of(f.load(self.entry(i, k))), f.size_of(f.load(self.entry(k, k))))
+                f.store(larger, self._exchanged(k, i), "i1", 1)
+                with f.loop(0, n) as j:
+                    self._exchange(self.entry(k, j), self.entry(i, j), larger)
+            size = f.size_of(f.load(self.entry(k, k)))
             f.store(f.choose(f.compare("olt", size, f.load(smallest)), size, f.load(smallest)), smallest)
-            inverse = f.real("fdiv", literal(1.0), pivot)
+            inverse = f.real("fdiv", literal(1.0), f.load(self.entry(k, k)))
+            f.store(inverse, self.entry(k, k))
             with f.loop(f.add(k, 1), n) as i:
                 factor = f.real("fmul", f.load(self.entry(i, k)), inverse)
                 f.store(factor, self.entry(i, k))
                 with f.loop(f.add(k, 1), n) as j:
                     change = f.real("fmul", factor, f.load(self.entry(k, j)))
                     f.store(f.real("fsub", f.load(self.entry(i, j)), change), self.entry(i, j))
+
+    def _exchanged(self, k: str, i: str) -> str:
+        """Where it stands whether rows k and i were exchanged."""
+        return self.f.at(self.pivots, self.f.add(self.f.mul(k, self.n), i), "i1")
+
+    def _exchange(self, one: str, other: str, condition: str) -> None:
+        f = self.f
+        a, b = f.load(one), f.load(other)
+        f.store(f.choose(condition, b, a), one)
+        f.store(f.choose(condition, a, b), other)
 
     def _factor_by_lapack(self, smallest: str) -> None:
         """dgetrf of the matrix as columns, which is its transpose."""
@@ -193,23 +209,23 @@ class _Solver:
 
     def _substitute(self, x: str) -> None:
         f, n = self.f, self.n
-        with f.loop(0, n) as k:
-            self._swap(x, k)
+        with f.loop(0, n) as k, f.loop(f.add(k, 1), n) as i:
+            self._exchange(f.at(x, k), f.at(x, i), f.load(self._exchanged(k, i), "i1", 1))
         with f.loop(0, n) as i:
             self._reduce(x, i, "0", i, lambda j: self.entry(i, j))
         with f.loop(f.add(n, -1), -1, -1) as i:
             self._reduce(x, i, f.add(i, 1), n, lambda j: self.entry(i, j))
-            f.store(f.real("fdiv", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
+            f.store(f.real("fmul", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
 
     def _substitute_transposed(self, x: str) -> None:
         f, n = self.f, self.n
         with f.loop(0, n) as i:
             self._reduce(x, i, "0", i, lambda j: self.entry(j, i))
-            f.store(f.real("fdiv", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
+            f.store(f.real("fmul", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
         with f.loop(f.add(n, -1), -1, -1) as i:
             self._reduce(x, i, f.add(i, 1), n, lambda j: self.entry(j, i))
-        with f.loop(f.add(n, -1), -1, -1) as k:
-            self._swap(x, k)
+        with f.loop(f.add(n, -1), -1, -1) as k, f.loop(f.add(n, -1), k, -1) as i:
+            self._exchange(f.at(x, k), f.at(x, i), f.load(self._exchanged(k, i), "i1", 1))
 
     def _reduce(self, x: str, i: str, low: str, high: str, entry) -> None:  # type: ignore[no-untyped-def]
         """x_i −= Σ_j entry_j·x_j."""
@@ -217,24 +233,17 @@ class _Solver:
         with f.loop(low, high) as j:
             f.store(f.real("fsub", f.load(at), f.real("fmul", f.load(entry(j)), f.load(f.at(x, j)))), at)
 
-    def _swap(self, x: str, k: str) -> None:
-        f = self.f
-        here, there = f.at(x, k), f.at(x, f.load(f.at(self.pivots, k), "i64"))
-        a, b = f.load(here), f.load(there)
-        f.store(b, here)
-        f.store(a, there)
 
-
-def newton_function(n: int | None) -> Function:
+def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, str] = NOTHING) -> Function:
     """Solve one block: 0, or HELP with its unknowns put back."""
     f = Function("newton", FRAME)
-    s = _Solver(f, n)
+    s = _Solver(f, n, n_rows, own)
     rows = s.rows_count
     start, before, r, new, d, scale, terms = (s.vector() for _ in range(7))
     number = f.word("%data", BlockWord.NUMBER)
     report = f.at(f.pointer("%frame", Frame.ITERATIONS), number, "i64")
     _copy_out(s, start, s.n)
-    _sweep(s, r)
+    _sweep(s, s.vector())  # its places are not known beforehand: in memory of its own
     failed = f.label()
     s.call(BlockWord.RESIDUAL, r)
     first, zero = s.largest(r, rows)
@@ -249,19 +258,20 @@ def newton_function(n: int | None) -> Function:
             f.emit("ret i64 0")
             f.place(f.label())
         _go_unless(f, f.do(f"icmp slt i64 {iteration}, {limit}"), failed)
+        with f.when(f.do(f"icmp eq i64 {iteration}, 0")):
+            s.scales()  # good for all iterations: they are only scales
         _go_unless(f, s.factor(), failed)
         _pad(s, r)
         s.solve(r, d)
         size, _ = s.largest(r, rows)
         _scales(s, scale)
-        length = _length(s, d, scale)
         step = f.variable("double", _longest(s, d))
         whole = f.compare("oeq", f.load(step), literal(1.0))
-        last = f.do(f"and i1 {whole}, {f.compare('ole', length, literal(1e-9))}")
+        last = f.do(f"and i1 {whole}, {_all_below(s, d, scale, CORRECTION)}")
         _copy_out(s, before, s.n)
         with f.when(last):
             _last_step(s, before, r, new, d, terms, size, first, report, iteration, failed)
-        _line_search(s, before, r, new, d, scale, step, length, size, failed)
+        _line_search(s, before, r, new, d, scale, step, size, failed)
     f.jump(failed)
     f.place(failed)
     _copy_in(s, start, s.n)
@@ -342,7 +352,7 @@ def _terms(s: _Solver, terms: str) -> None:
 
 
 def _all_below(s: _Solver, r: str, terms: str, part: float) -> str:
-    """Whether every |r| is at most ``part`` of its terms."""
+    """Whether every |r| is at most ``part`` of its term."""
     f = s.f
     good = f.variable("i1", "true")
     with f.loop(0, s.rows_count) as i:
@@ -373,11 +383,17 @@ def _length(s: _Solver, d: str, scale: str) -> str:
 
 
 def _longest(s: _Solver, d: str) -> str:
-    """The longest step, at most 1, that stays inside the domains."""
+    """The longest step, at most 1, that stays inside the domains; measured only where a full one might not."""
     f = s.f
     low, high = f.pointer("%frame", Frame.LOW), f.pointer("%frame", Frame.HIGH)
-    step = f.variable("double", literal(1.0))
+    step, inside = f.variable("double", literal(1.0)), f.variable("i1", "true")
     with f.loop(0, s.rows_count) as j:
+        at = f.index(s.columns, j)
+        there = f.real("fsub", f.load(s.column(j)), f.real("fmul", literal(1.0 / 0.99), f.load(f.at(d, j))))
+        here = f.do(f"and i1 {f.compare('ogt', there, f.load(f.at(low, at)))}, "
+                    f"{f.compare('olt', there, f.load(f.at(high, at)))}")
+        f.store(f.do(f"and i1 {f.load(inside, 'i1', 1)}, {here}"), inside, "i1", 1)
+    with f.when(f.do(f"xor i1 {f.load(inside, 'i1', 1)}, true")), f.loop(0, s.rows_count) as j:
         here, at = f.load(s.column(j)), f.index(s.columns, j)
         change = f.do(f"fneg double {f.load(f.at(d, j))}")
         end = f.choose(f.compare("olt", change, literal(0.0)), f.load(f.at(low, at)), f.load(f.at(high, at)))
@@ -420,7 +436,7 @@ def _last_step(s: _Solver, before: str, r: str, new: str, d: str, terms: str, si
     f.place(f.label())
 
 
-def _line_search(s: _Solver, before: str, r: str, new: str, d: str, scale: str, step: str, length: str, size: str,
+def _line_search(s: _Solver, before: str, r: str, new: str, d: str, scale: str, step: str, size: str,
                  failed: str) -> None:
     """Halve the step until the simplified correction or the residual shrinks; r becomes the residual there."""
     f = s.f
@@ -441,7 +457,8 @@ def _line_search(s: _Solver, before: str, r: str, new: str, d: str, scale: str, 
         f.place(on)
         _pad(s, new)
         s.solve(new, simplified)
-        wanted = f.real("fmul", f.real("fsub", literal(1.0), f.real("fmul", t, literal(0.25))), length)
+        part = f.real("fsub", literal(1.0), f.real("fmul", t, literal(0.25)))
+        wanted = f.real("fmul", part, _length(s, d, scale))
         f.branch(f.compare("ole", _length(s, simplified, scale), wanted), accepted, good)
         f.place(good)
     f.store(f.real("fmul", t, literal(0.5)), step)
@@ -456,14 +473,15 @@ def _line_search(s: _Solver, before: str, r: str, new: str, d: str, scale: str, 
         f.store(f.load(f.at(new, i)), f.at(r, i))
 
 
-def adjoint_function(n: int | None) -> Function:
+def adjoint_function(n: int | None, n_rows: int | None = None, own: Mapping[int, str] = NOTHING) -> Function:
     """λ of one block from w, and what it adds to the adjoints of what its equations contain: 0, or HELP."""
-    f = Function("adjoint", FRAME)
-    s = _Solver(f, n)
+    f = Function("back", FRAME)
+    s = _Solver(f, n, n_rows, own)
     w, lam = f.pointer("%frame", Frame.W), f.pointer("%frame", Frame.LAM)
-    rows, own = f.pointer("%data", BlockWord.ROWS), f.pointer("%data", BlockWord.OWN)
+    rows, left = f.pointer("%data", BlockWord.ROWS), f.pointer("%data", BlockWord.OWN)
     b, x = s.vector(), s.vector()
     s.call(BlockWord.JACOBIAN, s.matrix)
+    s.scales()
     f.leave_when(f.do(f"xor i1 {s.factor()}, true"), HELP)
     with f.loop(0, s.n) as j:
         value = f.load(f.at(w, f.index(s.columns, j)))
@@ -474,7 +492,7 @@ def adjoint_function(n: int | None) -> Function:
         f.store(multiplier, f.at(lam, f.index(rows, i)))
     s.call(BlockWord.ADJOINT, x)
     with f.loop(0, s.n) as i:  # r = φ − own: the own side of an equation that determines something else
-        position = f.index(own, i)
+        position = f.index(left, i)
         with f.when(f.do(f"icmp sge i64 {position}, 0")):
             f.increase(f.at(w, position), f.do(f"fneg double {f.load(f.at(x, i))}"))
     f.finish()

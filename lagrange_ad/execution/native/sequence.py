@@ -20,7 +20,7 @@ from .driver import Records
 from .emit import Emitter
 from .engine import FRAME, engine, function
 from .host import Host
-from .ir import Function, literal
+from .ir import Function, literal, vector_type
 from .loops import Frame, part_of
 from .maps import Mode
 from .records import zeros
@@ -52,7 +52,13 @@ class Item:
 
 
 def _mode(positions: IndexMap) -> Mode:
-    return "t" if positions.strides is None else "s"
+    if positions.strides is None:
+        return "t"
+    return {0: "c", 1: "u"}.get(_stride(positions), "s")
+
+
+def _stride(positions: IndexMap) -> int:
+    return positions.strides[0] if positions.strides else 0
 
 
 def _coefficient_mode(values: Array) -> Mode:
@@ -72,8 +78,9 @@ class Loop:
 
     def records(self, quantity: str, cost: float) -> Records:
         """The calls of one quantity, a chunk of periods each; adjoints last chunk first."""
-        key = (quantity, *(item.key for item in self.items))
-        address = function(("sequence", key), lambda: _loop_function(self.items, quantity, engine().host))
+        links = self.links if quantity == "store_values" else ()
+        key = ("sequence", quantity, links, *(item.key for item in self.items))
+        address = function(key, lambda: _Body(self.items, quantity, links, engine().host).write())
         record, keep = self._record
         records = Records()
         starts = range(0, self.count, CHUNK)
@@ -85,6 +92,29 @@ class Loop:
         return records
 
     @cached_property
+    def links(self) -> tuple[tuple[tuple[int, int] | None, ...], ...]:
+        """For each argument of each item the item that has just computed it, and how many periods ago (0 or 1): that
+        value need not come from memory. Only where every row is one item."""
+        if not all(item.first for item in self.items):
+            return ()
+        found = {}
+        for i, item in enumerate(self.items):
+            if item.own.strides is not None:
+                found[item.own.offset, _stride(item.own)] = i
+        return tuple(
+            tuple(None if m.strides is None else self._link(i, m.offset, _stride(m), found) for m in item.args)
+            for i, item in enumerate(self.items)
+        )
+
+    @staticmethod
+    def _link(i: int, offset: int, stride: int, found: dict[tuple[int, int], int]) -> tuple[int, int] | None:
+        before = found.get((offset, stride))
+        if before is not None and before < i:
+            return before, 0
+        earlier = found.get((offset + stride, stride))
+        return None if earlier is None or stride == 0 else (earlier, 1)
+
+    @cached_property
     def _record(self) -> tuple[Array, list[Array]]:
         """First and last period, then for each item its maps (offset or address, stride) and coefficients."""
         record, keep = [0, 0], []
@@ -94,70 +124,160 @@ class Loop:
                     keep.append(np.ascontiguousarray(m.table, dtype=np.int32))
                     record += [keep[-1].ctypes.data, 0]
                 else:
-                    record += [m.offset, m.strides[0] if m.strides else 0]
+                    record += [m.offset, _stride(m)]
             for c in item.coefs:
                 keep.append(np.ascontiguousarray(c[:1] if c.strides == (0,) else c, dtype=np.float64))
                 record += [keep[-1].ctypes.data, 0]
         return np.array(record, dtype=np.int64), keep
 
 
-def _loop_function(items: Sequence[Item], quantity: str, host: Host) -> Function:
-    f = Function("sequence", FRAME)
-    parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W, Frame.DZ)
-    pointers = {part: f.pointer("%frame", part_of(part, quantity, True)) for part in parts}
-    backwards = quantity == "adjoint"
-    start, stop = f.word("%data", 0), f.word("%data", 1)
-    maps, at = [], 2
-    for item in items:
-        walks = []
-        for mode in (*item.key[1], *item.key[2]):
-            walks.append((mode, f.word("%data", at), f.word("%data", at + 1)))
-            at += 2
-        maps.append(walks)
-    bounds = (f.add(stop, -1), f.add(start, -1), -1) if backwards else (start, stop, 1)
-    with f.loop(*bounds) as t:
-        for item, walks in reversed([*zip(items, maps, strict=True)]) if backwards else zip(items, maps, strict=True):
-            _write_item(f, Emitter(f, host, 1), item, walks, quantity, pointers, t)
-    f.finish()
-    return f
+@dataclass(frozen=True)
+class _Walk:
+    """How one map or coefficient moves: its mode, its offset or address, and its stride."""
+
+    mode: Mode
+    base: str
+    stride: str
+
+    def position(self, f: Function, t: str) -> str:
+        """The position in period t."""
+        if self.mode == "t":
+            return f.index(f.do(f"inttoptr i64 {self.base} to ptr"), t)
+        return self.base if self.mode == "c" else f.add(self.base, t if self.mode == "u" else f.mul(self.stride, t))
+
+    def read(self, f: Function, array: str, t: str, width: int) -> str:
+        """The elements of ``width`` periods from t on."""
+        if self.mode == "c":
+            return f.broadcast(f.load(f.at(array, self.base)), width)
+        if self.mode == "u":
+            return f.load(f.at(array, f.add(self.base, t)), vector_type(width))
+        return f.packed([f.load(f.at(array, self.position(f, f.add(t, lane)))) for lane in range(width)])
+
+    def coefficients(self, f: Function, t: str, width: int) -> str:
+        """The coefficients of ``width`` periods from t on."""
+        values = f.do(f"inttoptr i64 {self.base} to ptr")
+        if self.mode == "c":
+            return f.broadcast(f.load(values), width)
+        return f.load(f.at(values, t), vector_type(width))
 
 
-def _write_item(f: Function, emitter: Emitter, item: Item, walks: list[tuple[Mode, str, str]], quantity: str,
-                pointers: dict[Frame, str], t: str) -> None:
-    n = len(item.args)
-    positions = [_position(f, walk, t) for walk in walks[: n + 1]]
-    args = [f.load(f.at(pointers[Frame.Z], p)) for p in positions[:n]]
-    coefs = []
-    for mode, base, _ in walks[n + 1 :]:
-        values = f.do(f"inttoptr i64 {base} to ptr")
-        coefs.append(f.load(f.at(values, "0" if mode == "c" else t)))
-    if quantity in ("values", "store_values"):
-        value, target = emitter.kernel(item.kernel, args, coefs)[0], f.at(pointers[Frame.OUT], positions[n])
-        if item.first and quantity == "store_values":
-            f.store(value, target)
+class _Body:
+    """Writes the loop over a body of items for one quantity.
+
+    Values go one period at a time. Derivatives do not need them in turn: partials of several periods are computed at
+    once, and only the multiplications with λ (or ż) go one by one.
+    """
+
+    def __init__(self, items: Sequence[Item], quantity: str, links: Any, host: Host) -> None:
+        self.f, self.items, self.quantity, self.host = Function("sequence", FRAME), items, quantity, host
+        self.links = links
+        parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W, Frame.DZ)
+        self.pointer = {part: self.f.pointer("%frame", part_of(part, quantity, True)) for part in parts}
+        self.walks: list[list[_Walk]] = []
+        at = 2
+        for item in items:
+            walks = []
+            for mode in (*item.key[1], *item.key[2]):
+                walks.append(_Walk(mode, self.f.word("%data", at), self.f.word("%data", at + 1)))
+                at += 2
+            self.walks.append(walks)
+
+    def write(self) -> Function:
+        """The whole function."""
+        f = self.f
+        start, stop = f.word("%data", 0), f.word("%data", 1)
+        if self.quantity in ("values", "store_values"):
+            self._values(start, stop)
         else:
-            f.increase(target, value)
-        return
-    partials = item.kernel.partials
-    found = emitter.kernel(partials, args, coefs)
-    live = [j for j in range(n) if not partials.is_zero(j)]
-    if quantity == "adjoint":
-        multiplier = f.load(f.at(pointers[Frame.W], positions[n]))
-        for j in live:
-            f.increase(f.at(pointers[Frame.W], positions[j]), f.do(f"fmul contract double {multiplier}, {found[j]}"))
-        return
-    total = literal(0.0)
-    for j in live:
-        moved = f.load(f.at(pointers[Frame.DZ], positions[j]))
-        total = f.do(f"fadd contract double {total}, {f.do(f'fmul contract double {moved}, {found[j]}')}")
-    f.increase(f.at(pointers[Frame.DZ], positions[n]), total)
+            self._derivatives(start, stop)
+        f.finish()
+        return f
 
+    def _values(self, start: str, stop: str) -> None:
+        f = self.f
+        carried = {link[0]: "" for row in self.links for link in row if link is not None and link[1] == 1}
+        for i in carried:
+            own = self.walks[i][len(self.items[i].args)]
+            before = f.load(f.at(self.pointer[Frame.Z], own.position(f, f.add(start, -1))))
+            carried[i] = f.variable("double", before)
+        with f.loop(start, stop) as t:
+            made: list[str] = []
+            earlier = {i: f.load(slot) for i, slot in carried.items()}
+            for i, item in enumerate(self.items):
+                n, walks = len(item.args), self.walks[i]
+                args = []
+                for j, walk in enumerate(walks[:n]):
+                    link = self.links[i][j] if self.links else None
+                    if link is None:
+                        args.append(walk.read(f, self.pointer[Frame.Z], t, 1))
+                    else:
+                        args.append(made[link[0]] if link[1] == 0 else earlier[link[0]])
+                coefs = [walk.coefficients(f, t, 1) for walk in walks[n + 1 :]]
+                value = Emitter(f, self.host, 1).kernel(item.kernel, args, coefs)[0]
+                target = f.at(self.pointer[Frame.OUT], walks[n].position(f, t))
+                if item.first and self.quantity == "store_values":
+                    f.store(value, target)
+                else:
+                    f.increase(target, value)
+                made.append(value)
+                if i in carried:
+                    f.store(value, carried[i])
 
-def _position(f: Function, walk: tuple[Mode, str, str], t: str) -> str:
-    mode, base, stride = walk
-    if mode == "t":
-        return f.index(f.do(f"inttoptr i64 {base} to ptr"), t)
-    return f.add(base, f.mul(stride, t))
+    def _derivatives(self, start: str, stop: str) -> None:
+        """Periods in vectors' worth, and the rest of them, which come last, one by one."""
+        f, width = self.f, self.host.width
+        if width == 1:
+            bounds = (f.add(stop, -1), f.add(start, -1), -1) if self._backward else (start, stop, 1)
+            with f.loop(*bounds) as t:
+                self._chunk(t, 1)
+            return
+        count = f.do(f"sub i64 {stop}, {start}")
+        middle = f.add(start, f.do(f"and i64 {count}, {-width}"))
+        if self._backward:
+            with f.loop(f.add(stop, -1), f.add(middle, -1), -1) as t:
+                self._chunk(t, 1)
+            with f.loop(f.add(middle, -width), f.add(start, -1), -width) as t:
+                self._chunk(t, width)
+        else:
+            with f.loop(start, middle, width) as t:
+                self._chunk(t, width)
+            with f.loop(middle, stop) as t:
+                self._chunk(t, 1)
+
+    @property
+    def _backward(self) -> bool:
+        return self.quantity == "adjoint"
+
+    def _chunk(self, t: str, width: int) -> None:
+        f = self.f
+        lanes = []
+        for item, walks in zip(self.items, self.walks, strict=True):
+            n = len(item.args)
+            args = [walk.read(f, self.pointer[Frame.Z], t, width) for walk in walks[:n]]
+            coefs = [walk.coefficients(f, t, width) for walk in walks[n + 1 :]]
+            partials = item.kernel.partials
+            found = Emitter(f, self.host, width).kernel(partials, args, coefs)
+            lanes.append({j: f.lanes(found[j], width) for j in range(n) if not partials.is_zero(j)})
+        order = range(len(self.items))
+        for lane in reversed(range(width)) if self._backward else range(width):
+            here = f.add(t, lane)
+            for i in reversed(order) if self._backward else order:
+                self._apply(self.walks[i], len(self.items[i].args), lanes[i], lane, here)
+
+    def _apply(self, walks: list[_Walk], n: int, lanes: dict[int, list[str]], lane: int, t: str) -> None:
+        """w[arg] += λ·∂φ/∂arg of one instance, or ż[own] += Σ ∂φ/∂arg·ż[arg]."""
+        f = self.f
+        if self._backward:
+            w = self.pointer[Frame.W]
+            multiplier = f.load(f.at(w, walks[n].position(f, t)))
+            for j, partials in lanes.items():
+                f.increase(f.at(w, walks[j].position(f, t)), f.real("fmul", multiplier, partials[lane]))
+            return
+        dz, total = self.pointer[Frame.DZ], literal(0.0)
+        for j, partials in lanes.items():
+            moved = f.load(f.at(dz, walks[j].position(f, t)))
+            total = f.real("fadd", total, f.real("fmul", moved, partials[lane]))
+        f.increase(f.at(dz, walks[n].position(f, t)), total)
 
 
 class Turns:
