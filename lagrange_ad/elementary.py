@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 Rule = Callable[..., tuple[Any, ...]]
+Native = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Elementary:
     ``partials(x_1, …, x_n, y)`` gives ∂y/∂x_j for every operand, in terms of NumPy functions of its arguments.
     ``domain`` says in words where the value is a real number; empty: everywhere. ``analytic`` replaces
     ``function`` on complex128. ``scalar`` is a faster Python function for single floats, where one exists.
+    ``native`` is what compiled code does: an LLVM instruction (``fadd``; ``fcmp`` with its predicate), ``llvm`` with
+    the name of an intrinsic, ``libm`` with a function of the C library, or a formula of other rows.
     ``symbol`` and ``precedence`` are for printing operators.
     """
 
@@ -34,6 +37,7 @@ class Elementary:
     domain: str = ""
     analytic: Callable[..., Any] | None = None
     scalar: str | None = None
+    native: Native = ""
     symbol: str = ""
     precedence: int = 0
     boolean: bool = False
@@ -80,73 +84,103 @@ def _analytic_logaddexp(x: Any, y: Any) -> Any:
     return larger + np.log1p(np.exp(smaller - larger))
 
 
+def _native_logaddexp(x: Any, y: Any) -> Any:
+    """Equal operands apart: the difference of two infinities is not a number."""
+    larger = np.maximum(x, y) + np.log1p(np.exp(-np.abs(x - y)))
+    return np.where(np.equal(x, y), x + math.log(2.0), larger)
+
+
+def _native_sign(x: Any) -> Any:
+    return np.where(np.greater(x, 0.0), 1.0, np.where(np.less(x, 0.0), -1.0, x))
+
+
+def _native_minimum(x: Any, y: Any) -> Any:
+    return np.where(np.logical_or(np.less_equal(x, y), np.not_equal(x, x)), x, y)
+
+
+def _native_maximum(x: Any, y: Any) -> Any:
+    return np.where(np.logical_or(np.greater_equal(x, y), np.not_equal(x, x)), x, y)
+
+
 _ROWS = (
     # arithmetic
-    Elementary("add", np.add, lambda x, y, v: (1.0, 1.0), 2, symbol="+", precedence=1),
-    Elementary("subtract", np.subtract, lambda x, y, v: (1.0, -1.0), 2, symbol="-", precedence=1),
-    Elementary("negative", np.negative, lambda x, v: (-1.0,), symbol="-", precedence=3),
-    Elementary("multiply", np.multiply, lambda x, y, v: (y, x), 2, symbol="*", precedence=2),
+    Elementary("add", np.add, lambda x, y, v: (1.0, 1.0), 2, symbol="+", precedence=1, native="fadd"),
+    Elementary("subtract", np.subtract, lambda x, y, v: (1.0, -1.0), 2, symbol="-", precedence=1, native="fsub"),
+    Elementary("negative", np.negative, lambda x, v: (-1.0,), symbol="-", precedence=3, native="fneg"),
+    Elementary("multiply", np.multiply, lambda x, y, v: (y, x), 2, symbol="*", precedence=2, native="fmul"),
     Elementary("divide", np.divide, lambda x, y, v: (1.0 / y, -v / y), 2, "denominator ≠ 0",
-               symbol="/", precedence=2),
+               symbol="/", precedence=2, native="fdiv"),
     Elementary("power", np.power, _power_partials, 2, "base > 0, or an integer exponent",
-               symbol="**", precedence=4),
-    Elementary("square", np.square, lambda x, v: (2.0 * x,), latex="square"),
-    Elementary("reciprocal", np.reciprocal, lambda x, v: (-v * v,), domain="argument ≠ 0"),
+               symbol="**", precedence=4, native="libm pow"),
+    Elementary("square", np.square, lambda x, v: (2.0 * x,), latex="square", native=lambda x: x * x),
+    Elementary("reciprocal", np.reciprocal, lambda x, v: (-v * v,), domain="argument ≠ 0", native=lambda x: 1.0 / x),
     # exponentials and logarithms
-    Elementary("exp", np.exp, lambda x, v: (v,), scalar="exp", latex=r"\exp"),
-    Elementary("exp2", np.exp2, lambda x, v: (math.log(2.0) * v,)),
-    Elementary("expm1", np.expm1, lambda x, v: (v + 1.0,), scalar="expm1"),
-    Elementary("log", np.log, lambda x, v: (1.0 / x,), domain="argument > 0", scalar="log", latex=r"\log"),
-    Elementary("log1p", np.log1p, lambda x, v: (1.0 / (1.0 + x),), domain="argument > -1", scalar="log1p"),
-    Elementary("log2", np.log2, lambda x, v: (1.0 / (math.log(2.0) * x),), domain="argument > 0"),
-    Elementary("log10", np.log10, lambda x, v: (1.0 / (math.log(10.0) * x),), domain="argument > 0"),
+    Elementary("exp", np.exp, lambda x, v: (v,), scalar="exp", latex=r"\exp", native="libm exp"),
+    Elementary("exp2", np.exp2, lambda x, v: (math.log(2.0) * v,), native="libm exp2"),
+    Elementary("expm1", np.expm1, lambda x, v: (v + 1.0,), scalar="expm1", native="libm expm1"),
+    Elementary("log", np.log, lambda x, v: (1.0 / x,), domain="argument > 0", scalar="log", latex=r"\log",
+               native="libm log"),
+    Elementary("log1p", np.log1p, lambda x, v: (1.0 / (1.0 + x),), domain="argument > -1", scalar="log1p",
+               native="libm log1p"),
+    Elementary("log2", np.log2, lambda x, v: (1.0 / (math.log(2.0) * x),), domain="argument > 0", native="libm log2"),
+    Elementary("log10", np.log10, lambda x, v: (1.0 / (math.log(10.0) * x),), domain="argument > 0",
+               native="libm log10"),
     Elementary("logaddexp", np.logaddexp, lambda x, y, v: (np.exp(x - v), np.exp(y - v)), 2,
-               analytic=_analytic_logaddexp),
-    Elementary("sqrt", np.sqrt, lambda x, v: (0.5 / v,), domain="argument ≥ 0", scalar="sqrt", latex=r"\sqrt"),
-    Elementary("cbrt", np.cbrt, lambda x, v: (1.0 / (3.0 * v * v),), analytic=_analytic_cbrt),
+               analytic=_analytic_logaddexp, native=_native_logaddexp),
+    Elementary("sqrt", np.sqrt, lambda x, v: (0.5 / v,), domain="argument ≥ 0", scalar="sqrt", latex=r"\sqrt",
+               native="llvm sqrt"),
+    Elementary("cbrt", np.cbrt, lambda x, v: (1.0 / (3.0 * v * v),), analytic=_analytic_cbrt, native="libm cbrt"),
     # trigonometric and hyperbolic
-    Elementary("sin", np.sin, lambda x, v: (np.cos(x),), domain="a finite argument", scalar="sin", latex=r"\sin"),
-    Elementary("cos", np.cos, lambda x, v: (-np.sin(x),), domain="a finite argument", scalar="cos", latex=r"\cos"),
-    Elementary("tan", np.tan, lambda x, v: (1.0 + v * v,), domain="a finite argument", scalar="tan", latex=r"\tan"),
+    Elementary("sin", np.sin, lambda x, v: (np.cos(x),), domain="a finite argument", scalar="sin", latex=r"\sin",
+               native="libm sin"),
+    Elementary("cos", np.cos, lambda x, v: (-np.sin(x),), domain="a finite argument", scalar="cos", latex=r"\cos",
+               native="libm cos"),
+    Elementary("tan", np.tan, lambda x, v: (1.0 + v * v,), domain="a finite argument", scalar="tan", latex=r"\tan",
+               native="libm tan"),
     Elementary("arcsin", np.arcsin, lambda x, v: (1.0 / np.sqrt((1.0 - x) * (1.0 + x)),), domain="-1 ≤ argument ≤ 1",
-               latex=r"\arcsin"),
+               latex=r"\arcsin", native="libm asin"),
     Elementary("arccos", np.arccos, lambda x, v: (-1.0 / np.sqrt((1.0 - x) * (1.0 + x)),), domain="-1 ≤ argument ≤ 1",
-               latex=r"\arccos"),
-    Elementary("arctan", np.arctan, lambda x, v: (1.0 / (1.0 + x * x),), scalar="atan", latex=r"\arctan"),
+               latex=r"\arccos", native="libm acos"),
+    Elementary("arctan", np.arctan, lambda x, v: (1.0 / (1.0 + x * x),), scalar="atan", latex=r"\arctan",
+               native="libm atan"),
     Elementary("arctan2", np.arctan2, lambda y, x, v: (x / (x * x + y * y), -y / (x * x + y * y)), 2,
-               analytic=_analytic_arctan2),
+               analytic=_analytic_arctan2, native="libm atan2"),
     Elementary("hypot", np.hypot, lambda x, y, v: (x / v, y / v), 2,
-               analytic=lambda x, y: np.sqrt(x * x + y * y)),
-    Elementary("sinh", np.sinh, lambda x, v: (np.cosh(x),), scalar="sinh", latex=r"\sinh"),
-    Elementary("cosh", np.cosh, lambda x, v: (np.sinh(x),), scalar="cosh", latex=r"\cosh"),
-    Elementary("tanh", np.tanh, lambda x, v: (1.0 - v * v,), scalar="tanh", latex=r"\tanh"),
-    Elementary("arcsinh", np.arcsinh, lambda x, v: (1.0 / np.sqrt(1.0 + x * x),)),
+               analytic=lambda x, y: np.sqrt(x * x + y * y), native="libm hypot"),
+    Elementary("sinh", np.sinh, lambda x, v: (np.cosh(x),), scalar="sinh", latex=r"\sinh", native="libm sinh"),
+    Elementary("cosh", np.cosh, lambda x, v: (np.sinh(x),), scalar="cosh", latex=r"\cosh", native="libm cosh"),
+    Elementary("tanh", np.tanh, lambda x, v: (1.0 - v * v,), scalar="tanh", latex=r"\tanh", native="libm tanh"),
+    Elementary("arcsinh", np.arcsinh, lambda x, v: (1.0 / np.sqrt(1.0 + x * x),), native="libm asinh"),
     Elementary("arccosh", np.arccosh, lambda x, v: (1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
-               domain="argument ≥ 1"),
-    Elementary("arctanh", np.arctanh, lambda x, v: (1.0 / ((1.0 - x) * (1.0 + x)),), domain="-1 < argument < 1"),
+               domain="argument ≥ 1", native="libm acosh"),
+    Elementary("arctanh", np.arctanh, lambda x, v: (1.0 / ((1.0 - x) * (1.0 + x)),), domain="-1 < argument < 1",
+               native="libm atanh"),
     # selections: derivatives pick a branch; at a tie the first operand's
     Elementary("absolute", np.abs, lambda x, v: (np.where(np.less(x, 0.0), -1.0, 1.0),), selects=True,
-               analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs"),
-    Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j),
+               analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs", native="llvm fabs"),
+    Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j, native=_native_sign),
     Elementary("minimum", np.minimum, lambda x, y, v: (np.where(np.less_equal(x, y), 1.0, 0.0),
                                                         np.where(np.less_equal(x, y), 0.0, 1.0)), 2, selects=True,
-               analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y)),
+               analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y), native=_native_minimum),
     Elementary("maximum", np.maximum, lambda x, y, v: (np.where(np.greater_equal(x, y), 1.0, 0.0),
                                                         np.where(np.greater_equal(x, y), 0.0, 1.0)), 2, selects=True,
-               analytic=lambda x, y: np.where(_real(x) >= _real(y), x, y)),
+               analytic=lambda x, y: np.where(_real(x) >= _real(y), x, y), native=_native_maximum),
     Elementary("where", np.where, lambda c, x, y, v: (0.0, np.where(c, 1.0, 0.0), np.where(c, 0.0, 1.0)), 3,
-               selects=True),
+               selects=True, native="select"),
     # conditions
-    Elementary("less", np.less, _zero, 2, analytic=_compare(np.less), symbol="<", boolean=True),
-    Elementary("less_equal", np.less_equal, _zero, 2, analytic=_compare(np.less_equal), symbol="<=", boolean=True),
-    Elementary("greater", np.greater, _zero, 2, analytic=_compare(np.greater), symbol=">", boolean=True),
+    Elementary("less", np.less, _zero, 2, analytic=_compare(np.less), symbol="<", boolean=True, native="fcmp olt"),
+    Elementary("less_equal", np.less_equal, _zero, 2, analytic=_compare(np.less_equal), symbol="<=", boolean=True,
+               native="fcmp ole"),
+    Elementary("greater", np.greater, _zero, 2, analytic=_compare(np.greater), symbol=">", boolean=True,
+               native="fcmp ogt"),
     Elementary("greater_equal", np.greater_equal, _zero, 2, analytic=_compare(np.greater_equal), symbol=">=",
-               boolean=True),
-    Elementary("equal", np.equal, _zero, 2, analytic=_compare(np.equal), symbol="==", boolean=True),
-    Elementary("not_equal", np.not_equal, _zero, 2, analytic=_compare(np.not_equal), symbol="!=", boolean=True),
-    Elementary("logical_and", np.logical_and, _zero, 2, symbol="&", boolean=True),
-    Elementary("logical_or", np.logical_or, _zero, 2, symbol="|", boolean=True),
-    Elementary("logical_not", np.logical_not, _zero, 1, boolean=True),
+               boolean=True, native="fcmp oge"),
+    Elementary("equal", np.equal, _zero, 2, analytic=_compare(np.equal), symbol="==", boolean=True, native="fcmp oeq"),
+    Elementary("not_equal", np.not_equal, _zero, 2, analytic=_compare(np.not_equal), symbol="!=", boolean=True,
+               native="fcmp une"),
+    Elementary("logical_and", np.logical_and, _zero, 2, symbol="&", boolean=True, native="logical and"),
+    Elementary("logical_or", np.logical_or, _zero, 2, symbol="|", boolean=True, native="logical or"),
+    Elementary("logical_not", np.logical_not, _zero, 1, boolean=True, native="logical not"),
 )
 
 TABLE: dict[str, Elementary] = {row.name: row for row in _ROWS}

@@ -29,6 +29,9 @@ Made = TypeVar("Made")
 _NO_LOWER, _NO_UPPER = -np.inf, np.inf
 _PACKAGE = str(Path(__file__).parent)
 
+EXECUTORS = ("native", "reference")
+"""What may run a program: code compiled for this machine, or NumPy."""
+
 _FOREIGN_WORDS = {
     "solve": "evaluate() solves the equations, ascend() improves the inputs",
     "run": "evaluate()",
@@ -206,12 +209,16 @@ class Declarations:
 
     ``symbols`` by name, ``equations`` and ``constraints`` as lists, ``objective`` or None. ``version`` rises with
     every declaration and ``values_version`` with every ``set``, so that what was computed before is known to be old.
+    ``executor`` names what runs it: ``"native"`` (code compiled for this machine), ``"reference"`` (NumPy: the meaning,
+    many times slower), or None for the native one where it can be had.
     """
 
-    def __init__(self, name: str = "program") -> None:
+    def __init__(self, name: str = "program", *, executor: str | None = None) -> None:
         if not isinstance(name, str) or not name:
             raise DeclarationError(f"a program's name must be a non-empty string, got {name!r}")
-        self.name = name
+        if executor is not None and executor not in EXECUTORS:
+            raise DeclarationError(f"executor= is one of {', '.join(map(repr, EXECUTORS))}, got {executor!r}")
+        self.name, self.executor = name, executor
         self.symbols: dict[str, Symbol] = {}
         self.equations: list[Equation] = []
         self.constraints: list[Constraint] = []

@@ -6,7 +6,7 @@ The reduced view is f(x): the variables are solved for at every x, so only the i
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from .program import Declarations, fit
 from .solution import Point, plan_of
 from .solution.evaluation import declared_state, solve_from, starting_state
 from .text import listing
+
+if TYPE_CHECKING:
+    from .solution.fast import FastPath
 
 
 class ReducedView:
@@ -46,6 +49,7 @@ class ReducedView:
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
         self._declared = declared_state(program, self._plan)
         self._last: tuple[Array, Point] | None = None
+        self._fast = self._make_fast()
 
     @property
     def bounds(self) -> Any:
@@ -76,6 +80,8 @@ class ReducedView:
         begin = starting_state(self._plan, self._declared, self.split(flat), starts, {})
         point = solve_from(self._plan, begin)
         self._last = flat.copy(), point
+        if self._fast is not None:
+            self._fast.start_from(point.state)
         return point
 
     def _checked(self, x: Any) -> Array:
@@ -90,6 +96,10 @@ class ReducedView:
 
     def value(self, x: Array) -> float:
         """sign·J(x)."""
+        if self._fast is not None and self._is_flat(x):
+            found = self._fast.value(x)
+            if found is not None:
+                return found
         return self.sign * self.point(x).objective
 
     def gradient(self, x: Array) -> Array:
@@ -98,8 +108,29 @@ class ReducedView:
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """(sign·J, sign·dJ/dx) by one solve and one back-substitution."""
+        if self._fast is not None and self._is_flat(x):
+            found = self._fast.value_and_gradient(x)
+            if found is not None:
+                return found
         point = self.point(x)
         return self.sign * point.objective, self.gradient_at(point)
+
+    def _make_fast(self) -> FastPath | None:
+        """The native path, for plans that never need Python and whose starts are numbers."""
+        compiled = self._plan.compiled
+        if compiled is None or self._declared.computed or not compiled.is_whole:
+            return None
+        from .solution.fast import FastPath
+
+        slices = [self._plan.lowered.state.slices[name] for name in self.inputs.names]
+        inputs = np.concatenate([np.arange(s.start, s.stop) for s in slices])
+        return FastPath(compiled, self._declared, inputs, self.sign)
+
+    def _is_flat(self, x: Any) -> bool:
+        """Whether x is as it should be, and cycles have a solution to start from."""
+        assert self._fast is not None
+        return type(x) is np.ndarray and x.shape == self.x0.shape and x.dtype == np.float64 and (
+            not self._fast.needs_start)
 
     def gradient_at(self, point: Point) -> Array:
         """sign·dJ/dx of an evaluated point, flat."""

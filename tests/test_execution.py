@@ -1,6 +1,7 @@
 """The executor protocol, quantity by quantity: values against the expressions, derivatives against complex step.
 
-Every test takes the fixture ``executor``: another executor joins by one more parameter. Values have
+Every test takes the fixture ``executor``: the reference, and the native one as it is, with everything compiled, and with
+everything on the tape. Values have
 ``expression.evaluate`` as their oracle; first derivatives the complex step of the values, second derivatives that of
 the adjoint.
 """
@@ -13,6 +14,7 @@ from scipy import sparse
 
 from lagrange_ad import Program
 from lagrange_ad.execution import ReferenceExecutor, reference
+from lagrange_ad.execution.native.executor import NativeExecutor
 from lagrange_ad.execution.product import SMALLEST, ProductRun, is_product
 from lagrange_ad.expression import evaluate
 from lagrange_ad.lowering import Group, IndexMap, grouping, lower
@@ -21,12 +23,17 @@ from lagrange_ad.lowering.lowered import Lowered
 STEP = 1e-30
 TOLERANCE = 1e-12
 
-EXECUTORS = [ReferenceExecutor]
+EXECUTORS = {
+    "reference": ReferenceExecutor,
+    "native": NativeExecutor,
+    "compiled": lambda: NativeExecutor(compile_from=1),
+    "on tape": lambda: NativeExecutor(compile_from=1 << 60),
+}
 
 
-@pytest.fixture(params=EXECUTORS, ids=lambda executor: executor.name)
+@pytest.fixture(params=EXECUTORS)
 def executor(request):
-    return request.param()
+    return EXECUTORS[request.param]()
 
 
 @dataclass

@@ -1,6 +1,7 @@
-"""Running groups of kernels: the executor protocol and the NumPy reference."""
+"""Running groups of kernels: the executor protocol, the NumPy reference, and compiled code."""
 
+from .choice import default_executor, executor_named
 from .protocol import Executor, Run
 from .reference import ReferenceExecutor
 
-__all__ = ["Executor", "ReferenceExecutor", "Run"]
+__all__ = ["Executor", "ReferenceExecutor", "Run", "default_executor", "executor_named"]

@@ -45,6 +45,8 @@ class Run(Protocol):
 class Executor(Protocol):
     """Makes runs of groups, and runs sequences in which each row may use those before it."""
 
+    name: str
+
     def run(self, groups: Sequence[Group]) -> Run:
         """Prepare groups to be evaluated together."""
 

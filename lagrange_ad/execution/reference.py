@@ -168,15 +168,15 @@ def _joined(parts: list[Array], dtype: Any = np.int64) -> Array:
 
 
 class ReferenceRun:
-    """Several groups together: each quantity is the sum of theirs."""
+    """Several groups together, in pieces of at most ``most`` instances: each quantity is the sum of theirs."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group], most: int | None = None) -> None:
         self.parts: list[GroupRun | ProductRun] = []
         for group in groups:
             if is_product(group):
-                self.parts.append(ProductRun(group, [GroupRun(piece) for piece in group.pieces()]))
+                self.parts.append(ProductRun(group, [GroupRun(piece) for piece in group.pieces(most)]))
             else:
-                self.parts += [GroupRun(piece) for piece in group.pieces()]
+                self.parts += [GroupRun(piece) for piece in group.pieces(most)]
 
     def values(self, z: Array, out: Array) -> None:
         """out[row_k] += φ_k."""

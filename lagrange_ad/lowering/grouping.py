@@ -134,14 +134,15 @@ class Group:
         row = part.row if part.row.table is None else IndexMap.of(part.row.table)
         return Group(self.kernel, part.shape, args, part.coefs, row)
 
-    def pieces(self) -> list[Group]:
-        """The group in parts of at most CHUNK instances, cut along the first axes; maps stay affine."""
-        if self.size <= CHUNK:
+    def pieces(self, most: int | None = None) -> list[Group]:
+        """The group in parts of at most ``most`` (CHUNK) instances, cut along the first axes; maps stay affine."""
+        most = CHUNK if most is None else most
+        if self.size <= most:
             return [self]
         axis = next(i for i, n in enumerate(self.shape) if n > 1)
-        step = max(1, CHUNK * self.shape[axis] // self.size)
+        step = max(1, most * self.shape[axis] // self.size)
         parts = [self._slab(axis, lo, min(lo + step, self.shape[axis])) for lo in range(0, self.shape[axis], step)]
-        return [piece for part in parts for piece in part.pieces()]
+        return [piece for part in parts for piece in part.pieces(most)]
 
     def _slab(self, axis: int, low: int, high: int) -> Group:
         key = (slice(None),) * axis + (slice(low, high),)

@@ -37,6 +37,13 @@ class Kernel:
         return partials(self)
 
     @cached_property
+    def with_partials(self) -> Kernel:
+        """The kernel of φ and then its partials, what they share computed once."""
+        builder = Builder()
+        own, first = builder.load(self), builder.load(self.partials)
+        return builder.finish([own[self.outputs[0]], *(first[i] for i in self.partials.outputs)])
+
+    @cached_property
     def second_partials(self) -> tuple[Kernel, tuple[tuple[int, int], ...]]:
         """The kernel of the nonzero ∂²φ/∂arg_i∂arg_j with i >= j, and the pair (i, j) of each output."""
         from .differentiate import second_partials

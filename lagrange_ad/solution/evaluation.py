@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeclarationError, UnknownNameError
+from ..execution import executor_named
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, fit, key_name, numeric
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
+from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
 from .point import Point
-
-MAX_ITERATIONS = 200
 
 
 def plan_of(program: Declarations) -> Plan:
@@ -28,7 +28,7 @@ def plan_of(program: Declarations) -> Plan:
 
 def _make(program: Declarations) -> Plan:
     lowered = lower(program)
-    return make_plan(lowered, _declared_starts(lowered))
+    return make_plan(lowered, _declared_starts(lowered), executor_named(program.executor))
 
 
 def _declared_starts(lowered: Lowered) -> Array:

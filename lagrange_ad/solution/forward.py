@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from ..expression import Array
-from .newton import BlockReport, BlockSolver, propagate_wide, solve_block
+from .newton import BlockReport, BlockSolver, propagate_wide, residuals, solve_block
 from .plan import BlockStep, Plan, SequenceStep, Step
+
+if TYPE_CHECKING:
+    from .compiled import CompiledPlan
 
 
 @dataclass(eq=False)
@@ -20,8 +25,15 @@ class Solved:
 
     z: Array
     offset: Array
-    reports: list[BlockReport] = field(default_factory=list)
+    reports: Sequence[BlockReport] = field(default_factory=list)
     failed: Step | None = None
+
+    @property
+    def guessed_columns(self) -> Array:
+        """The unknowns whose solve began at 0 or the nearest bound."""
+        if isinstance(self.reports, Reports):
+            return self.reports.guessed_columns()
+        return np.concatenate([np.empty(0, np.int64), *(report.guessed_columns for report in self.reports)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +48,108 @@ class Start:
 
 def propagate(plan: Plan, start: Start, max_iterations: int) -> Solved:
     """Compute every unknown in the order of the schedule, on a copy of ``start.z``."""
-    solved = Solved(start.z.copy(), start.offset)
+    if plan.compiled is not None and start.z.dtype == np.float64:
+        return _propagate_compiled(plan, plan.compiled, start, max_iterations)
+    reports: list[BlockReport] = []
+    solved = Solved(start.z.copy(), start.offset, reports)
     work = np.zeros(plan.lowered.n_all_rows, dtype=solved.z.dtype)
     with np.errstate(all="ignore"):
         for step in plan.steps:
             if isinstance(step, BlockStep):
-                good = _solve(plan, step, start, solved, work, max_iterations)
+                report = _solve(plan, step, start, solved.z, work, max_iterations)
+                reports.append(report)
+                good = report.converged
             else:
                 good = _explicit(step, solved.z, start.offset, work) or not _of_equations(plan, step, solved.z)
             if not good:
                 solved.failed = step
                 break
     return solved
+
+
+def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_iterations: int) -> Solved:
+    """The same by one native call, which comes back for what needs Python."""
+    from ..execution.native.driver import Pointers
+
+    z = np.zeros(compiled.n)
+    z[: compiled.n_state] = start.z
+    blocks = len(compiled.block_steps)
+    iterations = np.full(blocks, -1, dtype=np.int64)
+    reports = Reports(plan, compiled.block_steps, start, z[: compiled.n_state], iterations)
+    solved = Solved(z[: compiled.n_state], start.offset, reports)
+    work = np.zeros(plan.lowered.n_all_rows if blocks else 0)
+
+    def help_with(step: Step) -> bool:
+        assert isinstance(step, BlockStep)
+        with np.errstate(all="ignore"):
+            report = reports.solved_here[step.number] = _solve(plan, step, start, solved.z, work, max_iterations)
+        solved.failed = None if report.converged else step
+        return report.converged
+
+    listing = compiled.forward_with_offsets if start.offset.any() else compiled.forward
+    pointers = Pointers(
+        z=z, offset=start.offset, low=start.domain[0], high=start.domain[1], started=start.started,
+        iterations=iterations, limit=np.array([max_iterations]),
+        scratch=np.empty(compiled.blocks.scratch if blocks else 0),
+    )
+    if not listing.run(pointers, help_with):
+        solved.failed = _first_nan(plan, solved) or solved.failed
+    return solved
+
+
+def _first_nan(plan: Plan, solved: Solved) -> Step | None:
+    """The first explicit step, before the block that failed if one did, in which an equation's value is NaN."""
+    for step in plan.steps:
+        if step is solved.failed:
+            return None
+        if isinstance(step, BlockStep) or not np.isnan(solved.z[step.own]).any():
+            continue
+        if _of_equations(plan, step, solved.z):
+            return step
+    return None
+
+
+class Reports(Sequence[BlockReport]):
+    """The reports of blocks that native code solved, made when looked at; those that Python solved as they are."""
+
+    def __init__(self, plan: Plan, steps: Sequence[BlockStep], start: Start, z: Array, iterations: Array) -> None:
+        self._plan, self._steps, self._start, self._z, self._iterations = plan, steps, start, z, iterations
+        self.solved_here: dict[int, BlockReport] = {}
+
+    def __len__(self) -> int:
+        """Blocks that were come to."""
+        if not len(self._iterations):
+            return 0
+        done = self._iterations >= 0
+        done[list(self.solved_here)] = True
+        return len(done) if done.all() else int(np.argmin(done))
+
+    def guessed_columns(self) -> Array:
+        """The unknowns that had neither a start nor an equation to give one, without making reports."""
+        return np.concatenate([np.empty(0, np.int64), *(_guessed(s, self._start) for s in self._steps[: len(self)])])
+
+    @overload
+    def __getitem__(self, index: int) -> BlockReport: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[BlockReport]: ...
+    def __getitem__(self, index: int | slice) -> BlockReport | list[BlockReport]:
+        numbers = range(len(self))[index]
+        if isinstance(numbers, range):
+            return [self[i] for i in numbers]
+        found = self.solved_here.get(numbers)
+        if found is None:
+            found = self.solved_here[numbers] = self._made(numbers)
+        return found
+
+    def _made(self, number: int) -> BlockReport:
+        step, start = self._steps[number], self._start
+        work = np.zeros(self._plan.lowered.n_all_rows)
+        with np.errstate(all="ignore"):
+            r = residuals(step, self._z, start.offset, work)
+        report = BlockReport(step, self._plan.lowered, int(self._iterations[number]), True, "solved by compiled code",
+                             residuals=r)
+        report.guessed_columns = _guessed(step, start)
+        return report
 
 
 def _explicit(step: Step, z: Array, offset: Array, work: Array) -> bool:
@@ -66,16 +168,19 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
     return bool((step.rows[np.isnan(z[step.own])] < lowered.n_user_rows).any())
 
 
-def _solve(plan: Plan, step: BlockStep, start: Start, solved: Solved, work: Array,
-           max_iterations: int) -> bool:
-    z = solved.z
+def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     report = BlockReport(step, plan.lowered)
-    solved.reports.append(report)
     _sweep(step, start, z, work)
-    swept = np.concatenate([part.own for part in step.sweep]) if step.sweep else np.empty(0, np.int64)
-    report.guessed_columns = step.columns[~start.started[step.columns] & ~np.isin(step.columns, swept)]
+    report.guessed_columns = _guessed(step, start)
     solve_block(BlockSolver(step, start.offset, start.domain, work), z, report, max_iterations)
-    return report.converged
+    return report
+
+
+def _guessed(step: BlockStep, start: Start) -> Array:
+    """The unknowns of a block that have neither a start nor an equation to give one."""
+    own = step.cut.lowered.own
+    swept = np.concatenate([np.empty(0, np.int64), *(own[rows] for rows in step.schedule.sweep)])
+    return step.columns[~start.started[step.columns] & ~np.isin(step.columns, swept)]
 
 
 def _sweep(step: BlockStep, start: Start, z: Array, work: Array) -> None:

@@ -9,19 +9,24 @@ Sources: T. Vieira, "Backprop is not just the chain rule" (2017); Y. LeCun (1988
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import SingularError
 from ..expression import Array
 from ..text import listing
+from .forward import Reports
 from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step
 
+if TYPE_CHECKING:
+    from .compiled import CompiledPlan
 
-def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array,
+
+def adjoints(plan: Plan, z: Array, reports: Sequence[BlockReport], lam: Array,
              seeds: Array | None = None) -> tuple[Array, Array]:
     """Multipliers λ of all rows and adjoints w of all state elements, for given λ of the objective's row.
 
@@ -29,6 +34,8 @@ def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array,
     several seeds. ``seeds`` on state elements, shaped like w, are added to what the rows give. What is left in w at
     inputs and parameters is the gradient.
     """
+    if plan.compiled is not None and z.dtype == lam.dtype == np.float64:
+        return _adjoints_compiled(plan, plan.compiled, z, reports, lam, seeds)
     w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
     constrained = bool(lam[plan.lowered.objective_row + 1 :].any())
     if seeds is not None:
@@ -41,29 +48,71 @@ def adjoints(plan: Plan, z: Array, reports: list[BlockReport], lam: Array,
     return lam, w
 
 
+def _adjoints_compiled(plan: Plan, compiled: CompiledPlan, z: Array, reports: Sequence[BlockReport], lam: Array,
+                       seeds: Array | None) -> tuple[Array, Array]:
+    """The same by one native call a seed."""
+    if lam.ndim > 1:
+        w = np.empty((len(z), lam.shape[1]))
+        for k in range(lam.shape[1]):
+            own = None if seeds is None else seeds[:, k]
+            lam[:, k], w[:, k] = _adjoints_compiled(plan, compiled, z, reports, lam[:, k].copy(), own)
+        return lam, w
+    from ..execution.native.driver import Pointers
+
+    first = plan.lowered.objective_row
+    everything = bool(lam[first + 1 :].any()) or seeds is not None
+    w = np.zeros(compiled.n)
+    w[len(z) :] = lam[first:]
+    if seeds is not None:
+        w[: len(z)] += seeds
+
+    def help_with(step: Step) -> bool:
+        with np.errstate(all="ignore"):
+            _step_back(step, z, by_step.get(id(step)), lam, w[: len(z)])
+        return True
+
+    by_step = _by_step(reports)
+    listing = compiled.backward_of_everything if everything else compiled.backward
+    z = np.ascontiguousarray(z)
+    blocks = compiled.blocks.scratch if compiled.block_steps else 0
+    listing.run(Pointers(z=z, w=w, lam=lam, scratch=np.empty(blocks)), help_with)
+    rows, own = compiled.explicit
+    lam[rows] = w[own]
+    return lam, w[: len(z)]
+
+
+def _by_step(reports: Sequence[BlockReport]) -> Mapping[int, BlockReport]:
+    """The report of a step by its identity, those that were made."""
+    made = reports.solved_here.values() if isinstance(reports, Reports) else reports
+    return {id(report.step): report for report in made}
+
+
 def back_substitute(
-    plan: Plan, z: Array, reports: list[BlockReport], lam: Array, w: Array, everything: bool = True
+    plan: Plan, z: Array, reports: Sequence[BlockReport], lam: Array, w: Array, everything: bool = True
 ) -> None:
     """Fill λ from w, last step first; every λ_i found adds λ_i ∂r_i/∂z_j to the adjoints of what row i contains.
 
     Unless ``everything`` is wanted, steps that the objective does not depend on are passed over: their λ is 0, and an
     infinite slope there must not make a 0·∞ of it.
     """
-    by_step = {id(report.step): report for report in reports}
+    by_step = _by_step(reports)
     for step in reversed(plan.steps):
-        if not (step.reached or everything):
-            continue
-        if isinstance(step, BlockStep):
-            report = by_step.get(id(step))
-            lam[step.all_rows] = _block_multipliers(step, z, w[step.all_columns], report)
-        elif isinstance(step, SequenceStep):
-            lam[step.rows] = sequence_factor(step, z).solve(-w[step.own], transposed=True)
-        else:
-            lam[step.rows] = w[step.own]
-        step.run.adjoint(z, lam, w)
-        if isinstance(step, BlockStep):  # r = φ − own: the own side of an equation that determines something else
-            explicit = np.flatnonzero(step.own >= 0)
-            np.subtract.at(w, step.own[explicit], lam[step.all_rows[explicit]])
+        if step.reached or everything:
+            _step_back(step, z, by_step.get(id(step)), lam, w)
+
+
+def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: Array) -> None:
+    """λ of one step's rows from w, and what they add to the adjoints of what they contain."""
+    if isinstance(step, BlockStep):
+        lam[step.all_rows] = _block_multipliers(step, z, w[step.all_columns], report)
+    elif isinstance(step, SequenceStep):
+        lam[step.rows] = sequence_factor(step, z).solve(-w[step.own], transposed=True)
+    else:
+        lam[step.rows] = w[step.own]
+    step.run.adjoint(z, lam, w)
+    if isinstance(step, BlockStep):  # r = φ − own: the own side of an equation that determines something else
+        explicit = np.flatnonzero(step.own >= 0)
+        np.subtract.at(w, step.own[explicit], lam[step.all_rows[explicit]])
 
 
 def _block_multipliers(step: BlockStep, z: Array, w: Array, report: BlockReport | None) -> Array:
@@ -83,7 +132,8 @@ def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Fa
     try:
         factor = Factor(matrix)
     except SingularMatrixError as error:
-        names = listing(report.unknowns) if report is not None else "the block"
+        lowered = step.cut.lowered
+        names = listing([lowered.state.element(column) for column in step.columns.tolist()])
         raise SingularError(
             f"{error} at the solution, so the equations of the block {{{names}}} have no multipliers there: a small "
             "change of a right side moves the solution without bound. The values stand. Look for a turning point, "
@@ -100,12 +150,12 @@ def sequence_factor(step: SequenceStep, z: Array) -> Triangular | Substitution:
     return Triangular(matrix) if is_finite(matrix) else Substitution(matrix)
 
 
-def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Array:
+def tangents(plan: Plan, z: Array, dz: Array, reports: Sequence[BlockReport]) -> Array:
     """ż of all unknowns for given ż of inputs and parameters (in ``dz``): the steps forward, each linearised.
 
     ``dz`` (n_state,) or (n_state, seeds), 0 at unknowns on entry, is filled in place and returned.
     """
-    by_step = {id(report.step): report for report in reports}
+    by_step = _by_step(reports)
     change = np.zeros((plan.lowered.n_all_rows, *dz.shape[1:]), dtype=dz.dtype)
     with np.errstate(all="ignore"):
         for step in plan.steps:
@@ -113,7 +163,7 @@ def tangents(plan: Plan, z: Array, dz: Array, reports: list[BlockReport]) -> Arr
     return dz
 
 
-def _tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: dict[int, BlockReport]) -> None:
+def _tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: Mapping[int, BlockReport]) -> None:
     step.run.tangent(z, dz, change)
     if isinstance(step, BlockStep):
         explicit = np.flatnonzero(step.own >= 0)

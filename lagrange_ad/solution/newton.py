@@ -17,6 +17,7 @@ from ..lowering import Lowered
 from .linear import Factor, SingularMatrixError
 from .plan import BlockStep, WideStep
 
+MAX_ITERATIONS = 200
 CORRECTION = 1e-9
 """A full step whose relative size is below this ends the iteration: the error left is its square."""
 HALVINGS = 80

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..execution import Executor, ReferenceExecutor, Run
+from ..execution import Executor, Run, default_executor
 from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
@@ -23,15 +23,42 @@ from ..structure import Step as ScheduleStep
 from .deficiency import structure_error
 from .linear import System
 
+if TYPE_CHECKING:
+    from .compiled import CompiledPlan
+
+
+class Cut:
+    """The groups of batches of rows, cut out together at the first look at any of them."""
+
+    def __init__(self, lowered: Lowered, batches: Sequence[Array], executor: Executor) -> None:
+        self.lowered, self.batches, self.executor = lowered, batches, executor
+
+    @cached_property
+    def groups(self) -> list[list[Group]]:
+        """The groups of every batch."""
+        slot = np.full(self.lowered.n_rows, -1, dtype=np.int64)
+        for i, rows in enumerate(self.batches):
+            slot[rows] = i
+        return distribute(self.lowered.groups, slot, len(self.batches))
+
 
 @dataclass(frozen=True, eq=False)
 class WideStep:
-    """Explicit rows computed at once: z[own] = ε[rows] + Σ φ. ``reached``: the objective depends on them."""
+    """Explicit rows computed at once: z[own] = ε[rows] + Σ φ. ``reached``: the objective depends on them.
+
+    Its groups are batch ``number`` of ``cut``.
+    """
 
     rows: Array
     own: Array
-    run: Run
+    cut: Cut
+    number: int
     reached: bool = True
+
+    @cached_property
+    def run(self) -> Run:
+        """The groups of the rows."""
+        return self.cut.executor.run(self.cut.groups[self.number])
 
 
 class Coupled:
@@ -68,12 +95,12 @@ class Coupled:
 
 @dataclass(frozen=True, eq=False)
 class SequenceStep(Coupled):
-    """Explicit rows computed one after the other; ``run`` holds the same groups for derivatives."""
+    """Explicit rows computed one after the other."""
 
     rows: Array
     own: Array
-    run: Run
-    sequential: Sequential
+    cut: Cut
+    number: int
     reached: bool = True
 
     @property
@@ -86,25 +113,80 @@ class SequenceStep(Coupled):
         """The elements they compute."""
         return self.own
 
+    @cached_property
+    def ordered(self) -> tuple[list[Group], Array, Array]:
+        """The groups with their instances in the order of the rows, the group whose turn it is, and its row."""
+        return in_turns(self.cut.groups[self.number], self.rows)
+
+    @cached_property
+    def run(self) -> Run:  # type: ignore[override]
+        """The groups, for derivatives."""
+        return self.cut.executor.run(self.ordered[0])
+
+    @cached_property
+    def sequential(self) -> Sequential:
+        """The rows, for values."""
+        groups, whose, at = self.ordered
+        return self.cut.executor.sequence(groups, whose.tolist(), self.own[at])
+
 
 @dataclass(frozen=True, eq=False)
 class BlockStep(Coupled):
     """Rows solved together for ``columns``; ``auxiliaries`` re-propagate what hangs on them, ``sweep`` guesses.
 
-    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's; ``residual_run`` holds the groups
-    of the user's rows alone.
+    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's. ``number`` counts blocks.
     """
 
     rows: Array
     columns: Array
-    all_rows: Array
-    all_columns: Array
-    own: Array
-    auxiliaries: tuple[WideStep, ...]
-    sweep: tuple[WideStep, ...]
-    run: Run
-    residual_run: Run
+    schedule: Block
+    number: int
+    cut: Cut
+    first_batch: int
+    sweep_cut: Cut
+    first_sweep: int
     reached: bool = True
+
+    @cached_property
+    def all_rows(self) -> Array:  # type: ignore[override]
+        """The rows, those of auxiliaries after the user's."""
+        return np.concatenate([self.rows, *self.schedule.auxiliaries])
+
+    @cached_property
+    def all_columns(self) -> Array:  # type: ignore[override]
+        """The unknowns, auxiliaries after the user's."""
+        own = self.cut.lowered.own
+        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.auxiliaries)])
+
+    @cached_property
+    def own(self) -> Array:  # type: ignore[override]
+        """The element on the left of each row, or −1."""
+        return self.cut.lowered.own[self.all_rows]
+
+    @cached_property
+    def auxiliaries(self) -> tuple[WideStep, ...]:
+        """The auxiliaries, level by level."""
+        return _levels(self.schedule.auxiliaries, self.cut, self.first_batch + 1)
+
+    @cached_property
+    def sweep(self) -> tuple[WideStep, ...]:
+        """The first guess, level by level."""
+        return _levels(self.schedule.sweep, self.sweep_cut, self.first_sweep)
+
+    @cached_property
+    def run(self) -> Run:  # type: ignore[override]
+        """The groups of all rows."""
+        last = self.first_batch + 1 + len(self.schedule.auxiliaries)
+        return self.cut.executor.run([g for i in range(self.first_batch, last) for g in self.cut.groups[i]])
+
+    @cached_property
+    def residual_run(self) -> Run:
+        """The groups of the user's rows alone."""
+        return self.cut.executor.run(self.cut.groups[self.first_batch])
+
+
+def _levels(levels: Sequence[Array], cut: Cut, first: int) -> tuple[WideStep, ...]:
+    return tuple(WideStep(rows, cut.lowered.own[rows], cut, first + i) for i, rows in enumerate(levels))
 
 
 Step = WideStep | SequenceStep | BlockStep
@@ -134,6 +216,15 @@ class Plan:
     objective: Run
     constraints: Run
     executor: Executor
+
+    @cached_property
+    def compiled(self) -> CompiledPlan | None:
+        """The plan as lists of native calls, where its executor is native."""
+        if self.executor.name != "native":
+            return None
+        from .compiled import CompiledPlan
+
+        return CompiledPlan(self)
 
     @cached_property
     def everything(self) -> Run:
@@ -166,13 +257,7 @@ class Plan:
 
 def wide_steps(lowered: Lowered, batches: Sequence[Array], executor: Executor) -> tuple[WideStep, ...]:
     """Wide steps of given batches of explicit rows."""
-    slot = np.full(lowered.n_rows, -1, dtype=np.int64)
-    for i, rows in enumerate(batches):
-        slot[rows] = i
-    parts = distribute(lowered.groups, slot, len(batches))
-    return tuple(
-        WideStep(rows, lowered.own[rows], executor.run(groups)) for rows, groups in zip(batches, parts, strict=True)
-    )
+    return _levels(batches, Cut(lowered, batches, executor), 0)
 
 
 def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[Group]]:
@@ -190,8 +275,6 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
         order = order[np.searchsorted(of_instance[order], 0) :]  # those of no slot stand first
         if not len(order):
             continue
-        if not len(order):
-            continue
         numbers = of_instance[order]
         bounds = np.flatnonzero(np.diff(numbers, prepend=-1))
         ends = np.append(bounds[1:], len(order))
@@ -207,7 +290,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     ``started`` tells, an element of the state, whether the user gave it a start. Raises StructureError, in the
     user's names, when the equations cannot determine the variables.
     """
-    executor = executor or ReferenceExecutor()
+    executor = executor or default_executor()
     structure = _structure(lowered, started)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
@@ -273,55 +356,29 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
 
 
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
-    """Give every step its groups: one slot a step, and one a level of auxiliaries and of the sweep of a block."""
-    parts = list(_split(schedule, _reached_rows(lowered, schedule)))
+    """The steps: one batch of rows each, a block's and then one a level of its auxiliaries."""
     batches: list[Array] = []
     sweeps: list[Array] = []
-    for step, _ in parts:
+    cut, sweep_cut = Cut(lowered, batches, executor), Cut(lowered, sweeps, executor)
+    steps: list[Step] = []
+    n_blocks = 0
+    for step, reached in _split(schedule, _reached_rows(lowered, schedule)):
+        number = len(batches)
         batches.append(step.rows)
         if isinstance(step, Block):
+            steps.append(BlockStep(
+                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached))
             batches.extend(step.auxiliaries)
             sweeps.extend(step.sweep)
-    slot = np.full(lowered.n_rows, -1, dtype=np.int64)
-    for i, rows in enumerate(batches):
-        slot[rows] = i
-    groups = iter(distribute(lowered.groups, slot, len(batches)))
-    sweep_steps = iter(wide_steps(lowered, sweeps, executor))
-    steps: list[Step] = []
-    for step, reached in parts:
-        mine = next(groups)
-        if isinstance(step, Wide):
-            steps.append(WideStep(step.rows, lowered.own[step.rows], executor.run(mine), reached))
-        elif isinstance(step, Block):
-            inner = [(rows, next(groups)) for rows in step.auxiliaries]
-            sweep = tuple(next(sweep_steps) for _ in step.sweep)
-            steps.append(_block_step(lowered, step, mine, inner, sweep, executor, reached))
+            n_blocks += 1
         else:
-            steps.append(_sequence_step(lowered, step.rows, mine, executor, reached))
+            kind = WideStep if isinstance(step, Wide) else SequenceStep
+            steps.append(kind(step.rows, lowered.own[step.rows], cut, number, reached))
     return tuple(steps)
 
 
-def _block_step(lowered: Lowered, block: Block, groups: list[Group], inner: list[tuple[Array, list[Group]]],
-                sweep: tuple[WideStep, ...], executor: Executor, reached: bool) -> BlockStep:
-    auxiliaries = tuple(WideStep(rows, lowered.own[rows], executor.run(part)) for rows, part in inner)
-    all_rows = np.concatenate([block.rows, *(step.rows for step in auxiliaries)])
-    return BlockStep(
-        rows=block.rows,
-        columns=block.columns,
-        all_rows=all_rows,
-        all_columns=np.concatenate([block.columns, *(step.own for step in auxiliaries)]),
-        own=lowered.own[all_rows],
-        auxiliaries=auxiliaries,
-        sweep=sweep,
-        run=executor.run([*groups, *(group for _, part in inner for group in part)]),
-        residual_run=executor.run(groups),
-        reached=reached,
-    )
-
-
-def _sequence_step(lowered: Lowered, rows: Array, groups: list[Group], executor: Executor,
-                   reached: bool) -> SequenceStep:
-    """Order the instances of each group as the rows come, and merge the groups' turns into one order."""
+def in_turns(groups: Sequence[Group], rows: Array) -> tuple[list[Group], Array, Array]:
+    """Order the instances of each group as the rows come: (groups, group of each turn, place of its row in rows)."""
     position = numbering(rows)
     ordered, turns = [], []
     for group in groups:
@@ -333,8 +390,4 @@ def _sequence_step(lowered: Lowered, rows: Array, groups: list[Group], executor:
     when = np.concatenate(turns) if turns else np.empty(0, np.int64)
     whose = np.repeat(np.arange(len(ordered)), [len(t) for t in turns])
     merged = np.argsort(when, kind="stable")
-    own = lowered.own[rows]
-    return SequenceStep(
-        rows, own, executor.run(ordered),
-        executor.sequence(ordered, whose[merged].tolist(), own[when[merged]]), reached,
-    )
+    return ordered, whose[merged], when[merged]

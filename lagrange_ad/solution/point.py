@@ -78,9 +78,14 @@ class Point:
         return self._solved.failed is None
 
     @property
+    def state(self) -> Array:
+        """The flat state, auxiliaries included."""
+        return self._solved.z
+
+    @cached_property
     def blocks(self) -> list[BlockReport]:
         """One report a cycle solved: its equations, unknowns, iterations and residual."""
-        return self._solved.reports
+        return list(self._solved.reports)
 
     @cached_property
     def values(self) -> dict[str, Array]:
@@ -148,7 +153,7 @@ class Point:
         _ = self.objective
         lam = np.zeros(self._lowered.n_all_rows)
         lam[self._lowered.objective_row] = 1.0
-        lam, w = adjoints(self._plan, self._solved.z, self.blocks, lam)
+        lam, w = adjoints(self._plan, self._solved.z, self._solved.reports, lam)
         lam.flags.writeable = w.flags.writeable = False
         return lam, w
 
@@ -156,7 +161,7 @@ class Point:
         """w of the whole state for several seeds at once: (rows, seeds) on rows, (state, seeds) on unknowns."""
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("multipliers"))
-        return adjoints(self._plan, self._solved.z, self.blocks, seeds, unknowns)[1]
+        return adjoints(self._plan, self._solved.z, self._solved.reports, seeds, unknowns)[1]
 
     @cached_property
     def multiplier(self) -> Named:
@@ -205,7 +210,7 @@ class Point:
                 raise UnknownNameError(f"there is no input or parameter {name!r}{nearest(str(name), given)}")
             block = self._lowered.state.get(dz, name)
             block[...] = fit(name, numeric(name, direction, "the direction"), block.shape, "the direction")
-        tangents(self._plan, z, dz, self.blocks)
+        tangents(self._plan, z, dz, self._solved.reports)
         return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner)
 
     def explain(self, name: str) -> str:
@@ -250,10 +255,11 @@ class Point:
             lines.append(table("constraints, not enforced here", ["name", "constraint", "value"], [
                 [c.name, str(c), values(self[c.name])] for c in lowered.constraints
             ]))
-        lines += [f"{b.kind} {{{listing(b.unknowns, 6)}}}: {b}" for b in self.blocks[:10]]
-        if len(self.blocks) > 10:
-            lines.append(f"… {len(self.blocks) - 10} more blocks")
-        guessed = [name for b in self.blocks for name in b.guessed]
+        reports = self._solved.reports
+        lines += [f"{b.kind} {{{listing(b.unknowns, 6)}}}: {b}" for b in reports[:10]]
+        if len(reports) > 10:
+            lines.append(f"… {len(reports) - 10} more blocks")
+        guessed = [lowered.state.element(column) for column in self._solved.guessed_columns.tolist()]
         if guessed:
             lines.append(f"no start given for {listing(guessed)}: began at 0 or the nearest bound")
         return "\n".join(lines)
@@ -300,7 +306,7 @@ class Point:
         return table("", headings, rows)
 
     def __repr__(self) -> str:
-        return f"<point of {self._head()}, {len(self.values)} symbols, {len(self.blocks)} cycles>"
+        return f"<point of {self._head()}, {len(self.values)} symbols, {len(self._solved.reports)} cycles>"
 
 
 def _no_objective(name: str, what: str) -> str:

@@ -1,0 +1,1 @@
+"""Groups compiled by LLVM: the speed. ``execution.reference`` is the meaning."""

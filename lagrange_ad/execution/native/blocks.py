@@ -1,0 +1,486 @@
+"""Many small blocks as arrays: which have the same form, and the records and functions that solve them.
+
+Blocks of one class have the same kernels in the same places; they differ in the numbers of their unknowns and in their
+coefficients. A class with many members gets functions of its own; the equations of others run on the tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...expression import Array
+from ...lowering import Group, Kernel
+from .driver import Records
+from .emit import Emitter
+from .engine import engine, function
+from .ir import Function, literal
+from .loops import Frame
+from .newton import UNROLLED, BlockWord, adjoint_function, newton_function, scratch_size
+from .tape import tape_addresses, tape_record, turns_symbol
+
+LARGEST = 100
+"""Blocks with more unknowns, auxiliaries included, are solved by the reference."""
+LARGEST_COMPILED = 16
+COST = 3000.0
+"""A guess of the nanoseconds of one solve."""
+
+
+class BlockLike(Protocol):
+    """A block of the schedule: its rows, the columns they determine, levels of auxiliary rows, levels of the sweep."""
+
+    @property
+    def rows(self) -> Array: ...
+    @property
+    def columns(self) -> Array: ...
+    @property
+    def auxiliaries(self) -> tuple[Array, ...]: ...
+    @property
+    def sweep(self) -> tuple[Array, ...]: ...
+
+
+@dataclass(frozen=True)
+class Term:
+    """One instance in every block of a class: its kernel, row and columns as numbers within the block (−1: outside),
+    and where its arguments and coefficients begin in the class's tables."""
+
+    kernel: Kernel
+    row: int
+    columns: tuple[int, ...]
+    first_arg: int
+    first_coef: int
+
+
+@dataclass(eq=False)
+class BlockClass:
+    """Blocks of one form: ``members`` are their numbers, tables have one line a member."""
+
+    n_rows: int
+    n: int
+    own_local: tuple[int, ...]
+    terms: tuple[Term, ...]
+    members: Array
+    args: Array
+    coefs: Array
+    columns: Array
+    rows: Array
+    own: Array
+    sweeps: Array
+    keep: list[Any] = field(default_factory=list)
+
+    @property
+    def key(self) -> Any:
+        """What the compiled functions depend on."""
+        return self.n_rows, self.n, self.own_local, self.terms
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the form is small enough to have functions of its own."""
+        return self.n <= LARGEST_COMPILED and sum(len(t.kernel.nodes) for t in self.terms) <= 2000
+
+
+class BlockTable:
+    """All small blocks of a plan. ``fits[b]`` tells whether block b is among them."""
+
+    def __init__(self, groups: Sequence[Group], blocks: Sequence[BlockLike], own: Array, n_state: int,
+                 compile_from: int) -> None:
+        self._own, self._compile_from = own, compile_from
+        self._blocks = blocks
+        all_rows = [np.concatenate([b.rows, *b.auxiliaries]) for b in blocks]
+        self.fits = np.array([len(rows) <= LARGEST for rows in all_rows], dtype=bool)
+        self.largest = max((len(r) for r, fits in zip(all_rows, self.fits, strict=True) if fits), default=0)
+        self._size = np.array([len(rows) for rows in all_rows], dtype=np.int64)
+        self._rows = np.concatenate(all_rows) if all_rows else np.empty(0, np.int64)
+        self._first = np.concatenate([[0], np.cumsum(self._size)])
+        columns = [np.concatenate([b.columns, *(own[a] for a in b.auxiliaries)]) for b in blocks]
+        self._columns = np.concatenate(columns) if columns else np.empty(0, np.int64)
+        number = np.repeat(np.arange(len(blocks)), self._size)
+        local = np.arange(len(number)) - self._first[number]
+        self._block_of_row, self._local_of_row = np.full(len(own), -1), np.full(len(own), -1)
+        self._block_of_row[self._rows], self._local_of_row[self._rows] = np.where(self.fits[number], number, -1), local
+        self._block_of_column, self._local_of_column = np.full(n_state, -1), np.full(n_state, -1)
+        self._block_of_column[self._columns], self._local_of_column[self._columns] = number, local
+        self.classes = self._classify(groups)
+        self.record = np.zeros((len(blocks), BlockWord.WORDS), dtype=np.int64)
+        self.solve = np.zeros(len(blocks), dtype=np.int64)
+        self.adjoint = np.zeros(len(blocks), dtype=np.int64)
+        for cls in self.classes:
+            self._prepare(cls)
+
+    @property
+    def scratch(self) -> int:
+        """Doubles that the solves need."""
+        return scratch_size(self.largest)
+
+    def records(self, numbers: Array, quantity: str) -> Records:
+        """The calls that solve some blocks (``values``), or back-substitute through them (``adjoint``), in order."""
+        records = Records(keep=[self])
+        functions = self.solve if quantity == "values" else self.adjoint
+        address = self.record.ctypes.data + numbers * self.record.strides[0]
+        rows = np.stack([functions[numbers], address, np.full(len(numbers), int(COST))], axis=1)
+        records.rows += map(tuple, rows.tolist())
+        return records
+
+    # classes -----------------------------------------------------------------------------------------------
+
+    def _classify(self, groups: Sequence[Group]) -> list[BlockClass]:
+        instances = _Instances.of(groups, self)
+        counts = np.bincount(instances.block, minlength=len(self._blocks))
+        begins = np.concatenate([[0], np.cumsum(counts)])
+        key = self._keys(instances, begins, counts)
+        classes = []
+        found = np.flatnonzero(self.fits)
+        _, which = np.unique(key[found], axis=0, return_inverse=True)
+        order = np.argsort(which.ravel(), kind="stable")
+        bounds = np.flatnonzero(np.diff(which.ravel()[order], prepend=-1, append=-1))
+        for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            members = found[order[low:high]]
+            lines = begins[members][:, None] + np.arange(counts[members[0]])
+            classes += self._class(instances, members, lines)
+        return classes
+
+    def _keys(self, instances: _Instances, begins: Array, counts: Array) -> Array:
+        """Numbers that blocks of one form share (and, but for a chance of 2^-60, no others)."""
+        rng = np.random.default_rng(20170818)
+        weights = rng.integers(1, 1 << 62, 64 + 4 * LARGEST, dtype=np.int64) | 1
+        position = np.arange(len(instances.block)) - begins[instances.block]
+        with np.errstate(over="ignore"):
+            line = instances.signature @ weights[: instances.signature.shape[1]]
+            line = (line ^ (line >> 29)) * (2 * position + 1) * weights[-1]
+            total = np.zeros(len(self._blocks), dtype=np.int64)
+            np.add.at(total, instances.block, line ^ (line >> 31))
+            own = self._own[self._rows]
+            number = np.repeat(np.arange(len(self._blocks)), self._size)
+            inside = np.where((own >= 0) & (self._block_of_column[own] == number), self._local_of_column[own], -1)
+            here = np.arange(len(number)) - self._first[number]
+            self._own_local = inside
+            shape = np.zeros(len(self._blocks), dtype=np.int64)
+            np.add.at(shape, number, (inside + 2) * weights[64 + here % LARGEST])
+        user = np.array([len(b.rows) for b in self._blocks], dtype=np.int64)
+        return np.stack([user, self._size, counts, total, shape], axis=1)
+
+    def _class(self, instances: _Instances, members: Array, lines: Array) -> list[BlockClass]:
+        """The class of some blocks; where the numbers lied, one class a block."""
+        model = instances.signature[lines[0]]
+        if not (instances.signature[lines] == model).all():
+            return [c for m, line in zip(members, lines, strict=True)
+                    for c in self._class(instances, np.array([m]), line[None])]
+        first, size = self._first[members], int(self._size[members[0]])
+        places = first[:, None] + np.arange(size)
+        terms, args, coefs = [], [], []
+        n_args = n_coefs = 0
+        for j in range(lines.shape[1]):
+            group, k = instances.groups[int(instances.group[lines[0, j]])], instances.index[lines[:, j]]
+            columns = tuple(model[j, 2 : 2 + group.kernel.n_args].tolist())
+            terms.append(Term(group.kernel, int(model[j, 1]), columns, n_args, n_coefs))
+            args += [a[k] for a in group.args]
+            coefs += [c[k] for c in group.coefs]
+            n_args, n_coefs = n_args + group.kernel.n_args, n_coefs + group.kernel.n_coefs
+        n = len(members)
+        block = self._blocks[int(members[0])]
+        return [BlockClass(
+            len(block.rows), size, tuple(self._own_local[places[0]].tolist()), tuple(terms), members,
+            _table(args, n, np.int32), _table(coefs, n, np.float64),
+            np.ascontiguousarray(self._columns[places], dtype=np.int32),
+            np.ascontiguousarray(self._rows[places], dtype=np.int32),
+            np.ascontiguousarray(self._own[self._rows[places]], dtype=np.int32),
+            self._sweeps(members),
+        )]
+
+    def _sweeps(self, members: Array) -> Array:
+        """The address of the sweep table of every member, 0 without; see ``newton``."""
+        self._sweep_tables: dict[bytes, Array] = getattr(self, "_sweep_tables", {})
+        addresses = np.zeros(len(members), dtype=np.int64)
+        for i, b in enumerate(members.tolist()):
+            block = self._blocks[b]
+            levels = [self._local_of_row[rows] for rows in block.sweep]
+            levels = [rows[rows < len(block.rows)] for rows in levels]
+            levels = [rows for rows in levels if len(rows)]
+            if levels:
+                table = np.concatenate([[len(levels)], *(np.append(len(rows), rows) for rows in levels)])
+                table = self._sweep_tables.setdefault(table.tobytes(), table.astype(np.int32))
+                addresses[i] = table.ctypes.data
+        return addresses
+
+    # records -----------------------------------------------------------------------------------------------
+
+    def _prepare(self, cls: BlockClass) -> None:
+        known = cls.n if cls.n <= UNROLLED else None
+        members = cls.members
+        self.solve[members] = function(("newton", known), lambda: newton_function(known))
+        self.adjoint[members] = function(("Newton's adjoint", known), lambda: adjoint_function(known))
+        record = np.zeros((len(members), BlockWord.WORDS), dtype=np.int64)
+        record[:, BlockWord.ROWS_COUNT], record[:, BlockWord.SIZE] = cls.n_rows, cls.n
+        record[:, BlockWord.NUMBER], record[:, BlockWord.SWEEP] = members, cls.sweeps
+        local = np.array(cls.own_local, dtype=np.int32)
+        cls.keep.append(local)
+        record[:, BlockWord.OWN_LOCAL] = local.ctypes.data
+        for word, table in ((BlockWord.COLUMNS, cls.columns), (BlockWord.ROWS, cls.rows), (BlockWord.OWN, cls.own)):
+            record[:, word] = _lines(table)
+        own_code = cls.compiles and len(members) * max(len(cls.terms), 1) >= self._compile_from
+        functions = _compiled(cls, record) if own_code else _on_tape(cls, record)
+        for word, address in zip((BlockWord.RESIDUAL, BlockWord.JACOBIAN, BlockWord.ADJOINT), functions, strict=True):
+            record[:, word] = address
+        self.record[members] = record
+
+
+def _table(columns: list[Array], n: int, dtype: Any) -> Array:
+    return np.ascontiguousarray(np.stack(columns, axis=1) if columns else np.empty((n, 0)), dtype=dtype)
+
+
+def _lines(table: Array) -> Array:
+    """The address of every line of a table."""
+    return np.asarray(table.ctypes.data + table.strides[0] * np.arange(len(table)))
+
+
+@dataclass(eq=False)
+class _Flat:
+    """A group's positions as flat arrays."""
+
+    kernel: Kernel
+    args: list[Array]
+    coefs: list[Array]
+    rows: Array
+
+
+@dataclass(eq=False)
+class _Instances:
+    """The instances inside blocks, in the order of blocks and of rows within: their block, group, and number in it.
+
+    ``signature`` has a line each: the kernel's number, the row and the columns of the arguments within the block.
+    """
+
+    groups: list[_Flat]
+    block: Array
+    group: Array
+    index: Array
+    signature: Array
+
+    @staticmethod
+    def of(groups: Sequence[Group], table: BlockTable) -> _Instances:
+        flats, blocks, numbers, indices, signatures = [], [], [], [], []
+        width = 2 + max((g.kernel.n_args for g in groups), default=0)
+        kernels: dict[Kernel, int] = {}
+        for g, group in enumerate(groups):
+            rows = group.row.array().ravel()
+            here = np.flatnonzero(table._block_of_row[rows] >= 0)
+            args = [m.array().ravel() for m in group.args] if len(here) else []
+            flats.append(_Flat(group.kernel, args, [np.ravel(c) for c in group.coefs], rows))
+            block = table._block_of_row[rows[here]]
+            signature = np.full((len(here), width), -2, dtype=np.int64)
+            signature[:, 0] = kernels.setdefault(group.kernel, len(kernels))
+            signature[:, 1] = table._local_of_row[rows[here]]
+            for j, positions in enumerate(args):
+                inside = table._block_of_column[positions[here]] == block
+                signature[:, 2 + j] = np.where(inside, table._local_of_column[positions[here]], -1)
+            blocks.append(block)
+            numbers.append(np.full(len(here), g))
+            indices.append(here)
+            signatures.append(signature)
+        if not groups:
+            nothing = np.empty(0, np.int64)
+            return _Instances([], nothing, nothing, nothing, np.empty((0, width), np.int64))
+        block, number, index = (np.concatenate(x) for x in (blocks, numbers, indices))
+        signature = np.concatenate(signatures)
+        order = np.lexsort((index, number, signature[:, 1], block))
+        return _Instances(flats, block[order], number[order], index[order], signature[order])
+
+
+# the functions of a block: residual(frame, record, r), jacobian(frame, record, matrix), adjoint(frame, record, λ) ----
+
+THREE = "ptr %frame, ptr %data, ptr %target"
+
+
+def _begin_rows(f: Function, n_rows: str) -> None:
+    """r_i = ε − own of every user's row."""
+    z, offset = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.OFFSET)
+    rows, own = f.pointer("%data", BlockWord.ROWS), f.pointer("%data", BlockWord.OWN)
+    with f.loop(0, n_rows) as i:
+        f.store(f.load(f.at(offset, f.index(rows, i))), f.at("%target", i))
+        position = f.index(own, i)
+        with f.when(f.do(f"icmp sge i64 {position}, 0")):
+            f.increase(f.at("%target", i), f.do(f"fneg double {f.load(f.at(z, position))}"))
+
+
+def _begin_auxiliaries(f: Function, n_rows: str, n: str) -> None:
+    """z = ε of every auxiliary."""
+    z, offset = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.OFFSET)
+    rows, columns = f.pointer("%data", BlockWord.ROWS), f.pointer("%data", BlockWord.COLUMNS)
+    with f.loop(n_rows, n) as i:
+        f.store(f.load(f.at(offset, f.index(rows, i))), f.at(z, f.index(columns, i)))
+
+
+def _begin_matrix(f: Function, n: str) -> None:
+    """0, and −1 where a row has an unknown of the block alone on its left."""
+    local = f.pointer("%data", BlockWord.OWN_LOCAL)
+    with f.loop(0, f.mul(n, n)) as i:
+        f.store(literal(0.0), f.at("%target", i))
+    with f.loop(0, n) as i:
+        j = f.index(local, i)
+        with f.when(f.do(f"icmp sge i64 {j}, 0")):
+            f.store(literal(-1.0), f.at("%target", f.add(f.mul(i, n), j)))
+
+
+def _on_tape(cls: BlockClass, record: Array) -> tuple[int, int, int]:
+    """Fill the records of a class whose equations run on the tape; the three functions."""
+    tables = _TapeTables(cls)
+    auxiliary = [j for j, t in enumerate(cls.terms) if t.row >= cls.n_rows]
+    user = [j for j, t in enumerate(cls.terms) if t.row < cls.n_rows]
+    for word, chosen, which in ((0, auxiliary, "state"), (1, user, "local"), (2, range(len(cls.terms)), "local"),
+                                (3, range(len(cls.terms)), "rows")):
+        record[:, BlockWord.DATA + word] = tables.turns(chosen, which)
+    for quantity, in_state in (("values", True), ("values", False), ("jacobian", False), ("adjoint", False)):
+        tape_addresses(quantity, in_state)
+    return (
+        function("block residual on tape", _tape_residual),
+        function("block Jacobian on tape", _tape_jacobian),
+        function("block adjoint on tape", _tape_adjoint),
+    )
+
+
+def _tape_residual() -> Function:
+    f = Function("residual", THREE, "void")
+    n_rows, n = f.word("%data", BlockWord.ROWS_COUNT), f.word("%data", BlockWord.SIZE)
+    _begin_auxiliaries(f, n_rows, n)
+    f.run_turns(turns_symbol("values", True), f.pointer("%data", BlockWord.DATA))
+    _begin_rows(f, n_rows)
+    _with_target(f, Frame.OUT, turns_symbol("values", False), 1)
+    f.finish(None)
+    return f
+
+
+def _tape_jacobian() -> Function:
+    f = Function("jacobian", THREE, "void")
+    _begin_matrix(f, f.word("%data", BlockWord.SIZE))
+    _with_target(f, Frame.ENTRIES, turns_symbol("jacobian", False), 2)
+    f.finish(None)
+    return f
+
+
+def _tape_adjoint() -> Function:
+    f = Function("adjoint", THREE, "void")
+    f.run_turns(turns_symbol("adjoint", False), f.pointer("%data", BlockWord.DATA + 3))
+    f.finish(None)
+    return f
+
+
+def _with_target(f: Function, part: Frame, symbol: str, word: int) -> None:
+    """Run turns that write to the target, which stands in for a pointer of the frame meanwhile."""
+    place = f.at("%frame", part, "i64")
+    before = f.load(place, "ptr")
+    f.store("%target", place, "ptr")
+    f.run_turns(symbol, f.pointer("%data", BlockWord.DATA + word))
+    f.store(before, place, "ptr")
+
+
+class _TapeTables:
+    """Records of the tape for the terms of a class: groups by kernel, and turns for every member."""
+
+    def __init__(self, cls: BlockClass) -> None:
+        self.cls = cls
+        self.n = len(cls.members)
+
+    def turns(self, chosen: Sequence[int], which: str) -> Array:
+        """The address of the list of turns of every member, for some terms; ``which`` rows their results go to:
+        local ones (with slots of the matrix), those of the program, or elements of the state."""
+        cls, n = self.cls, self.n
+        pairs = np.zeros((n, max(len(chosen), 1), 2), dtype=np.int64)
+        for at, j in enumerate(chosen):
+            term = cls.terms[j]
+            kernel = term.kernel
+            args = cls.args[:, term.first_arg : term.first_arg + kernel.n_args]
+            coefs = cls.coefs[:, term.first_coef : term.first_coef + kernel.n_coefs]
+            rows = {"local": np.full(n, term.row), "rows": cls.rows[:, term.row], "state": cls.columns[:, term.row]}
+            columns = np.array(term.columns, dtype=np.int64)
+            slots = np.where(columns >= 0, term.row * cls.n + columns, -1)
+            made = tape_record(kernel, args, coefs, rows[which], np.broadcast_to(slots, (n, kernel.n_args)))
+            cls.keep.append(made)
+            pairs[:, at, 0], pairs[:, at, 1] = made.record.ctypes.data, np.arange(n)
+        lists = np.zeros((n, 2), dtype=np.int64)
+        lists[:, 0], lists[:, 1] = len(chosen), pairs.ctypes.data + pairs.strides[0] * np.arange(n)
+        cls.keep += [pairs, lists]
+        return _lines(lists)
+
+
+def _compiled(cls: BlockClass, record: Array) -> tuple[int, int, int]:
+    """Fill the records of a class with functions of its own; the three functions."""
+    record[:, BlockWord.DATA] = _lines(cls.args)
+    record[:, BlockWord.DATA + 1] = _lines(cls.coefs)
+    cls.keep += [cls.args, cls.coefs]
+    return (
+        function(("block residual", cls.key), lambda: _own_residual(cls)),
+        function(("block Jacobian", cls.key), lambda: _own_jacobian(cls)),
+        function(("block adjoint", cls.key), lambda: _own_adjoint(cls)),
+    )
+
+
+class _Reader:
+    """Reads arguments and coefficients of a class's terms, each once."""
+
+    def __init__(self, f: Function) -> None:
+        self.f, self.z = f, f.pointer("%frame", Frame.Z)
+        self.args, self.coefs = f.pointer("%data", BlockWord.DATA), f.pointer("%data", BlockWord.DATA + 1)
+        self.emitter = Emitter(f, engine().host, 1)
+
+    def positions(self, term: Term) -> list[str]:
+        """The state elements of a term's arguments."""
+        return [self.f.index(self.args, term.first_arg + j) for j in range(term.kernel.n_args)]
+
+    def outputs(self, term: Term, kernel: Kernel, positions: list[str]) -> list[str]:
+        """What a kernel over the term's arguments gives."""
+        f = self.f
+        values = [f.load(f.at(self.z, p)) for p in positions]
+        coefs = [f.load(f.at(self.coefs, term.first_coef + j)) for j in range(term.kernel.n_coefs)]
+        return self.emitter.kernel(kernel, values, coefs)
+
+
+def _own_residual(cls: BlockClass) -> Function:
+    f = Function("residual", THREE, "void")
+    n_rows, n = str(cls.n_rows), str(cls.n)
+    read = _Reader(f)
+    _begin_auxiliaries(f, n_rows, n)
+    columns = f.pointer("%data", BlockWord.COLUMNS)
+    for term in cls.terms:
+        if term.row >= cls.n_rows:
+            value = read.outputs(term, term.kernel, read.positions(term))[0]
+            f.increase(f.at(read.z, f.index(columns, term.row)), value)
+    _begin_rows(f, n_rows)
+    for term in cls.terms:
+        if term.row < cls.n_rows:
+            f.increase(f.at("%target", term.row), read.outputs(term, term.kernel, read.positions(term))[0])
+    f.finish(None)
+    return f
+
+
+def _own_jacobian(cls: BlockClass) -> Function:
+    f = Function("jacobian", THREE, "void")
+    read = _Reader(f)
+    _begin_matrix(f, str(cls.n))
+    for term in cls.terms:
+        partials = term.kernel.partials
+        if all(c < 0 for c in term.columns):
+            continue
+        found = read.outputs(term, partials, read.positions(term))
+        for j, column in enumerate(term.columns):
+            if column >= 0 and not partials.is_zero(j):
+                f.increase(f.at("%target", term.row * cls.n + column), found[j])
+    f.finish(None)
+    return f
+
+
+def _own_adjoint(cls: BlockClass) -> Function:
+    f = Function("adjoint", THREE, "void")
+    read, w = _Reader(f), f.pointer("%frame", Frame.W)
+    for term in cls.terms:
+        partials, positions = term.kernel.partials, read.positions(term)
+        found = read.outputs(term, partials, positions)
+        multiplier = f.load(f.at("%target", term.row))
+        for j, position in enumerate(positions):
+            if not partials.is_zero(j):
+                f.increase(f.at(w, position), f.do(f"fmul contract double {multiplier}, {found[j]}"))
+    f.finish(None)
+    return f
+

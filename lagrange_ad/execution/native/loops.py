@@ -1,0 +1,319 @@
+"""Loops over the instances of a group: one compiled function a kernel, quantity and way its maps move.
+
+The innermost axis is walked ``width`` instances at a time with explicit vectors, the rest of it one by one.
+Contributions that may meet (a table, a stride, a broadcast) are added lane by lane or summed in a register first, so
+that instances which share a parent add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ...lowering import Kernel
+from .emit import Emitter
+from .engine import FRAME
+from .host import Host
+from .ir import Function, literal, vector_type
+from .maps import Box, Mode, Slots
+
+
+class Frame(IntEnum):
+    """The pointers of one evaluation, in the order of its frame."""
+
+    Z = 0
+    OUT = 1
+    LAM = 2
+    W = 3
+    DZ = 4
+    ENTRIES = 5
+    OFFSET = 6
+    LOW = 7
+    HIGH = 8
+    STARTED = 9
+    ITERATIONS = 10
+    LIMIT = 11
+    SCRATCH = 12
+    X = 13
+    GRADIENT = 14
+
+
+ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}
+"""In state space a row is the state element it computes: values are added to the state, multipliers are adjoints."""
+TANGENT_ALIASES = {Frame.OUT: Frame.DZ}
+
+
+def part_of(part: Frame, quantity: str, in_state: bool) -> Frame:
+    """The pointer that stands for ``part`` in a quantity, in state space or not."""
+    if not in_state:
+        return part
+    return (TANGENT_ALIASES if quantity == "tangent" else ALIASES).get(part, part)
+
+
+def loop_function(kernel: Kernel, box: Box, quantity: str, host: Host, in_state: bool = False) -> Function:
+    """The function of one group quantity; its record is the box's. ``in_state``: rows are state elements."""
+    return _Loop(kernel, box, quantity, host, in_state).write()
+
+
+@dataclass(eq=False)
+class _Map:
+    """One map inside the loops: its number in the record, its mode, and the values of the present inner loop."""
+
+    number: int
+    mode: Mode
+    base: str = ""
+    stride: str = ""
+    place: str = ""
+    held: str = ""
+
+
+@dataclass
+class _Sum:
+    """A contribution that is summed in registers along the innermost axis, then added to one place."""
+
+    address: str
+    vector: str
+    scalar: str
+
+
+class _Loop:
+    def __init__(self, kernel: Kernel, box: Box, quantity: str, host: Host, in_state: bool) -> None:
+        self.kernel, self.quantity, self.host, self.in_state = kernel, quantity, host, in_state
+        self.f = Function("loop", FRAME)
+        self.slots, self.axes = Slots(len(box.shape)), len(box.shape)
+        n = len(box.args)
+        self.args = [_Map(j, mode) for j, mode in enumerate(box.args)]
+        self.row = _Map(n, box.row)
+        self.coefs = [_Map(n + 1 + j, mode) for j, mode in enumerate(box.coefs)]
+        self.entry = _Map(n + 1 + len(self.coefs), box.entry)
+        self.maps = [*self.args, self.row, *self.coefs]
+        self.sums: dict[str, _Sum] = {}
+        self.pointer: dict[Frame, str] = {}
+        self.kernel_of_quantity = _kernel_of(kernel, quantity)
+
+    def write(self) -> Function:
+        f = self.f
+        for part in _POINTERS[self.quantity]:
+            self.pointer[part] = f.pointer("%frame", part_of(part, self.quantity, self.in_state))
+        if self.quantity in ("jacobian", "hessian"):
+            self.maps.append(self.entry)
+        for m in self.maps:
+            m.base = f.word("%data", self.slots.base(m.number))
+            if m.mode == "s":
+                m.stride = f.word("%data", self.slots.stride(m.number, self.axes - 1))
+        if self.quantity in ("jacobian", "hessian"):
+            self.count = f.word("%data", self.slots.size(0))
+            for axis in range(1, self.axes):
+                self.count = f.mul(self.count, f.word("%data", self.slots.size(axis)))
+        self._outer(0, [])
+        f.finish()
+        return f
+
+    def _outer(self, axis: int, indices: list[str]) -> None:
+        if axis == self.axes - 1:
+            self._inner(indices)
+            return
+        with self.f.loop(0, self.f.word("%data", self.slots.size(axis))) as i:
+            self._outer(axis + 1, [*indices, i])
+
+    def _inner(self, indices: list[str]) -> None:
+        f = self.f
+        size = f.word("%data", self.slots.size(self.axes - 1))
+        for m in self.maps:
+            self._enter(m, indices)
+        self._open_sums()
+        whole = f.do(f"and i64 {size}, {-self.host.width}")
+        if self.host.width > 1:
+            with f.loop(0, whole, self.host.width) as k:
+                self._body(k, self.host.width)
+        with f.loop(whole if self.host.width > 1 else 0, size) as k:
+            self._body(k, 1)
+        self._close_sums()
+
+    def _enter(self, m: _Map, indices: list[str]) -> None:
+        """Where a map stands at the first instance of an inner loop; what does not move is loaded once."""
+        f, coefficient = self.f, m in self.coefs
+        place = "0" if coefficient or m.mode == "t" else m.base
+        for axis, i in enumerate(indices):
+            place = f.add(place, f.mul(i, f.word("%data", self.slots.stride(m.number, axis))))
+        m.place = place
+        if coefficient or m.mode == "t":
+            m.held = f.do(f"inttoptr i64 {m.base} to ptr")
+        if m.mode == "c" and (coefficient or m in self.args):
+            m.held = f.load(f.at(m.held if coefficient else self.pointer[Frame.Z], place))
+        if m.mode == "c" and m is self.row and Frame.LAM in self.pointer:
+            m.held = f.load(f.at(self.pointer[Frame.LAM], place))
+
+    # inside the innermost loop -----------------------------------------------------------------------------
+
+    def _body(self, k: str, width: int) -> None:
+        args = [self._read(Frame.Z, m, k, width) for m in self.args]
+        coefs = [self._read_coefficient(m, k, width) for m in self.coefs]
+        outputs = Emitter(self.f, self.host, width).kernel(self.kernel_of_quantity, args, coefs)
+        getattr(self, f"_{self.quantity}")(outputs, k, width)
+
+    def _indices(self, m: _Map, k: str, width: int) -> list[str]:
+        """The positions of each lane."""
+        f, lanes = self.f, []
+        for lane in range(width):
+            at = f.add(k, lane)
+            if m.mode == "t":
+                lanes.append(f.index(m.held, f.add(m.place, at)))
+            elif m.mode == "c":
+                lanes.append(m.place)
+            else:
+                lanes.append(f.add(m.place, at if m.mode == "u" else f.mul(at, m.stride)))
+        return lanes
+
+    def _read(self, part: Frame, m: _Map, k: str, width: int) -> str:
+        f, base = self.f, self.pointer[part]
+        if m.mode == "c":
+            held = m.held if part in (Frame.Z, Frame.LAM) else f.load(f.at(base, m.place))
+            return f.broadcast(held, width)
+        if m.mode == "u":
+            return f.load(f.at(base, f.add(m.place, k)), vector_type(width))
+        return f.packed([f.load(f.at(base, i)) for i in self._indices(m, k, width)])
+
+    def _read_coefficient(self, m: _Map, k: str, width: int) -> str:
+        f = self.f
+        if m.mode == "c":
+            return f.broadcast(m.held, width)
+        if m.mode == "u":
+            return f.load(f.at(m.held, f.add(m.place, k)), vector_type(width))
+        return f.packed([f.load(f.at(m.held, i)) for i in self._indices(m, k, width)])
+
+    def _add(self, part: Frame, m: _Map, value: str, k: str, width: int) -> None:
+        """part[m] += value, lane by lane where lanes may meet."""
+        f, kind = self.f, vector_type(width)
+        if m.mode == "c":
+            total = self.sums[f"{part.name}{m.number}"]
+            slot = total.vector if width > 1 else total.scalar
+            f.store(f.do(f"fadd contract {kind} {f.load(slot, kind)}, {value}"), slot, kind)
+        elif m.mode == "u":
+            address = f.at(self.pointer[part], f.add(m.place, k))
+            f.store(f.do(f"fadd contract {kind} {f.load(address, kind)}, {value}"), address, kind)
+        else:
+            for i, lane in zip(self._indices(m, k, width), f.lanes(value, width), strict=True):
+                f.increase(f.at(self.pointer[part], i), lane)
+
+    def _open_sums(self) -> None:
+        f = self.f
+        self.sums = {}
+        for part, m in self._targets():
+            if m.mode == "c":
+                place, width = m.place, self.host.width
+                address = f.at(self.pointer[part], place)
+                vector = f.variable(vector_type(width), "zeroinitializer" if width > 1 else literal(0.0))
+                self.sums[f"{part.name}{m.number}"] = _Sum(address, vector, f.variable("double", literal(0.0)))
+
+    def _close_sums(self) -> None:
+        f, width = self.f, self.host.width
+        for total in self.sums.values():
+            lanes = f.total(f.load(total.vector, vector_type(width)), width)
+            f.increase(total.address, f.do(f"fadd double {lanes}, {f.load(total.scalar)}"))
+
+    def _targets(self) -> list[tuple[Frame, _Map]]:
+        """What the quantity adds to."""
+        live = [m for j, m in enumerate(self.args) if not self.kernel.partials.is_zero(j)]
+        match self.quantity:
+            case "values" | "tangent":
+                return [(Frame.OUT, self.row)]
+            case "adjoint" | "hessian_product":
+                return [(Frame.W, m) for m in live]
+            case "value_adjoint":
+                return [(Frame.OUT, self.row), *((Frame.W, m) for m in live)]
+        return []
+
+    # the quantities ----------------------------------------------------------------------------------------
+
+    def _times(self, a: str, b: str, width: int) -> str:
+        return self.f.do(f"fmul contract {vector_type(width)} {a}, {b}")
+
+    def _plus(self, a: str | None, b: str, width: int) -> str:
+        return b if a is None else self.f.do(f"fadd contract {vector_type(width)} {a}, {b}")
+
+    def _values(self, outputs: list[str], k: str, width: int) -> None:
+        self._add(Frame.OUT, self.row, outputs[0], k, width)
+
+    def _store_values(self, outputs: list[str], k: str, width: int) -> None:
+        f = self.f
+        if self.row.mode == "u":
+            f.store(outputs[0], f.at(self.pointer[Frame.OUT], f.add(self.row.place, k)), vector_type(width))
+            return
+        for i, lane in zip(self._indices(self.row, k, width), f.lanes(outputs[0], width), strict=True):
+            f.store(lane, f.at(self.pointer[Frame.OUT], i))
+
+    def _adjoint(self, outputs: list[str], k: str, width: int) -> None:
+        multiplier = self._read(Frame.LAM, self.row, k, width)
+        for j, (m, partial) in enumerate(zip(self.args, outputs, strict=True)):
+            if not self.kernel.partials.is_zero(j):
+                self._add(Frame.W, m, self._times(multiplier, partial, width), k, width)
+
+    def _value_adjoint(self, outputs: list[str], k: str, width: int) -> None:
+        self._add(Frame.OUT, self.row, outputs[0], k, width)
+        self._adjoint(outputs[1:], k, width)
+
+    def _tangent(self, outputs: list[str], k: str, width: int) -> None:
+        total: str | None = None
+        for j, (m, partial) in enumerate(zip(self.args, outputs, strict=True)):
+            if not self.kernel.partials.is_zero(j):
+                moved = self._read(Frame.DZ, m, k, width)
+                total = self._plus(total, self._times(partial, moved, width), width)
+        if total is not None:
+            self._add(Frame.OUT, self.row, total, k, width)
+
+    def _entry(self, number: int, value: str, k: str, width: int) -> None:
+        f, m = self.f, self.entry
+        base = f.at(self.pointer[Frame.ENTRIES], f.mul(self.count, number))
+        if m.mode == "u":
+            f.store(value, f.at(base, f.add(m.place, k)), vector_type(width))
+            return
+        for i, lane in zip(self._indices(m, k, width), f.lanes(value, width), strict=True):
+            f.store(lane, f.at(base, i))
+
+    def _jacobian(self, outputs: list[str], k: str, width: int) -> None:
+        live = [p for j, p in enumerate(outputs) if not self.kernel.partials.is_zero(j)]
+        for number, partial in enumerate(live):
+            self._entry(number, partial, k, width)
+
+    def _hessian(self, outputs: list[str], k: str, width: int) -> None:
+        multiplier = self._read(Frame.LAM, self.row, k, width)
+        for number, second in enumerate(outputs):
+            self._entry(number, self._times(multiplier, second, width), k, width)
+
+    def _hessian_product(self, outputs: list[str], k: str, width: int) -> None:
+        multiplier = self._read(Frame.LAM, self.row, k, width)
+        moved: dict[int, str] = {}
+        totals: dict[int, str] = {}
+        for (i, j), second in zip(self.kernel.second_partials[1], outputs, strict=True):
+            weighted = self._times(multiplier, second, width)
+            for one, other in {(i, j), (j, i)}:
+                if other not in moved:
+                    moved[other] = self._read(Frame.DZ, self.args[other], k, width)
+                totals[one] = self._plus(totals.get(one), self._times(weighted, moved[other], width), width)
+        for i in sorted(totals):
+            self._add(Frame.W, self.args[i], totals[i], k, width)
+
+
+_POINTERS: dict[str, Sequence[Frame]] = {
+    "values": (Frame.Z, Frame.OUT),
+    "store_values": (Frame.Z, Frame.OUT),
+    "adjoint": (Frame.Z, Frame.LAM, Frame.W),
+    "value_adjoint": (Frame.Z, Frame.OUT, Frame.LAM, Frame.W),
+    "tangent": (Frame.Z, Frame.OUT, Frame.DZ),
+    "jacobian": (Frame.Z, Frame.ENTRIES),
+    "hessian": (Frame.Z, Frame.LAM, Frame.ENTRIES),
+    "hessian_product": (Frame.Z, Frame.LAM, Frame.DZ, Frame.W),
+}
+
+
+def _kernel_of(kernel: Kernel, quantity: str) -> Kernel:
+    match quantity:
+        case "values" | "store_values":
+            return kernel
+        case "adjoint" | "tangent" | "jacobian":
+            return kernel.partials
+        case "value_adjoint":
+            return kernel.with_partials
+    return kernel.second_partials[0]

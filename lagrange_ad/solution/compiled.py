@@ -1,0 +1,249 @@
+"""A whole plan as lists of native calls: one for the forward pass, one for back-substitution.
+
+Rows live in state space: an explicit row is the element it computes, the objective and the constraints are elements
+after the state's end. What native code does not do (large blocks, a solve that needs more than Newton's method) is
+asked of Python in the middle of a list, by ``forward`` and ``multipliers``, and the list goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from ..execution.native.blocks import BlockTable
+from ..execution.native.driver import Pointers, Records, Tape
+from ..execution.native.executor import parts_of, records_of
+from ..execution.native.records import (
+    NOT_A_NUMBER,
+    ask,
+    begin_adjoint,
+    check,
+    offsets,
+    place_inputs,
+    take_gradient,
+    zeros,
+)
+from ..execution.native.sequence import StateSequence
+from ..execution.native.state import SmallSteps, in_state_space, wide_records
+from ..expression import Array
+from ..lowering import Group
+from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
+
+SMALL = 64
+"""Explicit steps with fewer rows than this run on the tape, many of them from shared tables."""
+
+
+class CompiledPlan:
+    """The native form of a plan. Lists are made when first needed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.lowered = plan, plan.lowered
+        self.n_state = plan.lowered.state.size
+        self.n = self.n_state + 1 + plan.lowered.constraint_rows.size
+        """The state, the objective and the constraints."""
+        self.own = np.concatenate([plan.lowered.own, np.arange(self.n_state, self.n)])
+        self._compile_from = getattr(plan.executor, "compile_from")  # noqa: B009
+
+    @cached_property
+    def no_offset(self) -> Array:
+        """ε of every row where nobody perturbs any."""
+        return np.zeros(self.lowered.n_all_rows)
+
+    # tables ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def block_steps(self) -> list[BlockStep]:
+        """The blocks in order."""
+        return [step for step in self.plan.steps if isinstance(step, BlockStep)]
+
+    @cached_property
+    def blocks(self) -> BlockTable:
+        """The small blocks."""
+        schedules = [step.schedule for step in self.block_steps]
+        return BlockTable(self.lowered.groups, schedules, self.lowered.own, self.n_state, self._compile_from)
+
+    @cached_property
+    def _small(self) -> tuple[SmallSteps, dict[int, int]]:
+        """The small explicit steps, and the number of each by identity."""
+        steps = [s for s in self.plan.steps if not isinstance(s, BlockStep) and len(s.rows) < SMALL]
+        return SmallSteps(self.lowered.groups, [s.rows for s in steps], self.lowered.own), {
+            id(step): i for i, step in enumerate(steps)}
+
+    @cached_property
+    def _large(self) -> dict[int, list[Group]]:
+        """The groups of the large explicit steps, in state space, by the step's identity."""
+        steps = [s for s in self.plan.steps if not isinstance(s, BlockStep) and len(s.rows) >= SMALL]
+        cut = Cut(self.lowered, [s.rows for s in steps], self.plan.executor)
+        return {id(step): groups for step, groups in zip(steps, cut.groups if steps else [], strict=True)}
+
+    @cached_property
+    def _sequences(self) -> dict[int, StateSequence]:
+        found = {}
+        for step in self.plan.steps:
+            if isinstance(step, SequenceStep) and len(step.rows) >= SMALL:
+                groups, whose, _ = in_turns(self._large[id(step)], step.rows)
+                state = [in_state_space(group, self.own) for group in groups]
+                found[id(step)] = StateSequence(state, whose, self._compile_from)
+        return found
+
+    @cached_property
+    def _wides(self) -> dict[int, tuple[Records, Records]]:
+        found = {}
+        for step in self.plan.steps:
+            if isinstance(step, WideStep) and len(step.rows) >= SMALL:
+                groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+                found[id(step)] = wide_records(groups, step.own, self._compile_from)
+        return found
+
+    # lists -------------------------------------------------------------------------------------------------
+
+    def _listed(self, steps: list[Step], write: Callable[[Step], Records],
+                backward: bool) -> tuple[Records, list[Step]]:
+        """The calls of steps in the order given, small ones and blocks in one go where they stand side by side; and
+        the step of every call that may ask for help."""
+        records, asking = Records(), list[Step | None]()
+        at = 0
+        while at < len(steps):
+            kind, stop = self._kind(steps[at]), at + 1
+            while stop < len(steps) and kind in ("small", "block") and self._kind(steps[stop]) == kind:
+                stop += 1
+            here = steps[at:stop]
+            if kind == "small":
+                table, number = self._small
+                part = table.records(np.array([number[id(step)] for step in here]), backward)
+            elif kind == "block":
+                numbers = np.array([step.number for step in here if isinstance(step, BlockStep)])
+                part = self.blocks.records(numbers, "adjoint" if backward else "values")
+            else:
+                part = ask() if kind == "python" else write(here[0])
+            records.extend(part)
+            asking += here if kind in ("block", "python") else [None] * len(part)
+            at = stop
+        return records, asking  # type: ignore[return-value]
+
+    def _kind(self, step: Step) -> str:
+        if isinstance(step, BlockStep):
+            return "block" if self.blocks.fits[step.number] else "python"
+        return "small" if len(step.rows) < SMALL else "large"
+
+    def _forward(self, offset: bool) -> tuple[Records, list[Step]]:
+        def write(step: Step) -> Records:
+            if isinstance(step, SequenceStep):
+                sequence, records = self._sequences[id(step)], Records()
+                if offset:
+                    records.extend(offsets(step.own, step.rows))
+                    records.extend(sequence.records("values"))
+                else:
+                    missing = step.own[~np.isin(step.own, sequence.own)]
+                    records.extend(zeros(missing))
+                    records.extend(sequence.records("store_values"))
+                return records
+            assert isinstance(step, WideStep)
+            if not offset:
+                return self._wides[id(step)][0]
+            records = offsets(step.own, step.rows)
+            groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+            records.extend(records_of(parts_of(groups, self._compile_from), "values", True))
+            return records
+
+        return self._listed(list(self.plan.steps), write, backward=False)
+
+    def _backward(self, everything: bool) -> tuple[Records, list[Step]]:
+        def write(step: Step) -> Records:
+            return self._sequences[id(step)].records("adjoint") if isinstance(step, SequenceStep) else (
+                self._wides[id(step)][1])
+
+        steps = [step for step in reversed(self.plan.steps) if step.reached or everything]
+        return self._listed(steps, write, backward=True)
+
+    def _outer(self, groups: tuple[Group, ...], quantity: str) -> Records:
+        """The calls of the objective or the constraints, which are elements after the state."""
+        state = [in_state_space(group, self.own) for group in groups]
+        return records_of(parts_of(state, self._compile_from), quantity, True)
+
+    @cached_property
+    def explicit(self) -> tuple[Array, Array]:
+        """The rows of explicit steps and the elements they compute: λ of the one is w of the other."""
+        rows = [step.rows for step in self.plan.steps if not isinstance(step, BlockStep)]
+        joined = np.concatenate([np.empty(0, np.int64), *rows])
+        return joined, self.lowered.own[joined]
+
+    @cached_property
+    def forward(self) -> Listing:
+        """The forward pass, ending with a look for NaN."""
+        return self._with_check(*self._forward(offset=False))
+
+    @cached_property
+    def forward_with_offsets(self) -> Listing:
+        """The forward pass where right sides have an ε."""
+        return self._with_check(*self._forward(offset=True))
+
+    def _with_check(self, records: Records, asking: list[Step]) -> Listing:
+        records.extend(check(self.n_state))
+        return Listing(records, asking)
+
+    @cached_property
+    def backward(self) -> Listing:
+        """Back-substitution from the objective through the steps it depends on."""
+        records = self._outer(self.lowered.objective_groups, "adjoint")
+        return self._backed(records, everything=False)
+
+    @cached_property
+    def backward_of_everything(self) -> Listing:
+        """Back-substitution from the objective and the constraints through all steps."""
+        records = self._outer(self.lowered.objective_groups, "adjoint")
+        records.extend(self._outer(self.lowered.constraint_groups, "adjoint"))
+        return self._backed(records, everything=True)
+
+    def _backed(self, first: Records, everything: bool) -> Listing:
+        records, asking = self._backward(everything)
+        before: list[Step] = [None] * len(first)  # type: ignore[list-item]
+        first.extend(records)
+        return Listing(first, before + asking)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no step needs Python as a rule."""
+        return not self.block_steps or bool(self.blocks.fits.all())
+
+    def value(self, inputs: Array) -> Tape:
+        """One list: the inputs (state elements ``inputs``) from x, the forward pass, the objective."""
+        records = self._value(inputs)
+        records.extend(self._outer(self.lowered.objective_groups, "values"))
+        return Tape(records)
+
+    def value_and_gradient(self, inputs: Array, sign: float) -> Tape:
+        """The same, the objective with its adjoint fused, then back-substitution and the gradient, times ``sign``."""
+        records = self._value(inputs)
+        records.extend(begin_adjoint(self.n, self.n_state, sign))
+        records.extend(self._outer(self.lowered.objective_groups, "value_adjoint"))
+        records.extend(self._backward(everything=False)[0])
+        records.extend(take_gradient(inputs))
+        return Tape(records)
+
+    def _value(self, inputs: Array) -> Records:
+        records = place_inputs(inputs)
+        records.extend(self._forward(offset=False)[0])
+        records.extend(check(self.n_state))
+        records.extend(zeros(np.array([self.n_state])))
+        return records
+
+
+class Listing:
+    """A list of native calls with the step behind each that may ask for help."""
+
+    def __init__(self, records: Records, asking: list[Step]) -> None:
+        self.tape, self._asking = Tape(records), asking
+
+    def run(self, pointers: Pointers, help_with: Callable[[Step], bool]) -> bool:
+        """Run all of it; ``help_with(step)`` does a step in Python and says whether to go on. False: stopped or NaN."""
+        at = 0
+        while True:
+            at, status = self.tape.run(pointers, at)
+            if not status:
+                return True
+            if status == NOT_A_NUMBER or not help_with(self._asking[at]):
+                return False
+            at += 1

@@ -1,0 +1,102 @@
+"""The fast path of optimizers: value and gradient at x by one native call, into memory made once.
+
+Everything that a call needs stands in a workspace; a thread takes one that is free, or makes another. Where the native
+call does not get through (a domain error, a block that needs more than Newton's method), there is no answer here and
+the caller goes the careful way, which says what is wrong.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..execution.native.driver import Pointers, Tape, drive
+from ..expression import Array
+from .compiled import CompiledPlan
+from .evaluation import DeclaredState
+from .newton import MAX_ITERATIONS
+
+
+class Workspace:
+    """The arrays of one evaluation at a time, and the argument of the driver for each list."""
+
+    def __init__(self, compiled: CompiledPlan, declared: DeclaredState, n_inputs: int, tapes: tuple[Tape, ...]) -> None:
+        rows, blocks = compiled.lowered.n_all_rows, len(compiled.block_steps)
+        self.x, self.gradient = np.empty(n_inputs), np.empty(n_inputs)
+        self.z, self.w = np.zeros(compiled.n), np.zeros(compiled.n)
+        self.z[: compiled.n_state] = declared.z
+        self.pointers = Pointers(
+            z=self.z, w=self.w, x=self.x, gradient=self.gradient, lam=np.zeros(rows if blocks else 0),
+            offset=compiled.no_offset, low=declared.domain[0], high=declared.domain[1],
+            started=np.ones(len(declared.z), dtype=bool), iterations=np.zeros(blocks, dtype=np.int64),
+            limit=np.array([MAX_ITERATIONS]), scratch=np.empty(compiled.blocks.scratch if blocks else 0),
+        )
+        self.calls = [tape.call(self.pointers) for tape in tapes]
+        self.addresses = [call.ctypes.data for call in self.calls]
+
+
+class FastPath:
+    """sign·J and its gradient as functions of x, for one plan and the declared values of one moment."""
+
+    def __init__(self, compiled: CompiledPlan, declared: DeclaredState, inputs: Array, sign: float) -> None:
+        self._compiled, self._declared, self._n = compiled, declared, len(inputs)
+        self._sign, self._objective = sign, compiled.n_state
+        self._tapes = compiled.value(inputs), compiled.value_and_gradient(inputs, sign)
+        self._counts = [tape.count for tape in self._tapes]
+        steps = compiled.block_steps
+        self._unknowns = np.concatenate([step.columns for step in steps]) if steps else None
+        self._start: Array | None = None
+        self._free: list[Workspace] = []
+        self._drive = drive()
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether cycles wait for the solution of a first point."""
+        return self._unknowns is not None and self._start is None
+
+    def start_from(self, z: Array) -> None:
+        """Take the unknowns of cycles from a solved state."""
+        if self._unknowns is not None:
+            self._start = z[self._unknowns]
+
+    def value(self, x: Array) -> float | None:
+        """sign·J, or None where the careful way must be gone."""
+        done = self._run(x, 0)
+        if done is None:
+            return None
+        value = self._sign * done.z.item(self._objective)
+        self._free.append(done)
+        return value if value == value else None
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array] | None:
+        """(sign·J, sign·dJ/dx), or None where the careful way must be gone."""
+        done = self._run(x, 1)
+        if done is None:
+            return None
+        value, gradient = self._sign * done.z.item(self._objective), done.gradient.copy()
+        self._free.append(done)
+        return (value, gradient) if value == value else None
+
+    def _run(self, x: Array, which: int) -> Workspace | None:
+        try:
+            space = self._free.pop()
+        except IndexError:
+            space = Workspace(self._compiled, self._declared, self._n, self._tapes)
+        space.x[:] = x
+        if self._unknowns is not None:
+            assert self._start is not None
+            space.z[self._unknowns] = self._start
+        address, count = space.addresses[which], self._counts[which]
+        at = self._drive(address)
+        if at != count:
+            call = space.calls[which]
+            while at != count and not call[4]:  # it looked up, for Ctrl-C
+                call[2] = at
+                at = self._drive(address)
+            call[2] = 0
+            if at != count:
+                call[4] = 0
+                self._free.append(space)
+                return None
+        if self._unknowns is not None:
+            self._start = space.z[self._unknowns]
+        return space
