@@ -126,7 +126,7 @@ def difference(found: Sequence[Sequence[Array]], wanted: Sequence[Sequence[Array
     return worst
 
 
-def medians(works: Sequence[Work], repeats: int, least: float = 0.02) -> list[float]:
+def medians(works: Sequence[Work], repeats: int, least: float = 0.05) -> list[float]:
     """Median seconds a call of each, warm, timed in turns; a turn takes at least ``least`` seconds."""
     counts = [_calls_for(work, least) for work in works]
     gc.collect()
@@ -202,9 +202,9 @@ def casadi_work(function: Any, arguments: Sequence[Any], numbers: Callable[[Any]
 # showing -------------------------------------------------------------------------------------------------------
 
 def versions() -> str:
-    """CPU model, cores, Python and the versions of what is installed of PACKAGES."""
+    """CPU model, cores, how busy they are, Python and the versions of what is installed of PACKAGES."""
     found = [f"{name} {_version(name)}" for name in PACKAGES if importlib.util.find_spec(name) is not None]
-    return (f"{_cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+    return (f"{_cpu()}, {cores()} cores{_busy()}, Python {platform.python_version()}, "
             f"lagrange_ad {la.__version__}, {', '.join(found)}")
 
 
@@ -213,6 +213,16 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "?"
+
+
+def cores() -> int:
+    """How many cores this process may use: ``taskset -c 0 python …`` leaves one to everybody."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _busy() -> str:
+    """The load when we begin: above 0.2 or so others are at work, and times of several threads mean little."""
+    return f" (load {os.getloadavg()[0]:.1f})" if hasattr(os, "getloadavg") else ""
 
 
 def _cpu() -> str:

@@ -4,18 +4,18 @@
     python benchmarks/network.py --batch 64
 
 Nearly all the work is in eight matrix products, so the question is what is lost around them. Everything is float64, on
-all cores. PyTorch runs eagerly: ``torch.compile`` takes 20 s and then was slower here (15 ms against 13).
+all cores, which must be idle: two threads that wait for each other suffer most from a third. PyTorch runs eagerly:
+``torch.compile`` takes 20 s and then was slower here (15 ms against 13).
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from common import Array, Peer, Work, compare, cpu_jax, heading, parser, rounds, show
+from common import Array, Peer, Work, compare, cores, cpu_jax, heading, parser, rounds, show
 
 import lagrange_ad as la
 
@@ -97,7 +97,7 @@ def jax_jit(batch: int) -> Work:
 def pytorch(batch: int) -> Work:
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     x, y = (torch.from_numpy(part) for part in data(batch))
 
     def value_and_gradient(w: Sequence[Any]) -> tuple[Any, Any]:

@@ -45,22 +45,22 @@ LIMIT = 5.0
 
 
 def mean_of_loose_ends(n: int, inputs: list[Any], sin: Callable[[Any], Any], cos: Callable[[Any], Any]) -> Any:
-    """J of n random operations on the inputs, with the functions of whoever asks."""
+    """J of n operations on the inputs, those of the mean among them, with the functions of whoever asks."""
     random = np.random.default_rng(0)
     kinds = random.integers(5, size=n).tolist()
     near, far = random.random((2, n)).tolist()
-    results, taken = list(inputs), [False] * (len(inputs) + n)
-    for kind, u, v in zip(kinds, near, far, strict=True):
-        i, j = len(results) - 1 - int(100 * u) % len(results), int(v * len(results))
+    results, loose = list(inputs), set(range(len(inputs)))
+    while len(results) - len(inputs) + len(loose) < n:
+        k, here = len(results) - len(inputs), len(results)
+        i, j, kind = here - 1 - int(100 * near[k]) % here, int(far[k] * here), kinds[k]
         a, b = results[i], results[j]
-        taken[i] = True
-        taken[j] |= kind < 3
         results.append((a * b, 0.5 * (a + b), 0.5 * (a - b))[kind] if kind < 3 else sin(a) if kind == 3 else cos(a))
-    ends = [result for result, gone in zip(results, taken, strict=False) if not gone]
-    total = ends[0]
-    for end in ends[1:]:
-        total = total + end
-    return total / len(ends)
+        loose -= {i, j} if kind < 3 else {i}
+        loose.add(here)
+    total: Any = 0.0
+    for end in sorted(loose):
+        total = total + results[end]
+    return total / len(loose)
 
 
 def points() -> list[Array]:
