@@ -80,26 +80,14 @@ class Lagrangian:
 
     def jacobian(self, x: Any, z: Any) -> Any:
         """∂r/∂(x, z) as a scipy.sparse CSR array of shape (n_λ, n_x + n_z)."""
-        jacobian = full_space.jacobian(self._plan, self._state(x, z))
-        rows = np.delete(np.arange(jacobian.shape[0]), self._lowered.n_user_rows)
-        result = jacobian[rows][:, self._columns()]
-        sign = np.ones(self.multipliers.size)
-        sign[self._lowered.n_user_rows :] = -1.0
-        result = result.multiply(sign[:, None]).tocsr()
-        result.sum_duplicates()
-        return result
+        return self._plan.full_space.jacobian(self._state(x, z))
 
     def hessian(self, x: Any, z: Any, lam: Any) -> Any:
         """∂²L/∂(x, z)² as a symmetric scipy.sparse CSR array of shape (n_x + n_z, n_x + n_z)."""
         state, rows = self._state(x, z), self._rows(lam)
-        columns = self._columns()
-        return full_space.hessian(self._plan, state, self._signed(rows, state))[columns][:, columns].tocsr()
+        return self._plan.full_space.hessian(state, self._signed(rows, state))
 
     # between the user's vectors and the flat state ---------------------------------------------------------
-
-    def _columns(self) -> Array:
-        slices = [self._lowered.state.slices[name] for name in (*self.inputs.names, *self.variables.names)]
-        return np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in slices)])
 
     def _take(self, w: Array, blocks: Blocks) -> Array:
         return _flat(blocks, [w[self._lowered.state.slices[name]] for name in blocks.names])

@@ -38,6 +38,12 @@ class Run(Protocol):
     def hessian(self, z: Array, lam: Array) -> Array:
         """Σ_k λ[row_k]·∂²φ_k/∂z_i∂z_j, the lower triangle, in the order of the pattern."""
 
+    def jacobian_sums(self, z: Array, slot: Array, size: int) -> Array:
+        """The entries of :meth:`jacobian` added up by slot, int32 (entries,), into ``size`` numbers."""
+
+    def hessian_sums(self, z: Array, lam: Array, slot: Array, size: int) -> Array:
+        """The entries of :meth:`hessian` added up by slot."""
+
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]: the tangent of :meth:`adjoint` in z."""
 

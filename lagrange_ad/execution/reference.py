@@ -167,6 +167,15 @@ def _joined(parts: list[Array], dtype: Any = np.int64) -> Array:
     return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
 
 
+def sums(entries: Array, slot: Array, size: int) -> Array:
+    """Entries added up by slot."""
+    if np.isrealobj(entries):
+        return np.bincount(slot, weights=entries, minlength=size)
+    total = np.zeros(size, dtype=entries.dtype)
+    np.add.at(total, slot, entries)
+    return total
+
+
 class ReferenceRun:
     """Several groups together, in pieces of at most ``most`` instances: each quantity is the sum of theirs."""
 
@@ -208,6 +217,14 @@ class ReferenceRun:
     def hessian(self, z: Array, lam: Array) -> Array:
         """λ[row_k]·∂²φ_k/∂z_i∂z_j, lower triangle."""
         return _joined([part.hessian(z, lam) for part in self.parts], z.dtype)
+
+    def jacobian_sums(self, z: Array, slot: Array, size: int) -> Array:
+        """The entries of :meth:`jacobian` added up by slot."""
+        return sums(self.jacobian(z), slot, size)
+
+    def hessian_sums(self, z: Array, lam: Array, slot: Array, size: int) -> Array:
+        """The entries of :meth:`hessian` added up by slot."""
+        return sums(self.hessian(z, lam), slot, size)
 
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""

@@ -6,6 +6,7 @@ Auxiliaries follow from the user's state by one pass; their multipliers follow f
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,107 @@ def adjoint(plan: Plan, z: Array, lam: Array) -> Array:
     explicit = np.flatnonzero(own >= 0)
     w[own[explicit]] -= lam[explicit]
     return w[: lowered.n_user]
+
+
+class Pattern:
+    """Entries (i, j) of a sparse matrix, their places fixed once: duplicates are added, those with i or j −1 left out.
+
+    ``slot`` tells for each entry its place among the matrix's numbers; those left out go to one more, ``size`` − 1.
+    """
+
+    def __init__(self, i: Array, j: Array, shape: tuple[int, int]) -> None:
+        inside = np.flatnonzero((i >= 0) & (j >= 0))
+        keys, place = np.unique(i[inside] * shape[1] + j[inside], return_inverse=True)
+        self.shape, self.size = shape, len(keys) + 1
+        self.slot = np.full(len(i), len(keys), dtype=np.int32)
+        self.slot[inside] = place.ravel()
+        self.rows, self.columns = keys // shape[1], (keys % shape[1]).astype(np.int32)
+        self.indptr = np.searchsorted(self.rows, np.arange(shape[0] + 1)).astype(np.int32)
+
+    def matrix(self, numbers: Array) -> Any:
+        """The CSR array of given numbers."""
+        return sparse.csr_array((numbers, self.columns.copy(), self.indptr.copy()), shape=self.shape)
+
+
+class FullSpace:
+    """∂r/∂(x, z) and ∂²L/∂(x, z)² of a plan, their patterns fixed once.
+
+    Rows: the equations, then the constraints as b − g. Columns: the inputs, then the variables, as declared.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, lowered = plan, plan.lowered
+        self.rows = np.delete(np.arange(lowered.n_all_rows), np.arange(lowered.n_user_rows, lowered.objective_row + 1))
+        self.sign = np.where(self.rows > lowered.objective_row, -1.0, 1.0)
+        symbols = [s.name for kind in ("input", "variable") for s in lowered.symbols.values() if s.kind == kind]
+        slices = [lowered.state.slices[name] for name in symbols]
+        self.columns = np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in slices)])
+        self._hidden = plan.lowered.n_user < plan.lowered.state.size
+
+    @cached_property
+    def _jacobian(self) -> tuple[Pattern, Array, Array]:
+        """The pattern, the places of the −1 of own elements, the sign of each number."""
+        lowered = self.plan.lowered
+        row, column = _numbers(self.rows, lowered.n_all_rows), _numbers(self.columns, lowered.state.size)
+        i, j = self.plan.everything.jacobian_pattern()
+        explicit = np.flatnonzero(lowered.own[: lowered.n_user_rows] >= 0)
+        i, j = np.concatenate([row[i], row[explicit]]), np.concatenate([column[j], column[lowered.own[explicit]]])
+        pattern = Pattern(i, j, (len(self.rows), len(self.columns)))
+        n = len(i) - len(explicit)
+        left = pattern.slot[n:]
+        pattern.slot = pattern.slot[:n].copy()
+        return pattern, left[left < pattern.size - 1], self.sign[pattern.rows]
+
+    def jacobian(self, z: Array) -> Any:
+        """∂r/∂(x, z), auxiliaries eliminated; sparse CSR."""
+        if self._hidden:
+            result = sparse.diags_array(self.sign) @ jacobian(self.plan, z)[:, self.columns][self._shown]
+            return sparse.csr_array(result)
+        pattern, left, sign = self._jacobian
+        with np.errstate(all="ignore"):
+            numbers = self.plan.everything.jacobian_sums(z, pattern.slot, pattern.size)[:-1]
+        numbers[left] -= 1.0
+        numbers *= sign
+        return pattern.matrix(numbers)
+
+    @cached_property
+    def _shown(self) -> Array:
+        """The chosen rows among those of :func:`jacobian`."""
+        lowered = self.plan.lowered
+        hidden = lowered.n_rows - lowered.n_user_rows
+        return np.where(self.rows >= lowered.n_rows, self.rows - hidden, self.rows)
+
+    @cached_property
+    def _hessian(self) -> tuple[Pattern, Pattern, Array]:
+        """The pattern of one triangle, that of both, and for each number of both its place in the one."""
+        column = _numbers(self.columns, self.plan.lowered.state.size)
+        i, j = (column[positions] for positions in self.plan.everything.hessian_pattern())
+        outside = (i < 0) | (j < 0)
+        low, high = np.where(outside, -1, np.minimum(i, j)), np.where(outside, -1, np.maximum(i, j))
+        shape = (len(self.columns), len(self.columns))
+        half = Pattern(high, low, shape)
+        off = np.flatnonzero(half.rows != half.columns)
+        both = Pattern(np.concatenate([half.rows, half.columns[off]]),
+                       np.concatenate([half.columns, half.rows[off]]), shape)
+        place = np.empty(both.size - 1, dtype=np.int64)
+        place[both.slot] = np.concatenate([np.arange(half.size - 1), off])
+        return half, both, place
+
+    def hessian(self, z: Array, lam: Array) -> Any:
+        """∂²/∂(x, z)² of Σ_i λ_i r_i over all rows, auxiliaries eliminated; sparse CSR, both triangles."""
+        if self._hidden:
+            return hessian(self.plan, z, lam)[self.columns][:, self.columns].tocsr()
+        half, both, place = self._hessian
+        with np.errstate(all="ignore"):
+            numbers = self.plan.everything.hessian_sums(z, lam, half.slot, half.size)
+        return both.matrix(numbers[place])
+
+
+def _numbers(chosen: Array, n: int) -> Array:
+    """The place of each of n numbers among the chosen ones, −1 for others."""
+    place = np.full(n, -1, dtype=np.int64)
+    place[chosen] = np.arange(len(chosen))
+    return place
 
 
 def jacobian(plan: Plan, z: Array) -> Any:

@@ -25,6 +25,7 @@ from .linear import System
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
+    from .full import FullSpace
 
 
 class Cut:
@@ -225,6 +226,13 @@ class Plan:
         from .compiled import CompiledPlan
 
         return CompiledPlan(self)
+
+    @cached_property
+    def full_space(self) -> FullSpace:
+        """The sparse Jacobian and Hessian at any state."""
+        from .full import FullSpace
+
+        return FullSpace(self)
 
     @cached_property
     def everything(self) -> Run:

@@ -16,6 +16,7 @@ from .driver import Pointers, Records, Tape
 from .engine import engine, function
 from .loops import loop_function
 from .maps import Box, box_of
+from .records import add_up
 from .sequence import StateSequence
 from .tape import REGISTERS, tape_addresses, tape_code, tape_group
 
@@ -135,6 +136,7 @@ class NativeRun:
         self.groups, self.parts = list(groups), parts_of(groups, compile_from)
         self._most = grouping.CHUNK
         self._tapes: dict[str, Tape] = {}
+        self._spare: dict[str, list[Array]] = {}
 
     @cached_property
     def reference(self) -> ReferenceRun:
@@ -176,9 +178,40 @@ class NativeRun:
         """∂φ_k/∂arg_j of every instance."""
         if not (_real(z) and _flat(z)):
             return self.reference.jacobian(z)
-        entries = np.zeros(sum(entries_of(part.group, "jacobian") for part in self.parts))
-        self._run("jacobian", z=z, entries=entries)
+        return self._entries("jacobian", np.empty(self._count("jacobian")), z=z)
+
+    def jacobian_sums(self, z: Array, slot: Array, size: int) -> Array:
+        """The entries of :meth:`jacobian` added up by slot."""
+        if not (_real(z) and _flat(z)):
+            return self.reference.jacobian_sums(z, slot, size)
+        return self._sums("jacobian", slot, size, z=z)
+
+    def _count(self, quantity: str) -> int:
+        return sum(entries_of(part.group, quantity) for part in self.parts)
+
+    def _entries(self, quantity: str, entries: Array, **given: Array) -> Array:
+        """The entries, written to an array of their number."""
+        if any(isinstance(part, TapePart) for part in self.parts):
+            entries[:] = 0.0  # the tape adds
+        self._run(quantity, entries=entries, **given)
+        if quantity == "hessian":
+            self._finish_hessian(entries, **given)
         return entries
+
+    def _sums(self, quantity: str, slot: Array, size: int, **given: Array) -> Array:
+        """The entries added up, by way of memory that is kept for the next time."""
+        try:
+            entries = self._spare[quantity].pop()
+        except (KeyError, IndexError):
+            entries = np.empty(self._count(quantity))
+        self._entries(quantity, entries, **given)
+        adding = self._tapes.get("add up " + quantity)
+        if adding is None:
+            adding = self._tapes["add up " + quantity] = Tape(add_up(len(entries)))
+        total = np.zeros(size)
+        adding.run(Pointers(entries=entries, slot=slot, out=total))
+        self._spare.setdefault(quantity, []).append(entries)
+        return total
 
     def hessian_pattern(self) -> tuple[Array, Array]:
         """(i, j), i >= j, of the entries of :meth:`hessian`."""
@@ -188,8 +221,16 @@ class NativeRun:
         """λ[row_k]·∂²φ_k/∂z_i∂z_j, lower triangle."""
         if not (_real(z, lam) and _flat(z, lam)):
             return self.reference.hessian(z, lam)
-        entries = np.zeros(sum(entries_of(part.group, "hessian") for part in self.parts))
-        self._run("hessian", z=z, lam=lam, entries=entries)
+        return self._entries("hessian", np.empty(self._count("hessian")), z=z, lam=lam)
+
+    def hessian_sums(self, z: Array, lam: Array, slot: Array, size: int) -> Array:
+        """The entries of :meth:`hessian` added up by slot."""
+        if not (_real(z, lam) and _flat(z, lam)):
+            return self.reference.hessian_sums(z, lam, slot, size)
+        return self._sums("hessian", slot, size, z=z, lam=lam)
+
+    def _finish_hessian(self, entries: Array, z: Array, lam: Array) -> None:
+        """Positions that coincide count twice; groups on the tape are the reference's."""
         if self._twice is not None:
             entries *= self._twice
         first = 0
@@ -198,7 +239,6 @@ class NativeRun:
             if isinstance(part, TapePart) and size:
                 entries[first : first + size] = part.reference.hessian(z, lam)
             first += size
-        return entries
 
     @cached_property
     def _twice(self) -> Array | None:

@@ -37,6 +37,7 @@ class Frame(IntEnum):
     SCRATCH = 12
     X = 13
     GRADIENT = 14
+    SLOT = 15
 
 
 ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}

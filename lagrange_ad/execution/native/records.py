@@ -162,3 +162,19 @@ def _take_gradient() -> Function:
         f.store(f.load(f.at(w, f.index(table, i))), f.at(gradient, i))
     f.finish()
     return f
+
+
+def add_up(count: int) -> Records:
+    """out[slot[k]] += entries[k]."""
+    records = Records()
+    records.add(function("add up", _add_up), np.array([count], dtype=np.int64), count)
+    return records
+
+
+def _add_up() -> Function:
+    f = Function("add_up", FRAME)
+    entries, slot, out = (f.pointer("%frame", part) for part in (Frame.ENTRIES, Frame.SLOT, Frame.OUT))
+    with f.loop(0, f.word("%data", 0)) as k:
+        f.increase(f.at(out, f.index(slot, k)), f.load(f.at(entries, k)))
+    f.finish()
+    return f
