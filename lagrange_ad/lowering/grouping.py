@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..expression import Array, Shape
+from ..forms import Form, Instances, Reading, Tokens
+from .instances import Columns, expressions
 from .kernel import Kernel
 
 SMALL_BOX = 256
@@ -159,10 +161,7 @@ def _pick(coefficients: Array, instances: Array) -> Array:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Term:
-    """What one equation contributes to one kernel: positions and coefficients of the box's shape.
-
-    For a scalar (``shape == ()``) args and row are plain ints, coefficients floats: 10^5 of them must stay cheap.
-    """
+    """What one equation contributes to one kernel: positions and coefficients of the box's shape (or numbers)."""
 
     kernel: Kernel
     shape: Shape
@@ -177,6 +176,7 @@ class GroupMaker:
     def __init__(self) -> None:
         self._small: dict[Kernel, list[Term]] = {}
         self._large: list[Group] = []
+        self._scalars: dict[Tokens, Instances] = {}
 
     def add(self, term: Term) -> None:
         """Take one term."""
@@ -184,7 +184,7 @@ class GroupMaker:
         if size == 0:
             return
         if size <= SMALL_BOX:
-            self._small.setdefault(term.kernel, []).append(term)
+            self._join(term)
         else:
             args = tuple(IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args])
             coefs = tuple(
@@ -192,8 +192,25 @@ class GroupMaker:
             )
             self._large.append(Group(term.kernel, term.shape, args, coefs, IndexMap.of(term.row)))
 
+    def add_scalar(self, reading: Reading, row: int) -> None:
+        """Take one scalar term by its reading: 10^5 of them must stay cheap."""
+        instances = self._scalars.get(reading.tokens)
+        if instances is None:
+            instances = self._scalars[reading.tokens] = Instances(Form(reading.tokens))
+        instances.add(row, reading)
+
+    def add_columns(self, columns: Columns, rows: Array) -> None:
+        """Take many scalar terms of one kernel."""
+        self._join(Term(columns.kernel, rows.shape, columns.args, columns.coefs, rows))
+
+    def _join(self, term: Term) -> None:
+        self._small.setdefault(term.kernel, []).append(term)
+
     def groups(self) -> tuple[Group, ...]:
         """All groups of the terms taken so far."""
+        while self._scalars:
+            columns = expressions(self._scalars.pop(next(iter(self._scalars))))
+            self.add_columns(columns, columns.owners)
         return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._small.items()))
 
 
@@ -206,12 +223,8 @@ def _merge(kernel: Kernel, terms: list[Term]) -> Group:
 
 
 def _flat(parts: Iterable[Any], terms: list[Term], dtype: Any) -> Array:
-    if all(term.shape == () for term in terms):
-        return np.array([*parts], dtype=dtype)
-    pieces = [
-        np.broadcast_to(part, term.shape).ravel() for part, term in zip(parts, terms, strict=True)
-    ]
-    return np.concatenate(pieces).astype(dtype)
+    pieces = [np.broadcast_to(part, term.shape).ravel() for part, term in zip(parts, terms, strict=True)]
+    return np.concatenate(pieces, dtype=dtype) if len(pieces) > 1 else np.asarray(pieces[0], dtype=dtype)
 
 
 def _constant_as_view(coefficients: Array) -> Array:

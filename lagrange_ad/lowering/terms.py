@@ -8,14 +8,14 @@ itself, to the element numbers of the symbols at the leaves.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..expression import Array, Expression, Shape, View, matmul, sum_
+from ..forms import read
 from .cuts import LINEAR, Cuts, is_mostly_zero, scaling
-from .grouping import Term
+from .grouping import GroupMaker, Term
 from .kernel import Builder
 
 Path = int
@@ -51,10 +51,10 @@ class Paths:
 
 
 class TermMaker:
-    """Makes the terms of equations. ``start_of`` tells where a symbol's elements begin in the state."""
+    """Makes the terms of equations for ``groups``, which may be changed between equations."""
 
-    def __init__(self, cuts: Cuts, start_of: dict[str, int], emit: Callable[[Term], None]) -> None:
-        self.cuts, self.start_of, self.emit = cuts, start_of, emit
+    def __init__(self, cuts: Cuts, groups: GroupMaker) -> None:
+        self.cuts, self.groups = cuts, groups
         self._made: list[Expression] = []
         self.plain_numbers: dict[int, Array] = {}
         self._numbers: dict[str, Array] = {}
@@ -63,7 +63,7 @@ class TermMaker:
         """The state positions of a symbol; made once, as a loop may index one array 10^5 times."""
         name = symbol.data.name
         if name not in self._numbers:
-            start = self.start_of[name]
+            start = symbol.data.start
             self._numbers[name] = np.arange(start, start + symbol.size).reshape(symbol.shape)
         return self._numbers[name]
 
@@ -150,6 +150,11 @@ class TermMaker:
     # one kernel --------------------------------------------------------------------------------------------
 
     def _kernel_term(self, root: Expression, place: Any, factor: float, whole: bool) -> None:
+        if not root.shape and isinstance(place, int) and not whole:
+            reading = read([root], self.cuts.substitute, factor)
+            if reading is not None:
+                self.groups.add_scalar(reading, place)
+                return
         walk = _KernelWalk(self, root if whole else None)
         output = walk.run(root)
         if factor == -1.0:
@@ -158,7 +163,7 @@ class TermMaker:
             output = walk.builder.raw(("multiply", walk.coefficient(factor), output))
         kernel = walk.builder.finish([output])
         shape = () if isinstance(place, int) else place.shape
-        self.emit(Term(kernel, shape, walk.args, walk.coefs, place))
+        self.groups.add(Term(kernel, shape, walk.args, walk.coefs, place))
 
 
 def spread(node: Expression, shape: Shape) -> Expression:
@@ -221,7 +226,7 @@ class _KernelWalk:
             data = node.data
             return self.coefficient(float(data) if path == _ROOT and not data.shape else self.paths.apply(path, data))
         if node.op == "symbol" and path == _ROOT and not node.shape:
-            positions: Any = self.maker.start_of[node.data.name]
+            positions: Any = node.data.start
         else:
             positions = self.paths.apply(path, self._numbers(node))
         self.args.append(positions)
