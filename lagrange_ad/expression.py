@@ -811,6 +811,8 @@ def concatenate(parts: Iterable[Any], axis: int | None = 0) -> Expression:
     items = [as_expression(part) for part in parts]
     if axis is None:
         items, axis = [_view(np.ravel, item) for item in items], 0
+    if items and axis == 0 and all(len(item.shape) == 1 for item in items):
+        return Expression("concatenate", tuple(items), (sum(item.shape[0] for item in items),), 0)
     try:
         shape = np.concatenate([np.broadcast_to(np.int8(0), item.shape) for item in items], axis=axis).shape
     except ValueError as error:
@@ -825,7 +827,12 @@ def stack(parts: Iterable[Any], axis: int = 0) -> Expression:
     if len({item.shape for item in items}) > 1:
         shapes = ", ".join(str(item.shape) for item in items)
         raise ShapeError(f"np.stack needs equal shapes, got {shapes}; np.concatenate joins unequal ones")
+    if items and not items[0].shape and axis == 0:
+        return concatenate([Expression("view", (item,), (1,), _WITH_AXIS) for item in items])
     return concatenate([_view(np.expand_dims, item, axis) for item in items], axis)
+
+
+_WITH_AXIS = View("expand_dims", np.expand_dims, (0,), {})  # one for all, as np.stack may be given 10^5 scalars
 
 
 def bincount(index: Any, weights: Any = None, minlength: int = 0) -> Expression:

@@ -42,32 +42,26 @@ def read(roots: Sequence[Expression], replaced: Mapping[int, Expression] | None 
 
     ``replaced`` has symbols, by identity of the nodes that they stand for; ``factor`` multiplies the one root.
     """
+    if any(root.shape for root in roots):
+        return None
     tokens: list[Token] = [] if factor == 1.0 else ["negative"] if factor == -1.0 else ["multiply", COEFFICIENT]
     args: list[int] = []
     coefs: list[float] = [factor] if len(tokens) == 2 else []
     seen: dict[int, int] = {0: 0} if tokens else {}
     pending = [*reversed(roots)]
-    while pending:
+    while pending:  # all below is scalar, as functions of arrays are arrays
         node = pending.pop()
         if replaced:
             node = replaced.get(id(node), node)
         op = node.op
-        if node.shape:
-            return None
-        if op == "symbol" or (op == "view" and type(node.data) is Element):
-            tokens.append(ARGUMENT)
-            args.append(node.data.start)
-        elif op == "constant":
-            if node.is_boolean:
+        if op in TABLE:
+            number = len(seen)
+            known = seen.setdefault(id(node), number)
+            if known != number:
+                tokens.append(f"={known}")
+                continue
+            if number == MOST_OPERATIONS:
                 return None
-            tokens.append(COEFFICIENT)
-            coefs.append(float(node.data))
-        elif op not in TABLE or len(seen) == MOST_OPERATIONS:
-            return None
-        elif id(node) in seen:
-            tokens.append(f"={seen[id(node)]}")
-        else:
-            seen[id(node)] = len(seen)
             operands = node.args
             if op == "power" and operands[1].op == "constant":
                 tokens.append(float(operands[1].data))
@@ -75,6 +69,14 @@ def read(roots: Sequence[Expression], replaced: Mapping[int, Expression] | None 
             else:
                 tokens.append(op)
                 pending.extend(operands[::-1])
+        elif op == "symbol" or (op == "view" and type(node.data) is Element):
+            tokens.append(ARGUMENT)
+            args.append(node.data.start)
+        elif op == "constant" and not node.is_boolean:
+            tokens.append(COEFFICIENT)
+            coefs.append(float(node.data))
+        else:
+            return None
     return Reading(tuple(tokens), args, coefs)
 
 

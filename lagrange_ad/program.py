@@ -119,8 +119,8 @@ class Constraint:
 
 
 def caller() -> Location:
-    """File and line of the user's call: the nearest frame outside this package."""
-    frame = sys._getframe(1)
+    """File and line of the user's call of a method: the nearest frame outside this package."""
+    frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     place = frame.f_code.co_filename, frame.f_lineno

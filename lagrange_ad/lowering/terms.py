@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expression import Array, Expression, Shape, View, matmul, sum_
+from ..expression import Array, Element, Expression, Shape, View, matmul, sum_
 from ..forms import read
 from .cuts import LINEAR, Cuts, is_mostly_zero, scaling
 from .grouping import GroupMaker, Term
@@ -90,7 +90,9 @@ class TermMaker:
         match node.op:
             case "add" | "subtract":
                 sign = -1.0 if node.op == "subtract" else 1.0
-                first, second = (self._spread(arg, node.shape) for arg in args)
+                first, second = args
+                if node.shape:
+                    first, second = self._spread(first, node.shape), self._spread(second, node.shape)
                 return [(first, place, factor), (second, place, sign * factor)]
             case "negative":
                 return [(args[0], place, -factor)]
@@ -245,6 +247,10 @@ class _KernelWalk:
         while pending:
             given = pending[-1]
             node = leaf(given)
+            if id(given) not in done and node.op == "concatenate":
+                scalars = self._scalars(node)
+                if scalars is not None:
+                    done[id(given)] = scalars
             waiting = [arg for arg in node.args if id(arg) not in done]
             if waiting and id(given) not in done:
                 pending.extend(waiting)
@@ -253,6 +259,17 @@ class _KernelWalk:
             if id(given) not in done:
                 done[id(given)] = self._rearranged(node, [done[id(arg)] for arg in node.args])
         return done[id(root)]
+
+    def _scalars(self, node: Expression) -> Array | None:
+        """The positions of concatenated scalars, as np.stack of many makes it; None where others are among them."""
+        leaf = self.maker.cuts.leaf
+        positions: list[int] = []
+        for arg in node.args:
+            scalar = leaf(arg.args[0]) if arg.op == "view" and arg.shape == (1,) else None
+            if scalar is None or scalar.shape or not (scalar.op == "symbol" or isinstance(scalar.data, Element)):
+                return None
+            positions.append(scalar.data.start)
+        return np.array(positions, dtype=np.int64)
 
     def _rearranged(self, node: Expression, operands: list[Array]) -> Array:
         if node.op == "symbol":
