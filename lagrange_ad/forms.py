@@ -28,6 +28,10 @@ MOST_OPERATIONS = 40
 """An expression with more operations is kept as it is."""
 
 
+REPEATED = 10
+"""After so many expressions of a form its reader is worth to be compiled."""
+
+
 class Reading(NamedTuple):
     """Scalar expressions read once: the tokens of their form, positions of arguments, values of coefficients."""
 
@@ -151,8 +155,45 @@ class Form:
                 made.append(elementwise(node[0], *(made[i] for i in node[1:])))
         return [made[i] for i in self.roots]
 
+    @cached_property
+    def reader(self) -> Reader | None:
+        """A function that reads expressions of this form, several times as fast as :func:`read`; None where operations
+        are shared, which only that notices."""
+        operands = [i for node in self.nodes if node[0] in TABLE for i in node[1:]]
+        if len({*operands, *self.roots}) < len(operands) + len(self.roots):
+            return None
+        names: dict[str, Any] = {"float64": np.float64}
+        exec(_reader_source(self), names)
+        reader: Reader = names["reader"]
+        return reader
+
     def __reduce__(self) -> Any:
         return (Form, (self.tokens,))
+
+
+Leaves = tuple[Sequence[int], Sequence[float]]
+"""The positions of arguments and the values of coefficients."""
+Reader = Callable[..., Leaves | None]
+
+
+def _reader_source(form: Form) -> str:
+    """Python text: every node's operation compared with the form's, leaves collected."""
+    lines = [f"def reader({', '.join(f'n{root}' for root in form.roots)}):"]
+    args, coefs = [""] * form.n_args, [""] * form.n_coefs
+    for i in reversed(range(len(form.nodes))):  # operands stand before what uses them
+        name, *operands = form.nodes[i]
+        if name == ARGUMENT:
+            args[operands[0]] = f"n{i}.data.start"  # only symbols and elements have it
+        elif name == COEFFICIENT:
+            lines.append(f" if type(n{i}.data) is not float64: return None")
+            coefs[operands[0]] = f"n{i}.data"
+        elif name == "const":
+            lines.append(f" if n{i}.op != 'constant' or n{i}.data != {operands[0]!r}: return None")
+        else:
+            lines.append(f" if n{i}.op != {name!r}: return None")
+            lines.append(f" {', '.join(f'n{j}' for j in operands)}, = n{i}.args")
+    values = f"({''.join(a + ', ' for a in args)}), ({''.join(c + ', ' for c in coefs)})"
+    return "\n".join([*lines, " try:", f"  return {values}", " except AttributeError:", "  return None"])
 
 
 class Instances:
@@ -165,11 +206,18 @@ class Instances:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def add(self, owner: int, reading: Reading) -> None:
+    def add(self, owner: int, args: Sequence[int], coefs: Sequence[float]) -> None:
         """One more."""
         self.owners.append(owner)
-        self.args.extend(reading.args)
-        self.coefs.extend(reading.coefs)
+        self.args.extend(args)
+        self.coefs.extend(coefs)
+
+    def leaves(self, *roots: Expression) -> Leaves | None:
+        """The leaves of expressions that have this form; None where they have not, or few had so far."""
+        if len(self.owners) < REPEATED:
+            return None
+        reader = self.form.reader
+        return reader(*roots) if reader is not None else None
 
     def argument(self, number: int) -> Array:
         """The positions of one argument (n,)."""
@@ -192,29 +240,11 @@ class Sides(NamedTuple):
     right: Expression
 
 
-class PackedSides:
-    """The sides of one of the equations of a form, made when asked for; the same nodes while anybody holds them."""
-
-    __slots__ = ("equations", "number")
-
-    def __init__(self, equations: PackedEquations, number: int) -> None:
-        self.equations, self.number = equations, number
-
-    @property
-    def left(self) -> Expression:
-        """The left side."""
-        return self.equations.sides(self.number).left
-
-    @property
-    def right(self) -> Expression:
-        """The right side."""
-        return self.equations.sides(self.number).right
-
-
 class PackedEquations(Instances):
     """The equations of one form in a program, the right sides first; whose each is: its place among all equations.
 
-    ``node_at`` gives the node of the scalar at a position of the state.
+    ``node_at`` gives the node of the scalar at a position of the state. The sides of an equation are made when asked
+    for, and are the same nodes while anybody holds them.
     """
 
     def __init__(self, form: Form, node_at: Callable[[int], Expression]) -> None:

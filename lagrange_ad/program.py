@@ -19,7 +19,7 @@ import numpy as np
 
 from .errors import DeclarationError, ExpressionTypeError, ShapeError, UnknownNameError
 from .expression import Array, Expression, Shape, Symbol, as_expression, pack, postorder, symbols_of, unpack
-from .forms import Form, PackedEquations, PackedSides, Reading, Sides, Tokens, read
+from .forms import Form, PackedEquations, Sides, Tokens, read
 from .printing import place, to_text
 from .text import listing, nearest, table, values
 
@@ -60,11 +60,13 @@ class Equation:
     """One declared equation left = right, an array of them when the shape is not ().
 
     ``own`` is the symbol alone on the left that it determines (explicit), else None (implicit); ``determines``
-    is the symbol named by ``for_=``, else None. Residual: right − left.
+    is the symbol named by ``for_=``, else None. Residual: right − left. ``sides``: both, or the equations of one form,
+    of which this is the one with a ``number``.
     """
 
     name: str
-    sides: Sides | PackedSides
+    sides: Sides | PackedEquations
+    number: int
     shape: Shape
     own: Symbol | None
     determines: Symbol | None
@@ -73,12 +75,15 @@ class Equation:
     @property
     def left(self) -> Expression:
         """The left side."""
-        return self.sides.left
+        return self._sides().left
 
     @property
     def right(self) -> Expression:
         """The right side."""
-        return self.sides.right
+        return self._sides().right
+
+    def _sides(self) -> Sides:
+        return self.sides if isinstance(self.sides, Sides) else self.sides.sides(self.number)
 
     def __str__(self) -> str:
         return f"{to_text(self.left, 400)} = {to_text(self.right, 400)}"
@@ -252,6 +257,7 @@ class Declarations:
         self._size = 0
         self._offsets: list[int] = []
         self._forms: dict[Tokens, PackedEquations] = {}
+        self._form_at: dict[Location, PackedEquations] = {}
         self._lock = threading.RLock()
         self._memory: dict[str, tuple[Any, Any]] = {}
 
@@ -488,22 +494,32 @@ class Declarations:
 
     def _equation(self, name: str, sides: Sides, shape: Shape, own: Symbol | None, determines: Symbol | None,
                   location: Location) -> None:
-        reading = read((sides.right, sides.left)) if not shape else None
         with self._lock:
-            kept = sides if reading is None else self._pack(reading)
-            self.equations.append(Equation(name, kept, shape, own, determines, location))
+            packed = None if shape else self._pack(sides, location)
+            number = -1 if packed is None else len(packed) - 1
+            kept = sides if packed is None else packed
+            self.equations.append(Equation(name, kept, number, shape, own, determines, location))
             owner = own or (determines if name in self.symbols else None)
             if owner is not None:
                 self._explicit.add(owner.name)
             self.version += 1
 
-    def _pack(self, reading: Reading) -> PackedSides:
-        """Keep the sides of the next equation as numbers of their form."""
-        equations = self._forms.get(reading.tokens)
-        if equations is None:
-            equations = self._forms[reading.tokens] = PackedEquations(Form(reading.tokens), self.node_at)
-        equations.add(len(self.equations), reading)
-        return PackedSides(equations, len(equations) - 1)
+    def _pack(self, sides: Sides, location: Location) -> PackedEquations | None:
+        """Keep the sides of the next equation as numbers of their form; None where they are not simple scalars."""
+        left, right = sides
+        packed = self._form_at.get(location)  # a loop declares equations of one form on one line
+        leaves = packed.leaves(right, left) if packed is not None else None
+        if packed is None or leaves is None:
+            reading = read((right, left))
+            if reading is None:
+                return None
+            tokens, leaves = reading.tokens, (reading.args, reading.coefs)
+            packed = self._forms.get(tokens)
+            if packed is None:
+                packed = self._forms[tokens] = PackedEquations(Form(tokens), self.node_at)
+            self._form_at[location] = packed
+        packed.add(len(self.equations), *leaves)
+        return packed
 
     # objective and constraints -----------------------------------------------------------------------------
 

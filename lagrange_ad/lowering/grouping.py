@@ -6,15 +6,15 @@ strides; stride 0 is a broadcast, on ``row`` a reduction) or an explicit table o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..expression import Array, Shape
-from ..forms import Form, Instances, Reading, Tokens
+from ..expression import Array, Expression, Shape
+from ..forms import Form, Instances, Tokens, read
 from .instances import Columns, expressions
 from .kernel import Kernel
 
@@ -177,6 +177,7 @@ class GroupMaker:
         self._small: dict[Kernel, list[Term]] = {}
         self._large: list[Group] = []
         self._scalars: dict[Tokens, Instances] = {}
+        self._last: Instances | None = None
 
     def add(self, term: Term) -> None:
         """Take one term."""
@@ -192,12 +193,21 @@ class GroupMaker:
             )
             self._large.append(Group(term.kernel, term.shape, args, coefs, IndexMap.of(term.row)))
 
-    def add_scalar(self, reading: Reading, row: int) -> None:
-        """Take one scalar term by its reading: 10^5 of them must stay cheap."""
-        instances = self._scalars.get(reading.tokens)
-        if instances is None:
-            instances = self._scalars[reading.tokens] = Instances(Form(reading.tokens))
-        instances.add(row, reading)
+    def add_scalar(self, root: Expression, row: int, factor: float, replaced: Mapping[int, Expression]) -> bool:
+        """Take factor·root for a row, if it is a scalar that can be read; 10^5 of them must stay cheap."""
+        if self._last is not None and factor == 1.0 and not replaced:
+            leaves = self._last.leaves(root)  # the summands of a long sum have one form
+            if leaves is not None:
+                self._last.add(row, *leaves)
+                return True
+        reading = read([root], replaced, factor)
+        if reading is None:
+            return False
+        self._last = self._scalars.get(reading.tokens)
+        if self._last is None:
+            self._last = self._scalars[reading.tokens] = Instances(Form(reading.tokens))
+        self._last.add(row, reading.args, reading.coefs)
+        return True
 
     def add_columns(self, columns: Columns, rows: Array) -> None:
         """Take many scalar terms of one kernel."""
@@ -208,9 +218,9 @@ class GroupMaker:
 
     def groups(self) -> tuple[Group, ...]:
         """All groups of the terms taken so far."""
-        while self._scalars:
-            columns = expressions(self._scalars.pop(next(iter(self._scalars))))
+        for columns in map(expressions, self._scalars.values()):
             self.add_columns(columns, columns.owners)
+        self._scalars, self._last = {}, None
         return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._small.items()))
 
 

@@ -208,7 +208,7 @@ def _are_explicit(own: Array, starts: Array) -> Array:
 
 def _roots(equations: Sequence[Equation], explicit: Array, light: set[int]) -> list[tuple[int, Expression]]:
     """The residuals that are lowered one by one, with the numbers of their equations: all but those of light forms."""
-    chosen = [i for i, e in enumerate(equations) if isinstance(e.sides, Sides) or id(e.sides.equations) not in light]
+    chosen = [i for i, e in enumerate(equations) if isinstance(e.sides, Sides) or id(e.sides) not in light]
     return [(i, _residual_root(equations[i], bool(explicit[i]))) for i in chosen]
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..expression import Array, Element, Expression, Shape, View, matmul, sum_
-from ..forms import read
 from .cuts import LINEAR, Cuts, is_mostly_zero, scaling
 from .grouping import GroupMaker, Term
 from .kernel import Builder
@@ -153,9 +152,7 @@ class TermMaker:
 
     def _kernel_term(self, root: Expression, place: Any, factor: float, whole: bool) -> None:
         if not root.shape and isinstance(place, int) and not whole:
-            reading = read([root], self.cuts.substitute, factor)
-            if reading is not None:
-                self.groups.add_scalar(reading, place)
+            if self.groups.add_scalar(root, place, factor, self.cuts.substitute):
                 return
         walk = _KernelWalk(self, root if whole else None)
         output = walk.run(root)
