@@ -507,8 +507,8 @@ _EXACT = 2**53
 
 def constant(value: Any) -> Expression:
     """A constant node, from anything NumPy makes a float64 or boolean array of."""
-    if type(value) is float and value == value:
-        return _scalar_node("constant", (), np.float64(value), None)
+    if type(value) is float:
+        return _number(value)
     try:
         array = np.array(value)
     except ValueError as error:
@@ -525,6 +525,12 @@ def constant(value: Any) -> Expression:
             raise DeclarationError(f"a constant of an expression is NaN{index}: look at the data it came from")
     array.setflags(write=False)
     return Expression("constant", (), array.shape, array)
+
+
+def _number(value: float) -> Expression:
+    if value != value:
+        raise DeclarationError("a constant of an expression is NaN: look at the data it came from")
+    return _scalar_node("constant", (), np.float64(value), None)
 
 
 def _scalar_node(op: str, args: tuple[Expression, ...], data: Any, owner: Any) -> Expression:
@@ -545,10 +551,8 @@ def as_expression(value: Any) -> Expression:
 
     Raises ExpressionTypeError for anything else, object arrays of other things included.
     """
-    if type(value) is float:
-        return constant(value)
-    if type(value) is int and -_EXACT < value < _EXACT:
-        return constant(float(value))
+    if type(value) is float or (type(value) is int and -_EXACT < value < _EXACT):
+        return _number(float(value))
     if isinstance(value, Expression):
         return value
     if isinstance(value, float | int) or (isinstance(value, np.ndarray) and value.dtype != object):
@@ -596,9 +600,9 @@ def _stack_objects(array: Array) -> Expression:
 def _binary(name: str, left: Any, right: Any) -> Expression:
     """``elementwise`` of two operands; the short way for two numbers, of which programs written in loops have many."""
     if type(left) is not Expression:
-        left = as_expression(left)
-    if type(right) is not Expression:
-        right = as_expression(right)
+        left = _number(left) if type(left) is float else as_expression(left)
+    elif type(right) is not Expression:
+        right = _number(right) if type(right) is float else as_expression(right)
     if left.shape or right.shape or left.is_boolean or right.is_boolean:
         return elementwise(name, left, right)
     owner = left.owner
@@ -614,8 +618,9 @@ def elementwise(name: str, *operands: Any) -> Expression:
     args = tuple([x if type(x) is Expression else as_expression(x) for x in operands])
     if len(args) != TABLE[name].arity:
         raise ExpressionTypeError(f"np.{name} takes {TABLE[name].arity} operands, got {len(args)}")
-    if len(args) == 1 and not args[0].shape and not args[0].is_boolean:
-        return _scalar_node(name, args, None, args[0].owner)
+    first = args[0]
+    if len(args) == 1 and not first.shape and not first.is_boolean:
+        return _scalar_node(name, args, None, first.owner)
     for arg in args:
         if arg.is_boolean and name not in _TAKES_CONDITIONS:
             args = tuple([elementwise("where", x, 1.0, 0.0) if x.is_boolean else x for x in args])
