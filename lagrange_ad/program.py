@@ -384,6 +384,11 @@ class Declarations:
         return self._size
 
     @property
+    def starts(self) -> Array:
+        """Where each symbol begins in the flat state, and its size at the end."""
+        return np.array([*self._offsets, self._size], dtype=np.int64)
+
+    @property
     def forms(self) -> list[PackedEquations]:
         """The equations that are kept by form."""
         return list(self._forms.values())

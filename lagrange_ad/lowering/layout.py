@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,18 @@ from ..expression import Array, Shape, Symbol
 class Slices(Mapping[str, slice]):
     """The slice of every block by name, made when asked for: 10^5 of them would take megabytes."""
 
-    def __init__(self, number: dict[str, int], starts: list[int]) -> None:
-        self._number, self._starts = number, starts
+    def __init__(self, names: Sequence[str], starts: list[int]) -> None:
+        self.number, self._starts = {name: i for i, name in enumerate(names)}, starts
 
     def __getitem__(self, name: str) -> slice:
-        block = self._number[name]
+        block = self.number[name]
         return slice(self._starts[block], self._starts[block + 1])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._number)
+        return iter(self.number)
 
     def __len__(self) -> int:
-        return len(self._number)
+        return len(self.number)
 
 
 class Blocks:
@@ -43,8 +44,11 @@ class Blocks:
         sizes = [int(np.prod(shape)) if shape else 1 for shape in shapes]
         self.start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
         self._starts: list[int] = self.start.tolist()
-        self.number = {name: i for i, name in enumerate(self.names)}
-        self.slices = Slices(self.number, self._starts)
+
+    @cached_property
+    def slices(self) -> Slices:
+        """The slice of every block by name."""
+        return Slices(self.names, self._starts)
 
     @property
     def size(self) -> int:
@@ -73,7 +77,7 @@ class Blocks:
 
     def get(self, flat: Array, name: str) -> Array:
         """One named block of a flat array, in its shape (a view)."""
-        return flat[self.slices[name]].reshape(self.shapes[self.number[name]])
+        return flat[self.slices[name]].reshape(self.shapes[self.slices.number[name]])
 
 
 def state_blocks(symbols: Mapping[str, Symbol], auxiliaries: Sequence[Symbol]) -> Blocks:

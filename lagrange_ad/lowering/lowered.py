@@ -6,7 +6,7 @@ constraints, the layout of state and rows, and which rows meet which state eleme
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,7 @@ import numpy as np
 from ..expression import Array, Expression, Symbol, symbols_of
 from ..forms import Sides
 from ..program import Constraint, Declarations, Equation, Objective
+from ..structure.blocks import changes, compress, expand
 from .cuts import SIZE_CAP, Cuts
 from .grouping import Group, GroupMaker, IndexMap
 from .instances import heaviness, residuals
@@ -77,6 +78,10 @@ class Lowered:
 
     def coarse_incidence(self) -> tuple[Array, Array]:
         """The distinct pairs (row block, state block) that share an incidence."""
+        return self._coarse_pairs
+
+    @cached_property
+    def _coarse_pairs(self) -> tuple[Array, Array]:
         return coarse_pairs(self.groups, self.rows, self.state)
 
     def incidence(self, row_blocks: Array) -> tuple[Array, Array]:
@@ -101,21 +106,31 @@ def _entries(group: Group, rows: Blocks, chosen: Array) -> Iterable[tuple[Array,
 
 
 def coarse_pairs(groups: Sequence[Group], rows: Blocks, state: Blocks) -> tuple[Array, Array]:
-    """The distinct pairs (row block, state block) of groups."""
-    width = len(state.names)
-    keys = [_coarse_keys(group.row, arg, rows, state, width) for group in groups for arg in group.args]
-    found = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
-    return found // width, found % width
+    """The distinct pairs (row block, state block) of groups, ascending."""
+    pairs = [pair for group in groups for pair in _coarse_pairs(group, rows, state)]
+    if not pairs:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    row, column = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    n_rows = len(rows.start)  # the row of the objective stands after all blocks
+    indptr, indices = compress(n_rows, len(state.names), row, column)
+    return expand(indptr), indices
 
 
-def _coarse_keys(row: IndexMap, arg: IndexMap, rows: Blocks, state: Blocks, width: int) -> Array:
-    ends = np.searchsorted(rows.start, row.range(), side="right") - 1
-    sides = np.searchsorted(state.start, arg.range(), side="right") - 1
-    if ends[0] == ends[1] and sides[0] == sides[1]:
-        return np.array([ends[0] * width + sides[0]])
-    row_block = np.searchsorted(rows.start, row.array().ravel(), side="right") - 1
-    state_block = np.searchsorted(state.start, arg.array().ravel(), side="right") - 1
-    return np.asarray(np.unique(row_block * width + state_block))
+def _coarse_pairs(group: Group, rows: Blocks, state: Blocks) -> Iterator[tuple[Array, Array]]:
+    """Pairs of blocks, argument by argument; of equal ones that follow each other the first alone."""
+    row = _blocks_of(group.row, rows)
+    for arg in group.args:
+        row_block, state_block = np.broadcast_arrays(row, _blocks_of(arg, state))
+        new = changes(row_block) | changes(state_block)
+        yield row_block[new], state_block[new]
+
+
+def _blocks_of(positions: IndexMap, blocks: Blocks) -> Array:
+    """The block of every instance's position, or one number where all are in the same."""
+    ends = np.searchsorted(blocks.start, positions.range(), side="right") - 1
+    if ends[0] == ends[1]:
+        return np.asarray(ends[:1])
+    return np.asarray(np.searchsorted(blocks.start, positions.array().ravel(), side="right") - 1)
 
 
 def _residual_root(equation: Equation, explicit: bool) -> Expression:

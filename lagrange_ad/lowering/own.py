@@ -51,8 +51,7 @@ def _take_parts(own: Array, taken: Array, parts: list[tuple[int, Array]], starts
 def _scalars_on_left(program: Declarations) -> list[tuple[Array, Array]]:
     """By form: the equations kept by form that have an element of a variable on the left, and those elements."""
     kinds = np.array([symbol.kind == "variable" for symbol in program.symbols.values()], dtype=bool)
-    sizes = [node.size for node in map(program.__getitem__, program.symbols)]
-    is_variable = np.repeat(kinds, np.array(sizes, dtype=np.int64))
+    is_variable = np.repeat(kinds, np.diff(program.starts))
     found = []
     for packed in program.forms:
         name, *operands = packed.form.nodes[packed.form.roots[1]]
