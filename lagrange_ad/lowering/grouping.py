@@ -38,8 +38,7 @@ class IndexMap:
     def of(positions: Array) -> IndexMap:
         """The map of an integer array of the box's shape; affine where its numbers are."""
         offset = int(positions.flat[0]) if positions.size else 0
-        # axes the array only repeats (memory stride 0) are looked at once: nothing of the box's size is made
-        seen = positions[tuple(slice(0, 1) if step == 0 else slice(None) for step in positions.strides)]
+        seen = _seen(positions)
         strides = []
         for axis, n in enumerate(seen.shape):
             second = tuple(1 if i == axis else 0 for i in range(seen.ndim))
@@ -59,6 +58,12 @@ class IndexMap:
             if step:
                 result += (step * np.arange(n)).reshape((-1,) + (1,) * (len(self.shape) - axis - 1))
         return result
+
+    def equals(self, other: IndexMap) -> bool:
+        """Whether both, of one shape, give the same positions."""
+        if self.table is None or other.table is None:
+            return self.table is other.table and (self.offset, self.strides) == (other.offset, other.strides)
+        return self.offset == other.offset and np.array_equal(_seen(self.table), _seen(other.table))
 
     def slab(self, axis: int, low: int, shape: Shape, key: tuple[slice, ...]) -> IndexMap:
         """The map of the part of the box that ``key`` cuts out along one axis from ``low`` on."""
@@ -89,6 +94,11 @@ class IndexMap:
                 return False
             reach += step * (n - 1)
         return True
+
+
+def _seen(positions: Array) -> Array:
+    """Axes that an array only repeats (memory stride 0) are looked at once: nothing of the box's size is made."""
+    return positions[tuple(slice(0, 1) if step == 0 else slice(None) for step in positions.strides)]
 
 
 def _is_affine(positions: Array, offset: int, strides: Sequence[int]) -> bool:
@@ -187,11 +197,12 @@ class GroupMaker:
         if size <= SMALL_BOX:
             self._join(term)
         else:
-            args = tuple(IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args])
+            args = [IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args]]
+            kernel, args = _distinct(term.kernel, args)
             coefs = tuple(
                 np.broadcast_to(np.asarray(c, dtype=np.float64), term.shape) for c in term.coefs[: term.kernel.n_coefs]
             )
-            self._large.append(Group(term.kernel, term.shape, args, coefs, IndexMap.of(term.row)))
+            self._large.append(Group(kernel, term.shape, tuple(args), coefs, IndexMap.of(term.row)))
 
     def add_scalar(self, root: Expression, row: int, factor: float, replaced: Mapping[int, Expression]) -> bool:
         """Take factor·root for a row, if it is a scalar that can be read; 10^5 of them must stay cheap."""
@@ -224,12 +235,22 @@ class GroupMaker:
         return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._small.items()))
 
 
+def _distinct(kernel: Kernel, args: list[IndexMap]) -> tuple[Kernel, list[IndexMap]]:
+    """The kernel without arguments that stand where earlier ones do, as in v[i]·cos(v[i]); products stay products."""
+    first = [next(i for i in range(j + 1) if args[i].equals(args[j])) for j in range(len(args))]
+    kept = sorted(set(first))
+    if len(kept) == len(args) or kernel.is_product():
+        return kernel, args
+    return kernel.with_arguments([kept.index(i) for i in first]), [args[i] for i in kept]
+
+
 def _merge(kernel: Kernel, terms: list[Term]) -> Group:
     """One flat group of many small terms."""
     rows = _flat((t.row for t in terms), terms, np.int64)
-    args = tuple(IndexMap.of(_flat((t.args[j] for t in terms), terms, np.int64)) for j in range(kernel.n_args))
+    args = [IndexMap.of(_flat((t.args[j] for t in terms), terms, np.int64)) for j in range(kernel.n_args)]
+    kernel, args = _distinct(kernel, args)
     coefs = tuple(_flat((t.coefs[j] for t in terms), terms, np.float64) for j in range(kernel.n_coefs))
-    return Group(kernel, rows.shape, args, tuple(map(_constant_as_view, coefs)), IndexMap.of(rows))
+    return Group(kernel, rows.shape, tuple(args), tuple(map(_constant_as_view, coefs)), IndexMap.of(rows))
 
 
 def _flat(parts: Iterable[Any], terms: list[Term], dtype: Any) -> Array:
