@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..expression import Array, Expression, Symbol, symbols_of
-from ..forms import Sides
+from ..forms import PackedEquations, Sides
 from ..program import Constraint, Declarations, Equation, Objective
 from ..structure.blocks import changes, compress, expand
 from .cuts import SIZE_CAP, Cuts
@@ -160,34 +160,16 @@ def lower(program: Declarations) -> Lowered:
     roots = _roots(equations, explicit, {id(packed) for packed in light})
     cuts = _cut(program, equations, roots)
 
-    auxiliaries = cuts.auxiliaries
-    state = state_blocks(program.symbols, [symbol for symbol, _, _ in auxiliaries])
-    for (symbol, _, _), start in zip(auxiliaries, state.start[len(program.symbols) :].tolist(), strict=False):
+    state, rows = state_blocks(program.symbols, [symbol for symbol, _, _ in cuts.auxiliaries]), _rows(equations, cuts)
+    for (symbol, _, _), start in zip(cuts.auxiliaries, state.start[len(program.symbols) :].tolist(), strict=False):
         symbol.start = start
-    rows = Blocks(
-        [*(e.name for e in equations), *(symbol.name for symbol, _, _ in auxiliaries)],
-        [*(e.shape for e in equations), *(symbol.shape for symbol, _, _ in auxiliaries)],
-        [*(_row_labels(e) if e.shape else None for e in equations), *(None for _ in auxiliaries)],
-    )
     constraint_rows = Blocks(
         [c.name for c in program.constraints], [c.body.shape for c in program.constraints],
         [None for _ in program.constraints],
     )
-    equation_terms, objective_terms, constraint_terms = GroupMaker(), GroupMaker(), GroupMaker()
-    for packed in light:
-        for columns in residuals(packed, explicit):
-            equation_terms.add_columns(columns, starts[columns.owners])
-    maker = TermMaker(cuts, equation_terms)
-    for i, root in roots:
-        maker.equation(root, int(starts[i]))
-    for i, (_, expression, _) in enumerate(auxiliaries):
-        maker.equation(expression, int(rows.start[len(equations) + i]), whole=True)
-    if program.objective is not None:
-        maker.groups = objective_terms
-        maker.equation(program.objective.expression, rows.size)
-    maker.groups = constraint_terms
-    for constraint, start in zip(program.constraints, constraint_rows.start.tolist(), strict=False):
-        maker.equation(constraint.body, rows.size + 1 + start)
+    maker = TermMaker(cuts)
+    goals = [(program.objective.expression, rows.size)] if program.objective is not None else []
+    bodies = zip([c.body for c in program.constraints], constraint_rows.start.tolist(), strict=False)
     return Lowered(
         name=program.name,
         equations=equations,
@@ -200,11 +182,45 @@ def lower(program: Declarations) -> Lowered:
         n_user=program.size,
         n_user_rows=int(starts[-1]),
         own=np.concatenate([own, np.arange(program.size, state.size)]),
-        source=(*(e.name for e in equations), *(source for _, _, source in auxiliaries)),
-        groups=equation_terms.groups(),
-        objective_groups=objective_terms.groups(),
-        constraint_groups=constraint_terms.groups(),
+        source=(*(e.name for e in equations), *(source for _, _, source in cuts.auxiliaries)),
+        groups=_equation_groups(maker, light, explicit, starts, roots),
+        objective_groups=_groups(maker, goals),
+        constraint_groups=_groups(maker, [(body, rows.size + 1 + start) for body, start in bodies]),
     )
+
+
+def _rows(equations: Sequence[Equation], cuts: Cuts) -> Blocks:
+    """The rows of the equations, then those of the auxiliaries."""
+    symbols = [symbol for symbol, _, _ in cuts.auxiliaries]
+    return Blocks(
+        [*(e.name for e in equations), *(symbol.name for symbol in symbols)],
+        [*(e.shape for e in equations), *(symbol.shape for symbol in symbols)],
+        [*(_row_labels(e) if e.shape else None for e in equations), *(None for _ in symbols)],
+    )
+
+
+def _equation_groups(maker: TermMaker, light: Sequence[PackedEquations], explicit: Array, starts: Array,
+                     roots: Sequence[tuple[int, Expression]]) -> tuple[Group, ...]:
+    """The groups of the equations: by form, one by one, and of the auxiliaries."""
+    terms = maker.groups = GroupMaker()
+    for packed in light:
+        for columns in residuals(packed, explicit):
+            terms.add_columns(columns, starts[columns.owners])
+    for i, root in roots:
+        maker.equation(root, int(starts[i]))
+    row = int(starts[-1])
+    for _, expression, _ in maker.cuts.auxiliaries:
+        maker.equation(expression, row, whole=True)
+        row += expression.size
+    return terms.groups()
+
+
+def _groups(maker: TermMaker, roots: Iterable[tuple[Expression, int]]) -> tuple[Group, ...]:
+    """The groups of expressions, each with its first row."""
+    terms = maker.groups = GroupMaker()
+    for root, row in roots:
+        maker.equation(root, row)
+    return terms.groups()
 
 
 def _row_starts(equations: Sequence[Equation]) -> Array:

@@ -50,10 +50,10 @@ class Paths:
 
 
 class TermMaker:
-    """Makes the terms of equations for ``groups``, which may be changed between equations."""
+    """Makes the terms of equations for ``groups``, which is set anew for equations that go elsewhere."""
 
-    def __init__(self, cuts: Cuts, groups: GroupMaker) -> None:
-        self.cuts, self.groups = cuts, groups
+    def __init__(self, cuts: Cuts) -> None:
+        self.cuts, self.groups = cuts, GroupMaker()
         self._made: list[Expression] = []
         self.plain_numbers: dict[int, Array] = {}
         self._numbers: dict[str, Array] = {}
