@@ -34,17 +34,27 @@ MOST_ELEMENTS = 100_000
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Symbol:
-    """A named array of a program: an input, a parameter or a variable, with what was declared of it."""
+_EVERYWHERE = (-np.inf, np.inf)
+_NO_ELEMENTS: dict[int, Expression] = {}  # of all symbols of which no element was asked for; never written to
 
-    __slots__ = ("domain", "kind", "labels", "location", "lower", "name", "owner", "shape", "unit", "upper", "value")
+
+class Symbol:
+    """A named array of a program: an input, a parameter or a variable, with what was declared of it.
+
+    ``start`` is where its elements begin in the flat state, ``elements`` the nodes made of single ones so far.
+    """
+
+    __slots__ = ("domain", "elements", "kind", "labels", "location", "lower", "name", "owner", "shape", "start",
+                 "unit", "upper", "value")  # fmt: skip
 
     def __init__(self, name: str, kind: str, shape: Shape, owner: Any, location: tuple[str, int]) -> None:
         self.name, self.kind, self.shape, self.owner, self.location = name, kind, shape, owner, location
+        self.start = -1
+        self.elements: dict[int, Expression] = _NO_ELEMENTS
         self.value: Any = None
         self.lower: Any = -np.inf
         self.upper: Any = np.inf
-        self.domain: tuple[float, float] = (-np.inf, np.inf)
+        self.domain: tuple[float, float] = _EVERYWHERE
         self.labels: list[Any] | None = None
         self.unit = ""
 
@@ -58,8 +68,8 @@ class Symbol:
 
     def __getstate__(self) -> Any:
         # A start that is an expression is pickled by the program, which packs all its expressions.
-        return None, {slot: value for slot in self.__slots__
-                      if not isinstance(value := getattr(self, slot), Expression)}
+        kept = {slot: value for slot in self.__slots__ if not isinstance(value := getattr(self, slot), Expression)}
+        return None, {**kept, "elements": {}}
 
 
 class View:
@@ -80,32 +90,38 @@ class View:
         return np.asarray(self.function(array, *self.arguments, **self.keywords))
 
 
+class Element(View):
+    """One element of a symbol's array: the view ``array[key]``; ``start`` is its position in the flat state."""
+
+    __slots__ = ("start",)
+
+    def __init__(self, key: Any, start: int) -> None:
+        super().__init__("getitem", operator.getitem, (key,), {})
+        self.start = start
+
+
 class Expression:
     """A node of an expression graph. Users get them from a program and combine them with NumPy.
 
     ``op`` is the operation's name, ``args`` the operand nodes, ``shape`` the array shape, ``data`` what the
-    operation needs besides its operands, ``owner`` the program whose symbols it contains (None: constants only).
-    Equality makes a constraint; hashing is by identity.
+    operation needs besides its operands, ``owner`` the program whose symbols it contains (None: constants only),
+    ``is_boolean`` whether it is a condition (a comparison), not a number. Equality makes a constraint; hashing is by
+    identity.
     """
 
-    __slots__ = ("__weakref__", "args", "data", "op", "owner", "shape")
+    __slots__ = ("__weakref__", "args", "data", "is_boolean", "op", "owner", "shape")
     __array_priority__ = 1000.0
 
     def __init__(self, op: str, args: tuple[Expression, ...], shape: Shape, data: Any = None) -> None:
         self.op, self.args, self.shape, self.data = op, args, shape, data
-        owner = data.owner if op == "symbol" else None
-        for arg in args:
-            if arg.owner is not owner and arg.owner is not None:
-                if owner is not None:
-                    raise _foreign(owner, arg.owner)
-                owner = arg.owner
-        self.owner: Any = owner
+        self.owner: Any = data.owner if op == "symbol" else _common_owner(args)
+        self.is_boolean = _is_condition(op, args, data)
 
     # NumPy's protocols -------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         name = ufunc.__name__
-        if any(value is not None for value in keywords.values()) and method == "__call__":
+        if keywords and method == "__call__" and any(value is not None for value in keywords.values()):
             raise ExpressionTypeError(
                 f"np.{name} with {', '.join(keywords)}= is not supported on expressions: "
                 "expressions are never changed in place, use the returned value"
@@ -113,12 +129,12 @@ class Expression:
         if method == "reduce" and name == "add":
             return sum_(inputs[0], **{"axis": 0, **keywords})
         if method == "__call__":
+            if name in TABLE:
+                return elementwise(name, *(_conditions(inputs) if name.startswith("logical") else inputs))
             if name == "matmul":
                 return matmul(*inputs)
             if name in _UFUNC_ALIASES:
                 return _UFUNC_ALIASES[name](*inputs)
-            if name in TABLE:
-                return elementwise(name, *(_conditions(inputs) if name.startswith("logical") else inputs))
         else:
             name = f"{name}.{method}"
         if name in _OPERATOR_OF:
@@ -154,34 +170,34 @@ class Expression:
     # arithmetic --------------------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Expression:
-        return elementwise("add", self, other)
+        return _binary("add", self, other)
 
     def __radd__(self, other: Any) -> Expression:
-        return elementwise("add", other, self)
+        return _binary("add", other, self)
 
     def __sub__(self, other: Any) -> Expression:
-        return elementwise("subtract", self, other)
+        return _binary("subtract", self, other)
 
     def __rsub__(self, other: Any) -> Expression:
-        return elementwise("subtract", other, self)
+        return _binary("subtract", other, self)
 
     def __mul__(self, other: Any) -> Expression:
-        return elementwise("multiply", self, other)
+        return _binary("multiply", self, other)
 
     def __rmul__(self, other: Any) -> Expression:
-        return elementwise("multiply", other, self)
+        return _binary("multiply", other, self)
 
     def __truediv__(self, other: Any) -> Expression:
-        return elementwise("divide", self, other)
+        return _binary("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> Expression:
-        return elementwise("divide", other, self)
+        return _binary("divide", other, self)
 
     def __pow__(self, other: Any) -> Expression:
-        return elementwise("power", self, other)
+        return _binary("power", self, other)
 
     def __rpow__(self, other: Any) -> Expression:
-        return elementwise("power", other, self)
+        return _binary("power", other, self)
 
     def __matmul__(self, other: Any) -> Expression:
         return matmul(self, other)
@@ -199,22 +215,22 @@ class Expression:
         return elementwise("absolute", self)
 
     def __lt__(self, other: Any) -> Expression:
-        return elementwise("less", self, other)
+        return _binary("less", self, other)
 
     def __le__(self, other: Any) -> Expression:
-        return elementwise("less_equal", self, other)
+        return _binary("less_equal", self, other)
 
     def __gt__(self, other: Any) -> Expression:
-        return elementwise("greater", self, other)
+        return _binary("greater", self, other)
 
     def __ge__(self, other: Any) -> Expression:
-        return elementwise("greater_equal", self, other)
+        return _binary("greater_equal", self, other)
 
     def __eq__(self, other: Any) -> Expression:  # type: ignore[override]
-        return elementwise("equal", self, other)
+        return _binary("equal", self, other)
 
     def __ne__(self, other: Any) -> Expression:  # type: ignore[override]
-        return elementwise("not_equal", self, other)
+        return _binary("not_equal", self, other)
 
     __hash__ = object.__hash__
 
@@ -248,14 +264,6 @@ class Expression:
         """The transpose."""
         return self if len(self.shape) < 2 else _view(np.transpose, self)
 
-    @property
-    def is_boolean(self) -> bool:
-        """Whether this is a condition (a comparison), not a number."""
-        node = self
-        while node.op == "view":
-            node = node.args[0]
-        return node.op in _CONDITIONS or (node.op == "constant" and node.data.dtype == bool)
-
     def __len__(self) -> int:
         if not self.shape:
             raise ExpressionTypeError(f"{self._name()} is a scalar: it has no len()")
@@ -267,6 +275,10 @@ class Expression:
         return (self[i] for i in range(self.shape[0]))
 
     def __getitem__(self, key: Any) -> Expression:
+        if type(key) is int and self.op == "symbol" and len(self.shape) == 1:
+            known: Expression | None = self.data.elements.get(key)
+            if known is not None:
+                return known
         return _getitem(self, key)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Expression:
@@ -397,6 +409,23 @@ class Expression:
         return (_unpacked, (pack([self]),))
 
 
+def _common_owner(args: tuple[Expression, ...]) -> Any:
+    """The program whose symbols the operands contain; raises DeclarationError where there are two."""
+    owner = None
+    for arg in args:
+        if arg.owner is not owner and arg.owner is not None:
+            if owner is not None:
+                raise _foreign(owner, arg.owner)
+            owner = arg.owner
+    return owner
+
+
+def _is_condition(op: str, args: tuple[Expression, ...], data: Any) -> bool:
+    if op == "view":
+        return args[0].is_boolean
+    return op in _CONDITIONS or (op == "constant" and data is not None and bool(data.dtype == bool))
+
+
 def _foreign(first: Any, second: Any) -> DeclarationError:
     return DeclarationError(
         f"an expression mixes symbols of two programs, {first.name!r} and {second.name!r}: "
@@ -472,16 +501,19 @@ def supported_names() -> list[str]:
 # making nodes ----------------------------------------------------------------------------------------------
 
 
+_EXACT = 2**53
+"""Integers below are floats exactly."""
+
+
 def constant(value: Any) -> Expression:
     """A constant node, from anything NumPy makes a float64 or boolean array of."""
+    if type(value) is float:
+        return _number(value)
     try:
         array = np.array(value)
     except ValueError as error:
         raise ExpressionTypeError(f"{_describe(value)} cannot stand in an expression: {error}") from None
-    if type(value) is float:
-        if value != value:
-            raise DeclarationError("a constant of an expression is NaN: look at the data it came from")
-    elif array.dtype != bool:
+    if array.dtype != bool:
         if array.dtype.kind not in "iuf":
             raise ExpressionTypeError(
                 f"{_describe(value)} cannot stand in an expression: real numbers and arrays of them can"
@@ -495,6 +527,20 @@ def constant(value: Any) -> Expression:
     return Expression("constant", (), array.shape, array)
 
 
+def _number(value: float) -> Expression:
+    if value != value:
+        raise DeclarationError("a constant of an expression is NaN: look at the data it came from")
+    return _scalar_node("constant", (), np.float64(value), None)
+
+
+def _scalar_node(op: str, args: tuple[Expression, ...], data: Any, owner: Any) -> Expression:
+    """A scalar that is no view, with the owner its operands have: the nodes that loops make by the million."""
+    node = Expression.__new__(Expression)
+    node.op, node.args, node.shape, node.data, node.owner = op, args, (), data, owner
+    node.is_boolean = op in _CONDITIONS
+    return node
+
+
 def _describe(value: Any) -> str:
     text = repr(value)
     return f"{text[:60] + '…' if len(text) > 60 else text} (a {type(value).__name__})"
@@ -505,6 +551,8 @@ def as_expression(value: Any) -> Expression:
 
     Raises ExpressionTypeError for anything else, object arrays of other things included.
     """
+    if type(value) is float or (type(value) is int and -_EXACT < value < _EXACT):
+        return _number(float(value))
     if isinstance(value, Expression):
         return value
     if isinstance(value, float | int) or (isinstance(value, np.ndarray) and value.dtype != object):
@@ -549,11 +597,30 @@ def _stack_objects(array: Array) -> Expression:
     return _view(np.reshape, stacked, array.shape + items[0].shape)
 
 
+def _binary(name: str, left: Any, right: Any) -> Expression:
+    """``elementwise`` of two operands; the short way for two numbers, of which programs written in loops have many."""
+    if type(left) is not Expression:
+        left = _number(left) if type(left) is float else as_expression(left)
+    elif type(right) is not Expression:
+        right = _number(right) if type(right) is float else as_expression(right)
+    if left.shape or right.shape or left.is_boolean or right.is_boolean:
+        return elementwise(name, left, right)
+    owner = left.owner
+    if right.owner is not owner and right.owner is not None:
+        if owner is not None:
+            raise _foreign(owner, right.owner)
+        owner = right.owner
+    return _scalar_node(name, (left, right), None, owner)
+
+
 def elementwise(name: str, *operands: Any) -> Expression:
     """One elementary function of the table on operands that broadcast."""
-    args = tuple([x if isinstance(x, Expression) else as_expression(x) for x in operands])
+    args = tuple([x if type(x) is Expression else as_expression(x) for x in operands])
     if len(args) != TABLE[name].arity:
         raise ExpressionTypeError(f"np.{name} takes {TABLE[name].arity} operands, got {len(args)}")
+    first = args[0]
+    if len(args) == 1 and not first.shape and not first.is_boolean:
+        return _scalar_node(name, args, None, first.owner)
     for arg in args:
         if arg.is_boolean and name not in _TAKES_CONDITIONS:
             args = tuple([elementwise("where", x, 1.0, 0.0) if x.is_boolean else x for x in args])
@@ -619,7 +686,37 @@ def _known(part: Any) -> Any:
 
 
 def _getitem(operand: Expression, key: Any) -> Expression:
+    if operand.op == "symbol" and isinstance(key, int | tuple | np.integer):
+        whole = key if isinstance(key, tuple) else (key,)
+        number = _element_number(operand.shape, whole)
+        if number is not None:
+            return _element(operand, number, whole)
     return _view(operator.getitem, operand, key)
+
+
+def _element_number(shape: Shape, key: tuple[Any, ...]) -> int | None:
+    """The flat number of one element, where the key is an integer an axis, none of them counted from the end."""
+    if len(key) != len(shape) or not key:
+        return None
+    number = 0
+    for i, n in zip(key, shape, strict=True):
+        if not isinstance(i, int | np.integer) or isinstance(i, bool) or not 0 <= i < n:
+            return None
+        number = number * n + int(i)
+    return number
+
+
+def _element(operand: Expression, number: int, key: tuple[Any, ...]) -> Expression:
+    """The node of one element of a symbol, made once: loops ask for the same one again and again."""
+    symbol = operand.data
+    if symbol.elements is _NO_ELEMENTS:
+        symbol.elements = {}
+    node: Expression | None = symbol.elements.get(number)
+    if node is None:
+        index = tuple([int(i) for i in key])
+        view = Element(index if len(index) > 1 else index[0], symbol.start + number)
+        node = symbol.elements.setdefault(number, Expression("view", (operand,), (), view))
+    return node
 
 
 def sum_(operand: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
@@ -719,6 +816,8 @@ def concatenate(parts: Iterable[Any], axis: int | None = 0) -> Expression:
     items = [as_expression(part) for part in parts]
     if axis is None:
         items, axis = [_view(np.ravel, item) for item in items], 0
+    if items and axis == 0 and all(len(item.shape) == 1 for item in items):
+        return Expression("concatenate", tuple(items), (sum(item.shape[0] for item in items),), 0)
     try:
         shape = np.concatenate([np.broadcast_to(np.int8(0), item.shape) for item in items], axis=axis).shape
     except ValueError as error:
@@ -733,7 +832,12 @@ def stack(parts: Iterable[Any], axis: int = 0) -> Expression:
     if len({item.shape for item in items}) > 1:
         shapes = ", ".join(str(item.shape) for item in items)
         raise ShapeError(f"np.stack needs equal shapes, got {shapes}; np.concatenate joins unequal ones")
+    if items and not items[0].shape and axis == 0:
+        return concatenate([Expression("view", (item,), (1,), _WITH_AXIS) for item in items])
     return concatenate([_view(np.expand_dims, item, axis) for item in items], axis)
+
+
+_WITH_AXIS = View("expand_dims", np.expand_dims, (0,), {})  # one for all, as np.stack may be given 10^5 scalars
 
 
 def bincount(index: Any, weights: Any = None, minlength: int = 0) -> Expression:
@@ -888,6 +992,7 @@ def unpack(packed: Packed, owner: Any = None) -> list[Expression]:
         node.owner = next((arg.owner for arg in node.args if arg.owner is not None), None)
         if op == "symbol":
             node.owner = data.owner if owner is None else owner
+        node.is_boolean = _is_condition(op, node.args, data)
         nodes.append(node)
     return nodes
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import sys
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from .errors import DeclarationError, ExpressionTypeError, ShapeError, UnknownNameError
 from .expression import Array, Expression, Shape, Symbol, as_expression, pack, postorder, symbols_of, unpack
+from .forms import Form, PackedEquations, Sides, Tokens, read
 from .printing import place, to_text
 from .text import listing, nearest, table, values
 
@@ -28,6 +30,7 @@ Location = tuple[str, int]
 Made = TypeVar("Made")
 _NO_LOWER, _NO_UPPER = -np.inf, np.inf
 _PACKAGE = str(Path(__file__).parent)
+_PLACES: dict[Location, Location] = {}  # one tuple a line: a loop declares 10^5 equations at the same one
 
 EXECUTORS = ("native", "reference")
 """What may run a program: code compiled for this machine, or NumPy."""
@@ -52,21 +55,35 @@ _FOREIGN_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)  # not frozen: that would double the time it takes to make one
 class Equation:
     """One declared equation left = right, an array of them when the shape is not ().
 
     ``own`` is the symbol alone on the left that it determines (explicit), else None (implicit); ``determines``
-    is the symbol named by ``for_=``, else None. Residual: right − left.
+    is the symbol named by ``for_=``, else None. Residual: right − left. ``sides``: both, or the equations of one form,
+    of which this is the one with a ``number``.
     """
 
     name: str
-    left: Expression
-    right: Expression
+    sides: Sides | PackedEquations
+    number: int
     shape: Shape
     own: Symbol | None
     determines: Symbol | None
     location: Location
+
+    @property
+    def left(self) -> Expression:
+        """The left side."""
+        return self._sides().left
+
+    @property
+    def right(self) -> Expression:
+        """The right side."""
+        return self._sides().right
+
+    def _sides(self) -> Sides:
+        return self.sides if isinstance(self.sides, Sides) else self.sides.sides(self.number)
 
     def __str__(self) -> str:
         return f"{to_text(self.left, 400)} = {to_text(self.right, 400)}"
@@ -107,11 +124,12 @@ class Constraint:
 
 
 def caller() -> Location:
-    """File and line of the user's call: the nearest frame outside this package."""
-    frame = sys._getframe(1)
+    """File and line of the user's call of a method: the nearest frame outside this package."""
+    frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    place = frame.f_code.co_filename, frame.f_lineno
+    return _PLACES.setdefault(place, place)
 
 
 def numeric(name: str, value: Any, what: str, *, finite: bool = True) -> Array:
@@ -188,17 +206,24 @@ class _Number(int):
 
 
 def _held(record: Any) -> list[Expression]:
-    """The expressions of an equation, an objective or a constraint."""
-    values = (getattr(record, field.name) for field in fields(record))
-    return [value for value in values if isinstance(value, Expression)]
+    """The expressions of an equation, an objective or a constraint (those kept as nodes)."""
+    held: list[Expression] = []
+    for field in fields(record):
+        value = getattr(record, field.name)
+        held += [part for part in (value if isinstance(value, Sides) else [value]) if isinstance(part, Expression)]
+    return held
 
 
 def _with_records(state: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    """A program's state with ``change`` applied to every field of its records."""
+    """A program's state with ``change`` applied to every field of its records, and to both sides of equations."""
     def changed(record: Any) -> Any:
         if record is None:
             return None
-        return type(record)(**{field.name: change(getattr(record, field.name)) for field in fields(record)})
+        if isinstance(record, Sides):
+            return Sides(*map(change, record))
+        if isinstance(record, Equation | Objective | Constraint):
+            return type(record)(**{field.name: changed(getattr(record, field.name)) for field in fields(record)})
+        return change(record)
 
     lists = {key: [changed(record) for record in state[key]] for key in ("equations", "constraints")}
     return {**state, **lists, "objective": changed(state["objective"])}
@@ -228,6 +253,11 @@ class Declarations:
         self._nodes: dict[str, Expression] = {}
         self._named: dict[str, Location] = {}
         self._explicit: set[str] = set()
+        self._in_order: list[Expression] = []
+        self._size = 0
+        self._offsets: list[int] = []
+        self._forms: dict[Tokens, PackedEquations] = {}
+        self._form_at: dict[Location, PackedEquations] = {}
         self._lock = threading.RLock()
         self._memory: dict[str, tuple[Any, Any]] = {}
 
@@ -248,6 +278,7 @@ class Declarations:
         number = {id(node): _Number(i) for i, node in enumerate(nodes)}
         state["_packed"] = pack(nodes)
         state["_nodes"] = {name: number[id(node)] for name, node in self._nodes.items()}
+        del state["_in_order"]
         state["_starts"] = {name: number[id(node)] for name, node in starts.items()}
         return _with_records(state, lambda value: number[id(value)] if isinstance(value, Expression) else value)
 
@@ -256,6 +287,7 @@ class Declarations:
         for name, number in state.pop("_starts").items():
             state["symbols"][name].value = nodes[number]
         state["_nodes"] = {name: nodes[number] for name, number in state["_nodes"].items()}
+        self._in_order = list(state["_nodes"].values())
         self.__dict__.update(
             _with_records(state, lambda value: nodes[value] if isinstance(value, _Number) else value)
         )
@@ -308,12 +340,12 @@ class Declarations:
                labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare a variable and its equation ``name = expression`` in one step; the shape is the expression's."""
         location = _location or caller()
-        right = self._number(expression, f"the equation of {name!r}")
+        right = self._number(expression, "the equation of", name)
         symbol = self._symbol("variable", name, right.shape, lower, upper, labels, unit, location)
         if start is not None:
             symbol.value = self._start(symbol, start)
         left = self._add(symbol)
-        self._equation(Equation(name, left, right, right.shape, symbol, None, location))
+        self._equation(name, Sides(left, right), right.shape, symbol, None, location)
         return left
 
     def _given(self, kind: str, name: str, value: Any, shape: Any, lower: Any, upper: Any, labels: Any, unit: str,
@@ -328,20 +360,49 @@ class Declarations:
                 location: Location) -> Symbol:
         self._free_name(name)
         symbol = Symbol(name, kind, shape, self, location)
-        symbol.lower, symbol.upper = self._bounds(name, lower, upper, shape)
-        symbol.labels, symbol.unit = self._labels(name, labels, shape), unit
+        if lower is not _NO_LOWER or upper is not _NO_UPPER:
+            symbol.lower, symbol.upper = self._bounds(name, lower, upper, shape)
+        if labels is not None:
+            symbol.labels = self._labels(name, labels, shape)
+        symbol.unit = unit
         return symbol
 
     def _add(self, symbol: Symbol) -> Expression:
         node = Expression("symbol", (), symbol.shape, symbol)
         with self._lock:
+            symbol.start = self._size
+            self._size += node.size
+            self._offsets.append(symbol.start)
+            self._in_order.append(node)
             self.symbols[symbol.name], self._nodes[symbol.name] = symbol, node
             self._take_name(symbol.name, symbol.location)
         return node
 
+    @property
+    def size(self) -> int:
+        """Number of elements of all symbols, which stand in the flat state as declared."""
+        return self._size
+
+    @property
+    def starts(self) -> Array:
+        """Where each symbol begins in the flat state, and its size at the end."""
+        return np.array([*self._offsets, self._size], dtype=np.int64)
+
+    @property
+    def forms(self) -> list[PackedEquations]:
+        """The equations that are kept by form."""
+        return list(self._forms.values())
+
+    def node_at(self, position: int) -> Expression:
+        """The scalar at a position of the flat state."""
+        block = bisect_right(self._offsets, position) - 1
+        node = self._in_order[block]
+        if not node.shape:
+            return node
+        index = np.unravel_index(position - self._offsets[block], node.shape)
+        return node[tuple(map(int, index))]
+
     def _bounds(self, name: str, lower: Any, upper: Any, shape: Shape) -> tuple[Any, Any]:
-        if lower is _NO_LOWER and upper is _NO_UPPER:
-            return lower, upper
         low = numeric(name, -np.inf if lower is None else lower, "the lower bound", finite=False)
         high = numeric(name, np.inf if upper is None else upper, "the upper bound", finite=False)
         fit(name, low, shape, "the lower bound")
@@ -350,9 +411,7 @@ class Declarations:
             raise DeclarationError(f"the bounds of {name!r} are crossed: lower {values(low)} > upper {values(high)}")
         return low, high
 
-    def _labels(self, name: str, labels: Any, shape: Shape) -> list[Any] | None:
-        if labels is None:
-            return None
+    def _labels(self, name: str, labels: Any, shape: Shape) -> list[Any]:
         listed = list(labels)
         if not shape or len(listed) != shape[0]:
             raise ShapeError(f"labels of {name!r}: {len(listed)} given for shape {shape}; one an element of axis 0")
@@ -398,7 +457,7 @@ class Declarations:
         if for_ is not None:
             determines = self._whole_variable(for_)
         label = name or self._equation_name(own or determines)
-        self._equation(Equation(label, left, right, shape, own, determines, location))
+        self._equation(label, Sides(left, right), shape, own, determines, location)
         if label not in self.symbols:
             self._take_name(label, location)
 
@@ -438,13 +497,34 @@ class Declarations:
             number += 1
         return f"equation_{number}"
 
-    def _equation(self, equation: Equation) -> None:
+    def _equation(self, name: str, sides: Sides, shape: Shape, own: Symbol | None, determines: Symbol | None,
+                  location: Location) -> None:
         with self._lock:
-            self.equations.append(equation)
-            owner = equation.own or (equation.determines if equation.name in self.symbols else None)
+            packed = None if shape else self._pack(sides, location)
+            number = -1 if packed is None else len(packed) - 1
+            kept = sides if packed is None else packed
+            self.equations.append(Equation(name, kept, number, shape, own, determines, location))
+            owner = own or (determines if name in self.symbols else None)
             if owner is not None:
                 self._explicit.add(owner.name)
             self.version += 1
+
+    def _pack(self, sides: Sides, location: Location) -> PackedEquations | None:
+        """Keep the sides of the next equation as numbers of their form; None where they are not simple scalars."""
+        left, right = sides
+        packed = self._form_at.get(location)  # a loop declares equations of one form on one line
+        leaves = packed.leaves(right, left) if packed is not None else None
+        if packed is None or leaves is None:
+            reading = read((right, left))
+            if reading is None:
+                return None
+            tokens, leaves = reading.tokens, (reading.args, reading.coefs)
+            packed = self._forms.get(tokens)
+            if packed is None:
+                packed = self._forms[tokens] = PackedEquations(Form(tokens), self.node_at)
+            self._form_at[location] = packed
+        packed.add(len(self.equations), *leaves)
+        return packed
 
     # objective and constraints -----------------------------------------------------------------------------
 
@@ -540,7 +620,9 @@ class Declarations:
     # names -------------------------------------------------------------------------------------------------
 
     def _free_name(self, name: Any, allow: Expression | None = None) -> None:
-        if not isinstance(name, str) or not name or not all(part.isidentifier() for part in name.split(".")):
+        if not isinstance(name, str) or not (
+            name.isidentifier() or all(part.isidentifier() for part in name.split("."))
+        ):
             raise DeclarationError(
                 f"{name!r} cannot be a name: letters, digits and _ (dots between scopes), as in 'y1'"
             )
@@ -556,21 +638,22 @@ class Declarations:
             self._named[name] = location
             self.version += 1
 
-    def _number(self, value: Any, what: str) -> Expression:
+    def _number(self, value: Any, what: str, name: str | None = None) -> Expression:
         node = as_expression(value)
         if node.is_boolean:
             raise DeclarationError(
-                f"{what} is a comparison, {to_text(node, 60)}: subject_to takes constraints, np.where chooses by one"
+                f"{_of(what, name)} is a comparison, {to_text(node, 60)}: subject_to takes constraints, "
+                "np.where chooses by one"
             )
-        self._own(node, what)
+        self._own(node, what, name)
         return node
 
-    def _own(self, node: Expression, what: str) -> None:
+    def _own(self, node: Expression, what: str, name: str | None = None) -> None:
         if node.owner is not None and node.owner is not self:
             foreign = listing(symbol.name for symbol in symbols_of(node))
             raise DeclarationError(
-                f"{what} contains symbols of the program {node.owner.name!r} ({foreign}), not of {self.name!r}: "
-                "declare them here"
+                f"{_of(what, name)} contains symbols of the program {node.owner.name!r} ({foreign}), "
+                f"not of {self.name!r}: declare them here"
             )
 
     def __getitem__(self, name: str) -> Expression:
@@ -674,6 +757,10 @@ class Declarations:
         counts = ", ".join(_counted(len(self.of_kind(kind)), kind) for kind in ("input", "parameter", "variable"))
         goal = f", {self.objective.sense} {self.objective.name}" if self.objective else ", no objective"
         return f"<Program {self.name!r}: {counts}, {_counted(len(self.equations), 'equation')}{goal}>"
+
+
+def _of(what: str, name: str | None) -> str:
+    return what if name is None else f"{what} {name!r}"
 
 
 def _counted(number: int, what: str) -> str:

@@ -18,6 +18,7 @@ ORDER = (
     ("elementary",),
     ("printing",),
     ("expression",),
+    ("forms",),
     ("program",),
     ("structure",),
     ("lowering",),

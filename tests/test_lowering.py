@@ -151,6 +151,42 @@ def test_an_array_equation_of_a_scalar_right_side_is_spread():
     np.testing.assert_allclose(at.gradient["x0"], 3 * (2 * value + np.cos(value)))
 
 
+def _flow(v, th, i, j, g, b):
+    return v[i] * v[j] * (g * np.cos(th[i] - th[j]) + b * np.sin(th[i] - th[j])) - g * v[i] ** 2
+
+
+@pytest.mark.parametrize("box", [1, 256])
+def test_arguments_that_stand_at_the_same_positions_are_one(box, monkeypatch):
+    """v[i] thrice, th[i] and th[j] twice: four arguments and one difference, in arrays as in a loop."""
+    monkeypatch.setattr(grouping, "SMALL_BOX", box)
+    rng = np.random.default_rng(1)
+    ends, g, b = rng.integers(0, 9, (2, 20)), rng.uniform(0.5, 1.5, 20), rng.uniform(0.5, 1.5, 20)
+    kernels, gradients = [], []
+    for loop in (False, True):
+        p, v, th = _program(9, 9)
+        if loop:
+            f = [p.define(f"f{k}", _flow(v, th, *ends[:, k], g[k], b[k])) for k in range(20)]
+            p.minimize(sum(t**2 for t in f))
+        else:
+            p.minimize(np.sum(p.define("f", _flow(v, th, *ends, g, b)) ** 2))
+        kernels.append(_only(lower(p).groups).kernel)
+        gradients.append(np.concatenate([p.evaluate().gradient[name] for name in ("x0", "x1")]))
+    assert kernels[0] is kernels[1]
+    assert kernels[0].n_args == 4
+    assert [node[0] for node in kernels[0].nodes].count("subtract") == 2
+    np.testing.assert_allclose(*gradients, rtol=1e-12, atol=1e-13)
+
+
+def test_maps_of_repeated_memory_are_compared_without_their_size():
+    """x[i] twice in a box of 10^10: the positions that broadcasting repeats are looked at once."""
+    p, x, u = _program(100_000, 100_000)
+    i = np.arange(100_000)[::-1] // 2
+    p.minimize(np.sum(np.sin(x[i][:, None] - u) * np.cos(x[i][:, None] - u)))
+    group = _only(lower(p).objective_groups)
+    assert group.size == 10**10
+    assert group.kernel.n_args == 2
+
+
 # many small equations, few groups --------------------------------------------------------------------------
 
 

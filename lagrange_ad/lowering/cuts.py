@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..elementary import TABLE
 from ..expression import Expression, Symbol
 from ..program import Location
 
@@ -23,6 +24,7 @@ LINEAR = -1
 SHARED_CAP = 64
 """A sum with more parts than this that is used again becomes an auxiliary: x = x + x forty times stays forty sums."""
 
+_SUMS = frozenset(("add", "subtract", "negative"))
 _BIJECTIVE = frozenset("reshape ravel transpose expand_dims squeeze moveaxis swapaxes".split())
 
 
@@ -66,7 +68,10 @@ class Cuts:
             if waiting:
                 continue
             pending.pop()
-            weight[id(node)] = own = _RULES.get(node.op, Cuts._elementwise)(self, node)
+            own = self._scalar(node) if not node.shape and node.op in TABLE else None
+            if own is None:
+                own = _RULES.get(node.op, Cuts._elementwise)(self, node)
+            weight[id(node)] = own
             if own == LINEAR:
                 self._count_parts(node)
 
@@ -83,11 +88,25 @@ class Cuts:
         self.substitute[id(node)] = Expression("symbol", (), node.shape, symbol)
         self.auxiliaries.append((symbol, node, source))
 
+    def _scalar(self, node: Expression) -> int | None:
+        """The weight of a function of scalars of which nothing is to be cut: what the rules below say, sooner."""
+        substitute, weight = self.substitute, self.weight
+        total, linear = 1, False
+        for arg in node.args:
+            heaviness = weight[id(arg)]
+            if substitute and id(arg) in substitute:
+                continue
+            linear = linear or heaviness == LINEAR
+            total += heaviness
+        if node.op in _SUMS:
+            return LINEAR if linear or total > SIZE_CAP else total
+        return None if linear or total > SIZE_CAP else total
+
     def _count_parts(self, node: Expression) -> None:
         """How many parts a sum of terms is taken apart into; long ones that were used before are cut."""
         total = 1
         for arg in node.args:
-            if self._heaviness(arg) != LINEAR:
+            if self.weight[id(arg)] != LINEAR or id(arg) in self.substitute:
                 continue
             if id(arg) in self._used and self._parts[id(arg)] > SHARED_CAP:
                 self.cut(arg)
@@ -136,7 +155,7 @@ class Cuts:
         return LINEAR
 
     def _elementwise(self, node: Expression) -> int:
-        if node.op in ("add", "subtract", "negative"):
+        if node.op in _SUMS:
             return self._sum_of_terms(node)
         if node.op in ("multiply", "divide") and self._is_scaling(node):
             return LINEAR

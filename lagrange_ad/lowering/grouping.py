@@ -6,14 +6,16 @@ strides; stride 0 is a broadcast, on ``row`` a reduction) or an explicit table o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..expression import Array, Shape
+from ..expression import Array, Expression, Shape
+from ..forms import Form, Instances, Tokens, read
+from .instances import Columns, expressions
 from .kernel import Kernel
 
 SMALL_BOX = 256
@@ -36,8 +38,7 @@ class IndexMap:
     def of(positions: Array) -> IndexMap:
         """The map of an integer array of the box's shape; affine where its numbers are."""
         offset = int(positions.flat[0]) if positions.size else 0
-        # axes the array only repeats (memory stride 0) are looked at once: nothing of the box's size is made
-        seen = positions[tuple(slice(0, 1) if step == 0 else slice(None) for step in positions.strides)]
+        seen = _seen(positions)
         strides = []
         for axis, n in enumerate(seen.shape):
             second = tuple(1 if i == axis else 0 for i in range(seen.ndim))
@@ -57,6 +58,12 @@ class IndexMap:
             if step:
                 result += (step * np.arange(n)).reshape((-1,) + (1,) * (len(self.shape) - axis - 1))
         return result
+
+    def equals(self, other: IndexMap) -> bool:
+        """Whether both, of one shape, give the same positions."""
+        if self.table is None or other.table is None:
+            return self.table is other.table and (self.offset, self.strides) == (other.offset, other.strides)
+        return self.offset == other.offset and np.array_equal(_seen(self.table), _seen(other.table))
 
     def slab(self, axis: int, low: int, shape: Shape, key: tuple[slice, ...]) -> IndexMap:
         """The map of the part of the box that ``key`` cuts out along one axis from ``low`` on."""
@@ -87,6 +94,11 @@ class IndexMap:
                 return False
             reach += step * (n - 1)
         return True
+
+
+def _seen(positions: Array) -> Array:
+    """Axes that an array only repeats (memory stride 0) are looked at once: nothing of the box's size is made."""
+    return positions[tuple(slice(0, 1) if step == 0 else slice(None) for step in positions.strides)]
 
 
 def _is_affine(positions: Array, offset: int, strides: Sequence[int]) -> bool:
@@ -159,10 +171,7 @@ def _pick(coefficients: Array, instances: Array) -> Array:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Term:
-    """What one equation contributes to one kernel: positions and coefficients of the box's shape.
-
-    For a scalar (``shape == ()``) args and row are plain ints, coefficients floats: 10^5 of them must stay cheap.
-    """
+    """What one equation contributes to one kernel: positions and coefficients of the box's shape (or numbers)."""
 
     kernel: Kernel
     shape: Shape
@@ -177,6 +186,8 @@ class GroupMaker:
     def __init__(self) -> None:
         self._small: dict[Kernel, list[Term]] = {}
         self._large: list[Group] = []
+        self._scalars: dict[Tokens, Instances] = {}
+        self._last: Instances | None = None
 
     def add(self, term: Term) -> None:
         """Take one term."""
@@ -184,34 +195,67 @@ class GroupMaker:
         if size == 0:
             return
         if size <= SMALL_BOX:
-            self._small.setdefault(term.kernel, []).append(term)
+            self._join(term)
         else:
-            args = tuple(IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args])
+            args = [IndexMap.of(np.broadcast_to(a, term.shape)) for a in term.args[: term.kernel.n_args]]
+            kernel, args = _distinct(term.kernel, args)
             coefs = tuple(
                 np.broadcast_to(np.asarray(c, dtype=np.float64), term.shape) for c in term.coefs[: term.kernel.n_coefs]
             )
-            self._large.append(Group(term.kernel, term.shape, args, coefs, IndexMap.of(term.row)))
+            self._large.append(Group(kernel, term.shape, tuple(args), coefs, IndexMap.of(term.row)))
+
+    def add_scalar(self, root: Expression, row: int, factor: float, replaced: Mapping[int, Expression]) -> bool:
+        """Take factor·root for a row, if it is a scalar that can be read; 10^5 of them must stay cheap."""
+        if self._last is not None and factor == 1.0 and not replaced:
+            leaves = self._last.leaves(root)  # the summands of a long sum have one form
+            if leaves is not None:
+                self._last.add(row, *leaves)
+                return True
+        reading = read([root], replaced, factor)
+        if reading is None:
+            return False
+        self._last = self._scalars.get(reading.tokens)
+        if self._last is None:
+            self._last = self._scalars[reading.tokens] = Instances(Form(reading.tokens))
+        self._last.add(row, reading.args, reading.coefs)
+        return True
+
+    def add_columns(self, columns: Columns, rows: Array) -> None:
+        """Take many scalar terms of one kernel."""
+        self._join(Term(columns.kernel, rows.shape, columns.args, columns.coefs, rows))
+
+    def _join(self, term: Term) -> None:
+        self._small.setdefault(term.kernel, []).append(term)
 
     def groups(self) -> tuple[Group, ...]:
         """All groups of the terms taken so far."""
+        for columns in map(expressions, self._scalars.values()):
+            self.add_columns(columns, columns.owners)
+        self._scalars, self._last = {}, None
         return (*self._large, *(_merge(kernel, terms) for kernel, terms in self._small.items()))
+
+
+def _distinct(kernel: Kernel, args: list[IndexMap]) -> tuple[Kernel, list[IndexMap]]:
+    """The kernel without arguments that stand where earlier ones do, as in v[i]·cos(v[i]); products stay products."""
+    first = [next(i for i in range(j + 1) if args[i].equals(args[j])) for j in range(len(args))]
+    kept = sorted(set(first))
+    if len(kept) == len(args) or kernel.is_product():
+        return kernel, args
+    return kernel.with_arguments([kept.index(i) for i in first]), [args[i] for i in kept]
 
 
 def _merge(kernel: Kernel, terms: list[Term]) -> Group:
     """One flat group of many small terms."""
     rows = _flat((t.row for t in terms), terms, np.int64)
-    args = tuple(IndexMap.of(_flat((t.args[j] for t in terms), terms, np.int64)) for j in range(kernel.n_args))
+    args = [IndexMap.of(_flat((t.args[j] for t in terms), terms, np.int64)) for j in range(kernel.n_args)]
+    kernel, args = _distinct(kernel, args)
     coefs = tuple(_flat((t.coefs[j] for t in terms), terms, np.float64) for j in range(kernel.n_coefs))
-    return Group(kernel, rows.shape, args, tuple(map(_constant_as_view, coefs)), IndexMap.of(rows))
+    return Group(kernel, rows.shape, tuple(args), tuple(map(_constant_as_view, coefs)), IndexMap.of(rows))
 
 
 def _flat(parts: Iterable[Any], terms: list[Term], dtype: Any) -> Array:
-    if all(term.shape == () for term in terms):
-        return np.array([*parts], dtype=dtype)
-    pieces = [
-        np.broadcast_to(part, term.shape).ravel() for part, term in zip(parts, terms, strict=True)
-    ]
-    return np.concatenate(pieces).astype(dtype)
+    pieces = [np.broadcast_to(part, term.shape).ravel() for part, term in zip(parts, terms, strict=True)]
+    return np.concatenate(pieces, dtype=dtype) if len(pieces) > 1 else np.asarray(pieces[0], dtype=dtype)
 
 
 def _constant_as_view(coefficients: Array) -> Array:

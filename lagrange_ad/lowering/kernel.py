@@ -7,6 +7,7 @@ form give equal kernels, which are interned: equality is identity. The builder s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -49,6 +50,19 @@ class Kernel:
         from .differentiate import second_partials
 
         return second_partials(self)
+
+    def with_arguments(self, numbers: Sequence[int]) -> Kernel:
+        """The kernel with argument j called numbers[j]; what becomes equal is computed once."""
+        builder = Builder()
+        placed: list[int] = []
+        for name, *operands in self.nodes:
+            if name == "arg":
+                placed.append(builder.raw((name, numbers[operands[0]])))
+            elif name in ("coef", "const"):
+                placed.append(builder.raw((name, *operands)))
+            else:
+                placed.append(builder.raw((name, *(placed[i] for i in operands))))
+        return builder.finish([placed[i] for i in self.outputs])
 
     def is_zero(self, output: int) -> bool:
         """Whether an output is the constant 0."""

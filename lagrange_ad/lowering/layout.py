@@ -7,12 +7,30 @@ between them and the user's names.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..expression import Array, Shape, Symbol
+
+
+class Slices(Mapping[str, slice]):
+    """The slice of every block by name, made when asked for: 10^5 of them would take megabytes."""
+
+    def __init__(self, names: Sequence[str], starts: list[int]) -> None:
+        self.number, self._starts = {name: i for i, name in enumerate(names)}, starts
+
+    def __getitem__(self, name: str) -> slice:
+        block = self.number[name]
+        return slice(self._starts[block], self._starts[block + 1])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.number)
+
+    def __len__(self) -> int:
+        return len(self.number)
 
 
 class Blocks:
@@ -23,11 +41,14 @@ class Blocks:
 
     def __init__(self, names: Sequence[str], shapes: Sequence[Shape], labels: Sequence[list[Any] | None]) -> None:
         self.names, self.shapes, self.labels = list(names), list(shapes), list(labels)
-        self._shape_of = dict(zip(self.names, self.shapes, strict=True))
         sizes = [int(np.prod(shape)) if shape else 1 for shape in shapes]
         self.start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
-        self.slices = dict(zip(self.names, map(slice, self.start[:-1].tolist(), self.start[1:].tolist()), strict=True))
         self._starts: list[int] = self.start.tolist()
+
+    @cached_property
+    def slices(self) -> Slices:
+        """The slice of every block by name."""
+        return Slices(self.names, self._starts)
 
     @property
     def size(self) -> int:
@@ -56,7 +77,7 @@ class Blocks:
 
     def get(self, flat: Array, name: str) -> Array:
         """One named block of a flat array, in its shape (a view)."""
-        return flat[self.slices[name]].reshape(self._shape_of[name])
+        return flat[self.slices[name]].reshape(self.shapes[self.slices.number[name]])
 
 
 def state_blocks(symbols: Mapping[str, Symbol], auxiliaries: Sequence[Symbol]) -> Blocks:

@@ -6,17 +6,21 @@ constraints, the layout of state and rows, and which rows meet which state eleme
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ..expression import Array, Expression, Symbol, symbols_of
+from ..forms import PackedEquations, Sides
 from ..program import Constraint, Declarations, Equation, Objective
-from .cuts import Cuts
+from ..structure.blocks import changes, compress, expand
+from .cuts import SIZE_CAP, Cuts
 from .grouping import Group, GroupMaker, IndexMap
+from .instances import heaviness, residuals
 from .layout import Blocks, state_blocks
+from .own import own_elements
 from .terms import TermMaker, spread
 
 
@@ -74,6 +78,10 @@ class Lowered:
 
     def coarse_incidence(self) -> tuple[Array, Array]:
         """The distinct pairs (row block, state block) that share an incidence."""
+        return self._coarse_pairs
+
+    @cached_property
+    def _coarse_pairs(self) -> tuple[Array, Array]:
         return coarse_pairs(self.groups, self.rows, self.state)
 
     def incidence(self, row_blocks: Array) -> tuple[Array, Array]:
@@ -98,26 +106,36 @@ def _entries(group: Group, rows: Blocks, chosen: Array) -> Iterable[tuple[Array,
 
 
 def coarse_pairs(groups: Sequence[Group], rows: Blocks, state: Blocks) -> tuple[Array, Array]:
-    """The distinct pairs (row block, state block) of groups."""
-    width = len(state.names)
-    keys = [_coarse_keys(group.row, arg, rows, state, width) for group in groups for arg in group.args]
-    found = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
-    return found // width, found % width
+    """The distinct pairs (row block, state block) of groups, ascending."""
+    pairs = [pair for group in groups for pair in _coarse_pairs(group, rows, state)]
+    if not pairs:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    row, column = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    n_rows = len(rows.start)  # the row of the objective stands after all blocks
+    indptr, indices = compress(n_rows, len(state.names), row, column)
+    return expand(indptr), indices
 
 
-def _coarse_keys(row: IndexMap, arg: IndexMap, rows: Blocks, state: Blocks, width: int) -> Array:
-    ends = np.searchsorted(rows.start, row.range(), side="right") - 1
-    sides = np.searchsorted(state.start, arg.range(), side="right") - 1
-    if ends[0] == ends[1] and sides[0] == sides[1]:
-        return np.array([ends[0] * width + sides[0]])
-    row_block = np.searchsorted(rows.start, row.array().ravel(), side="right") - 1
-    state_block = np.searchsorted(state.start, arg.array().ravel(), side="right") - 1
-    return np.asarray(np.unique(row_block * width + state_block))
+def _coarse_pairs(group: Group, rows: Blocks, state: Blocks) -> Iterator[tuple[Array, Array]]:
+    """Pairs of blocks, argument by argument; of equal ones that follow each other the first alone."""
+    row = _blocks_of(group.row, rows)
+    for arg in group.args:
+        row_block, state_block = np.broadcast_arrays(row, _blocks_of(arg, state))
+        new = changes(row_block) | changes(state_block)
+        yield row_block[new], state_block[new]
 
 
-def _residual_root(equation: Equation, own: Array | None) -> Expression:
+def _blocks_of(positions: IndexMap, blocks: Blocks) -> Array:
+    """The block of every instance's position, or one number where all are in the same."""
+    ends = np.searchsorted(blocks.start, positions.range(), side="right") - 1
+    if ends[0] == ends[1]:
+        return np.asarray(ends[:1])
+    return np.asarray(np.searchsorted(blocks.start, positions.array().ravel(), side="right") - 1)
+
+
+def _residual_root(equation: Equation, explicit: bool) -> Expression:
     """The right side of an explicit equation; right − left of an implicit one, a plain 0 left out; in its shape."""
-    if own is not None or _is_zero(equation.left):
+    if explicit or _is_zero(equation.left):
         root = equation.right
     else:
         root = -equation.left if _is_zero(equation.right) else equation.right - equation.left
@@ -132,61 +150,110 @@ def lower(program: Declarations) -> Lowered:
     """Lower the present version of a program.
 
     Expressions are cut into kernels (``cuts``), then taken apart into terms (``terms``) and collected into groups.
+    Equations between scalars are kept by form: those of one form are lowered at once (``instances``).
     """
-    cuts = Cuts()
-    owns = _own_elements(program)
-    roots = [_residual_root(equation, own) for equation, own in zip(program.equations, owns, strict=True)]
-    for root, equation in zip(roots, program.equations, strict=True):
-        cuts.visit(root, equation.name, program, equation.location)
-    objective = program.objective
-    if objective is not None:
-        cuts.visit(objective.expression, f"the objective {objective.name}", program, objective.location)
-    for constraint in program.constraints:
-        cuts.visit(constraint.body, constraint.name, program, constraint.location)
+    equations = tuple(program.equations)
+    starts = _row_starts(equations)
+    own = own_elements(program, equations, starts)
+    explicit = _are_explicit(own, starts)
+    light = [packed for packed in program.forms if heaviness(packed.form) <= SIZE_CAP]
+    roots = _roots(equations, explicit, {id(packed) for packed in light})
+    cuts = _cut(program, equations, roots)
 
-    auxiliaries = cuts.auxiliaries
-    state = state_blocks(program.symbols, [symbol for symbol, _, _ in auxiliaries])
-    rows = Blocks(
-        [*(e.name for e in program.equations), *(symbol.name for symbol, _, _ in auxiliaries)],
-        [*(e.shape for e in program.equations), *(symbol.shape for symbol, _, _ in auxiliaries)],
-        [*(_row_labels(e) for e in program.equations), *(None for _ in auxiliaries)],
-    )
+    state, rows = state_blocks(program.symbols, [symbol for symbol, _, _ in cuts.auxiliaries]), _rows(equations, cuts)
+    for (symbol, _, _), start in zip(cuts.auxiliaries, state.start[len(program.symbols) :].tolist(), strict=False):
+        symbol.start = start
     constraint_rows = Blocks(
         [c.name for c in program.constraints], [c.body.shape for c in program.constraints],
         [None for _ in program.constraints],
     )
-    start_of = dict(zip(state.names, state.start.tolist(), strict=False))
-    equation_terms, objective_terms, constraint_terms = GroupMaker(), GroupMaker(), GroupMaker()
-    maker = TermMaker(cuts, start_of, equation_terms.add)
-    first_rows = rows.start.tolist()
-    for i, root in enumerate(roots):
-        maker.equation(root, first_rows[i])
-    for i, (_, expression, _) in enumerate(auxiliaries):
-        maker.equation(expression, first_rows[len(roots) + i], whole=True)
-    if objective is not None:
-        maker.emit = objective_terms.add
-        maker.equation(objective.expression, rows.size)
-    maker.emit = constraint_terms.add
-    for constraint, start in zip(program.constraints, constraint_rows.start.tolist(), strict=False):
-        maker.equation(constraint.body, rows.size + 1 + start)
-    n_user_rows = int(rows.start[len(roots)])
+    maker = TermMaker(cuts)
+    goals = [(program.objective.expression, rows.size)] if program.objective is not None else []
+    bodies = zip([c.body for c in program.constraints], constraint_rows.start.tolist(), strict=False)
     return Lowered(
         name=program.name,
-        equations=tuple(program.equations),
-        objective=objective,
+        equations=equations,
+        objective=program.objective,
         constraints=tuple(program.constraints),
         symbols=dict(program.symbols),
         state=state,
         rows=rows,
         constraint_rows=constraint_rows,
-        n_user=int(state.start[len(program.symbols)]),
-        n_user_rows=n_user_rows,
-        own=_own(owns, state, rows, n_user_rows, int(state.start[len(program.symbols)])),
-        source=(*(e.name for e in program.equations), *(source for _, _, source in auxiliaries)),
-        groups=equation_terms.groups(),
-        objective_groups=objective_terms.groups(),
-        constraint_groups=constraint_terms.groups(),
+        n_user=program.size,
+        n_user_rows=int(starts[-1]),
+        own=np.concatenate([own, np.arange(program.size, state.size)]),
+        source=(*(e.name for e in equations), *(source for _, _, source in cuts.auxiliaries)),
+        groups=_equation_groups(maker, light, explicit, starts, roots),
+        objective_groups=_groups(maker, goals),
+        constraint_groups=_groups(maker, [(body, rows.size + 1 + start) for body, start in bodies]),
     )
+
+
+def _rows(equations: Sequence[Equation], cuts: Cuts) -> Blocks:
+    """The rows of the equations, then those of the auxiliaries."""
+    symbols = [symbol for symbol, _, _ in cuts.auxiliaries]
+    return Blocks(
+        [*(e.name for e in equations), *(symbol.name for symbol in symbols)],
+        [*(e.shape for e in equations), *(symbol.shape for symbol in symbols)],
+        [*(_row_labels(e) if e.shape else None for e in equations), *(None for _ in symbols)],
+    )
+
+
+def _equation_groups(maker: TermMaker, light: Sequence[PackedEquations], explicit: Array, starts: Array,
+                     roots: Sequence[tuple[int, Expression]]) -> tuple[Group, ...]:
+    """The groups of the equations: by form, one by one, and of the auxiliaries."""
+    terms = maker.groups = GroupMaker()
+    for packed in light:
+        for columns in residuals(packed, explicit):
+            terms.add_columns(columns, starts[columns.owners])
+    for i, root in roots:
+        maker.equation(root, int(starts[i]))
+    row = int(starts[-1])
+    for _, expression, _ in maker.cuts.auxiliaries:
+        maker.equation(expression, row, whole=True)
+        row += expression.size
+    return terms.groups()
+
+
+def _groups(maker: TermMaker, roots: Iterable[tuple[Expression, int]]) -> tuple[Group, ...]:
+    """The groups of expressions, each with its first row."""
+    terms = maker.groups = GroupMaker()
+    for root, row in roots:
+        maker.equation(root, row)
+    return terms.groups()
+
+
+def _row_starts(equations: Sequence[Equation]) -> Array:
+    """The first row of every equation, and the number of rows at the end."""
+    sizes = [int(np.prod(e.shape, dtype=np.int64)) if e.shape else 1 for e in equations]
+    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+def _are_explicit(own: Array, starts: Array) -> Array:
+    """Whether the first row of every equation, and so each, has its own element; True where there is none."""
+    explicit = np.ones(len(starts) - 1, dtype=bool)
+    filled = np.flatnonzero(np.diff(starts))
+    explicit[filled] = own[starts[filled]] >= 0
+    return explicit
+
+
+def _roots(equations: Sequence[Equation], explicit: Array, light: set[int]) -> list[tuple[int, Expression]]:
+    """The residuals that are lowered one by one, with the numbers of their equations: all but those of light forms."""
+    chosen = [i for i, e in enumerate(equations) if isinstance(e.sides, Sides) or id(e.sides) not in light]
+    return [(i, _residual_root(equations[i], bool(explicit[i]))) for i in chosen]
+
+
+def _cut(program: Declarations, equations: Sequence[Equation], roots: list[tuple[int, Expression]]) -> Cuts:
+    """The cuts of everything that is not lowered by form."""
+    cuts = Cuts()
+    for i, root in roots:
+        cuts.visit(root, equations[i].name, program, equations[i].location)
+    objective = program.objective
+    if objective is not None:
+        cuts.visit(objective.expression, f"the objective {objective.name}", program, objective.location)
+    for constraint in program.constraints:
+        cuts.visit(constraint.body, constraint.name, program, constraint.location)
+    return cuts
 
 
 def _row_labels(equation: Equation) -> list[object] | None:
@@ -197,60 +264,3 @@ def _row_labels(equation: Equation) -> list[object] | None:
                     if s.labels is not None and s.shape == equation.shape]
         symbol = labelled[0] if len({id(s) for s in labelled}) == 1 else None
     return symbol.labels if symbol is not None else None
-
-
-def _own_elements(program: Declarations) -> list[Array | None]:
-    """The state elements alone on the left of each equation, in its order; None for an implicit one.
-
-    Those of a whole variable were told at the declaration. Some elements of a variable (``y[1:] = …``) are alone too
-    where they are distinct and no other equation has them: so recurrences written by parts are explicit.
-    """
-    sizes = [int(np.prod(symbol.shape, dtype=np.int64)) for symbol in program.symbols.values()]
-    starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).tolist()
-    start_of = dict(zip(program.symbols, starts, strict=False))
-    taken = np.zeros(starts[-1], dtype=bool)
-    owns: list[Array | None] = []
-    for equation in program.equations:
-        own = None
-        if equation.own is not None:
-            own = _numbers_on_left(equation.left, start_of)
-            taken[own] = True
-        owns.append(own)
-    for i, equation in enumerate(program.equations):
-        if equation.own is None and equation.determines is None and _is_part(equation):
-            own = _numbers_on_left(equation.left, start_of)
-            if not taken[own].any() and len(np.unique(own)) == len(own):
-                owns[i] = own
-                taken[own] = True
-    return owns
-
-
-def _is_part(equation: Equation) -> bool:
-    """Whether the left side is a rearrangement of elements of one variable, in the equation's shape."""
-    node = equation.left
-    while node.op == "view":
-        node = node.args[0]
-    return node.op == "symbol" and node.data.kind == "variable" and equation.left.shape == equation.shape
-
-
-def _numbers_on_left(left: Expression, start_of: dict[str, int]) -> Array:
-    views = []
-    while left.op == "view":
-        views.append(left.data)
-        left = left.args[0]
-    first = start_of[left.data.name]
-    numbers = np.arange(first, first + left.size).reshape(left.shape)
-    for view in reversed(views):
-        numbers = view.apply(numbers)
-    return np.ravel(numbers)
-
-
-def _own(owns: list[Array | None], state: Blocks, rows: Blocks, n_user_rows: int, n_user: int) -> Array:
-    """own[row]: an auxiliary's element, the element alone on the left of a user's equation, or −1."""
-    own = np.full(rows.size, -1, dtype=np.int64)
-    own[n_user_rows:] = np.arange(n_user, state.size)
-    starts = rows.start.tolist()
-    for i, elements in enumerate(owns):
-        if elements is not None:
-            own[starts[i] : starts[i + 1]] = elements
-    return own

@@ -8,14 +8,13 @@ itself, to the element numbers of the symbols at the leaves.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..expression import Array, Expression, Shape, View, matmul, sum_
+from ..expression import Array, Element, Expression, Shape, View, matmul, sum_
 from .cuts import LINEAR, Cuts, is_mostly_zero, scaling
-from .grouping import Term
+from .grouping import GroupMaker, Term
 from .kernel import Builder
 
 Path = int
@@ -51,10 +50,10 @@ class Paths:
 
 
 class TermMaker:
-    """Makes the terms of equations. ``start_of`` tells where a symbol's elements begin in the state."""
+    """Makes the terms of equations for ``groups``, which is set anew for equations that go elsewhere."""
 
-    def __init__(self, cuts: Cuts, start_of: dict[str, int], emit: Callable[[Term], None]) -> None:
-        self.cuts, self.start_of, self.emit = cuts, start_of, emit
+    def __init__(self, cuts: Cuts) -> None:
+        self.cuts, self.groups = cuts, GroupMaker()
         self._made: list[Expression] = []
         self.plain_numbers: dict[int, Array] = {}
         self._numbers: dict[str, Array] = {}
@@ -63,7 +62,7 @@ class TermMaker:
         """The state positions of a symbol; made once, as a loop may index one array 10^5 times."""
         name = symbol.data.name
         if name not in self._numbers:
-            start = self.start_of[name]
+            start = symbol.data.start
             self._numbers[name] = np.arange(start, start + symbol.size).reshape(symbol.shape)
         return self._numbers[name]
 
@@ -90,7 +89,9 @@ class TermMaker:
         match node.op:
             case "add" | "subtract":
                 sign = -1.0 if node.op == "subtract" else 1.0
-                first, second = (self._spread(arg, node.shape) for arg in args)
+                first, second = args
+                if node.shape:
+                    first, second = self._spread(first, node.shape), self._spread(second, node.shape)
                 return [(first, place, factor), (second, place, sign * factor)]
             case "negative":
                 return [(args[0], place, -factor)]
@@ -150,6 +151,9 @@ class TermMaker:
     # one kernel --------------------------------------------------------------------------------------------
 
     def _kernel_term(self, root: Expression, place: Any, factor: float, whole: bool) -> None:
+        if not root.shape and isinstance(place, int) and not whole:
+            if self.groups.add_scalar(root, place, factor, self.cuts.substitute):
+                return
         walk = _KernelWalk(self, root if whole else None)
         output = walk.run(root)
         if factor == -1.0:
@@ -158,7 +162,7 @@ class TermMaker:
             output = walk.builder.raw(("multiply", walk.coefficient(factor), output))
         kernel = walk.builder.finish([output])
         shape = () if isinstance(place, int) else place.shape
-        self.emit(Term(kernel, shape, walk.args, walk.coefs, place))
+        self.groups.add(Term(kernel, shape, walk.args, walk.coefs, place))
 
 
 def spread(node: Expression, shape: Shape) -> Expression:
@@ -221,7 +225,7 @@ class _KernelWalk:
             data = node.data
             return self.coefficient(float(data) if path == _ROOT and not data.shape else self.paths.apply(path, data))
         if node.op == "symbol" and path == _ROOT and not node.shape:
-            positions: Any = self.maker.start_of[node.data.name]
+            positions: Any = node.data.start
         else:
             positions = self.paths.apply(path, self._numbers(node))
         self.args.append(positions)
@@ -240,6 +244,10 @@ class _KernelWalk:
         while pending:
             given = pending[-1]
             node = leaf(given)
+            if id(given) not in done and node.op == "concatenate":
+                scalars = self._scalars(node)
+                if scalars is not None:
+                    done[id(given)] = scalars
             waiting = [arg for arg in node.args if id(arg) not in done]
             if waiting and id(given) not in done:
                 pending.extend(waiting)
@@ -248,6 +256,17 @@ class _KernelWalk:
             if id(given) not in done:
                 done[id(given)] = self._rearranged(node, [done[id(arg)] for arg in node.args])
         return done[id(root)]
+
+    def _scalars(self, node: Expression) -> Array | None:
+        """The positions of concatenated scalars, as np.stack of many makes it; None where others are among them."""
+        leaf = self.maker.cuts.leaf
+        positions: list[int] = []
+        for arg in node.args:
+            scalar = leaf(arg.args[0]) if arg.op == "view" and arg.shape == (1,) else None
+            if scalar is None or scalar.shape or not (scalar.op == "symbol" or isinstance(scalar.data, Element)):
+                return None
+            positions.append(scalar.data.start)
+        return np.array(positions, dtype=np.int64)
 
     def _rearranged(self, node: Expression, operands: list[Array]) -> Array:
         if node.op == "symbol":

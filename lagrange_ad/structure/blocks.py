@@ -119,6 +119,13 @@ def ranges(start: Indices, stop: Indices) -> Indices:
     return np.repeat(start - before, count) + np.arange(count.sum())
 
 
+def changes(values: Indices) -> Flags:
+    """Whether each value differs from the one before it; the first does."""
+    changed = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changed[1:])
+    return changed
+
+
 def pick(table: Indices, index: Indices) -> Indices:
     """table[index], and -1 where the index is -1."""
     present = index >= 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import Flags, Indices, compress, levels, pick, strong_components
+from .blocks import Flags, Indices, changes, compress, levels, pick, strong_components
 from .matching import inverse, maximum_matching
 from .steps import Structure
 
@@ -126,9 +126,10 @@ def _pairs_with_own(structure: Structure) -> tuple[Indices, Indices]:
     explicit = structure.own >= 0
     own_row = structure.block_of_row[explicit]
     own_column = structure.block_of_column[structure.own[explicit]]
+    new = changes(own_row) | changes(own_column)  # the rows of an array have one pair, not 10^5
     return (
-        np.concatenate((structure.coarse_row, own_row)),
-        np.concatenate((structure.coarse_column, own_column)),
+        np.concatenate((structure.coarse_row, own_row[new])),
+        np.concatenate((structure.coarse_column, own_column[new])),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import Flags, Indices
+from .blocks import Flags, Indices, changes
 from .coarse import CoarseOrder, order_blocks, without_order
 from .elements import (
     ElementOrder,
@@ -56,11 +56,19 @@ def _merge(structure: Structure, coarse: CoarseOrder, order: ElementOrder, narro
     block_time = level[order.representative] * width + order.block_level
     column_of_row = structure.own.copy()
     column_of_row[order.rows] = order.column_of_row
-    by_time = np.lexsort((rows, time))
-    batches = _Batches.cut(rows[by_time], time[by_time])
+    if not _in_order(rows, time):
+        by_time = np.lexsort((rows, time))
+        rows, time = rows[by_time], time[by_time]
+    batches = _Batches.cut(rows, time)
     block_order = np.lexsort((order.representative, block_time))
     blocks = [order.blocks[number] for number in block_order.tolist()]
     return Schedule(_steps(batches, blocks, block_time[block_order], narrow), column_of_row)
+
+
+def _in_order(rows: Indices, time: Indices) -> bool:
+    """Whether rows come by time, and those of equal time by number: arrays declared in their order do."""
+    later = np.diff(time)
+    return bool(((later > 0) | ((later == 0) & (np.diff(rows) > 0))).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +81,8 @@ class _Batches:
 
     @staticmethod
     def cut(rows: Indices, time: Indices) -> _Batches:
-        changes = np.flatnonzero(np.diff(time, prepend=-1))
-        return _Batches(rows, np.concatenate((changes, [len(rows)])), time[changes])
+        heads = np.flatnonzero(changes(time))
+        return _Batches(rows, np.concatenate((heads, [len(rows)])), time[heads])
 
 
 def _steps(batches: _Batches, blocks: list[Block], block_time: Indices, narrow: int) -> tuple[Step, ...]:
