@@ -1,7 +1,7 @@
 """The executor protocol, quantity by quantity: values against the expressions, derivatives against complex step.
 
-Every test takes the fixture ``executor``: the reference, and the native one as it is, with everything compiled, and with
-everything on the tape. Values have
+Every test takes the fixture ``executor``: the reference, and the native one as it is, with everything compiled, and
+with everything on the tape. Values have
 ``expression.evaluate`` as their oracle; first derivatives the complex step of the values, second derivatives that of
 the adjoint.
 """

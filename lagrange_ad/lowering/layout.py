@@ -50,6 +50,10 @@ class Blocks:
         """The slice of every block by name."""
         return Slices(self.names, self._starts)
 
+    def flags(self, of_blocks: Sequence[bool]) -> Array:
+        """A truth value a block as one an element."""
+        return np.repeat(np.asarray(of_blocks, dtype=bool), np.diff(self.start))
+
     @property
     def size(self) -> int:
         """Number of elements of all blocks."""

@@ -32,10 +32,9 @@ def _make(program: Declarations) -> Plan:
 
 
 def _declared_starts(lowered: Lowered) -> Array:
-    started = np.zeros(lowered.state.size, dtype=bool)
-    for name, symbol in lowered.symbols.items():
-        started[lowered.state.slices[name]] = symbol.kind == "variable" and symbol.value is not None
-    return started
+    """Which state elements are of variables that have a start."""
+    started = [symbol.kind == "variable" and symbol.value is not None for symbol in lowered.symbols.values()]
+    return lowered.state.flags(started + [False] * (len(lowered.state.names) - len(started)))
 
 
 def evaluate_program(
@@ -139,13 +138,15 @@ def declared_state(program: Declarations, plan: Plan) -> DeclaredState:
 
 def _lay_out(lowered: Lowered) -> DeclaredState:
     size = lowered.state.size
-    z, started = np.zeros(size), np.zeros(size, dtype=bool)
+    z, started = np.zeros(size), _declared_starts(lowered)
     low, high = np.full(size, -np.inf), np.full(size, np.inf)
     computed = []
     for name, symbol in lowered.symbols.items():
-        where, value = lowered.state.slices[name], symbol.value
+        value = symbol.value
+        if value is None and symbol.domain == (-np.inf, np.inf) and symbol.is_unbounded:
+            continue  # from 0: most variables of a large program
+        where = lowered.state.slices[name]
         if symbol.kind == "variable":
-            started[where] = value is not None
             low[where], high[where] = symbol.domain
         if isinstance(value, Expression):
             computed.append((symbol, value))

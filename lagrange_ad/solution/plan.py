@@ -20,6 +20,7 @@ from ..lowering import Group, Lowered
 from ..lowering.lowered import coarse_pairs
 from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, reachable
 from ..structure import Step as ScheduleStep
+from ..structure.blocks import changes
 from .deficiency import structure_error
 from .linear import System
 
@@ -314,18 +315,14 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
 
 
 def _structure(lowered: Lowered, started: Array) -> Structure:
-    unknown = np.zeros(lowered.state.size, dtype=bool)
-    for symbol in lowered.symbols.values():
-        if symbol.kind == "variable":
-            unknown[lowered.state.slices[symbol.name]] = True
-    unknown[lowered.n_user :] = True
+    known = [symbol.kind != "variable" for symbol in lowered.symbols.values()]
+    unknown = ~lowered.state.flags(known + [False] * (len(lowered.state.names) - len(known)))
     auxiliary = np.zeros(lowered.n_rows, dtype=bool)
     auxiliary[lowered.n_user_rows :] = True
-    number = {name: i for i, name in enumerate(lowered.state.names)}
     preferred = np.full(len(lowered.rows.names), -1, dtype=np.int64)
     for i, equation in enumerate(lowered.equations):
         if equation.determines is not None:
-            preferred[i] = number[equation.determines.name]
+            preferred[i] = lowered.state.slices.number[equation.determines.name]
     coarse_row, coarse_column = lowered.coarse_incidence()
     return Structure(
         row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
@@ -344,12 +341,19 @@ def _reached_rows(lowered: Lowered, schedule: Schedule) -> Array:
     coarse_row, coarse_state = lowered.coarse_incidence()
     explicit = np.flatnonzero(lowered.own >= 0)
     # from a state block to the rows that determine it, from a row block to the states it contains
-    determined, own = state_block[schedule.column_of_row], state_block[lowered.own[explicit]]
-    source = np.concatenate([determined, n_states + coarse_row, n_states + row_block[explicit]])
-    target = np.concatenate([n_states + row_block, coarse_state, own])
+    determined, determining = _without_repeats(state_block[schedule.column_of_row], row_block)
+    own, owner = _without_repeats(state_block[lowered.own[explicit]], row_block[explicit])
+    source = np.concatenate([determined, n_states + coarse_row, n_states + owner])
+    target = np.concatenate([n_states + determining, coarse_state, own])
     wanted = coarse_pairs(lowered.objective_groups, lowered.rows, lowered.state)[1]
     found = reachable(n_states + n_rows, source, target, wanted)
     return np.asarray(found[n_states:][row_block])
+
+
+def _without_repeats(first: Array, second: Array) -> tuple[Array, Array]:
+    """Pairs without those that equal the one before: the rows of an array have one."""
+    new = changes(first) | changes(second)
+    return first[new], second[new]
 
 
 def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, bool]]:
