@@ -15,6 +15,7 @@ import numpy as np
 from ..execution.native.blocks import BlockTable
 from ..execution.native.driver import Pointers, Records, Tape
 from ..execution.native.executor import parts_of, records_of
+from ..execution.native.flat import Extra
 from ..execution.native.records import (
     NOT_A_NUMBER,
     ask,
@@ -26,13 +27,10 @@ from ..execution.native.records import (
     zeros,
 )
 from ..execution.native.sequence import StateSequence
-from ..execution.native.state import SmallSteps, in_state_space, wide_records
+from ..execution.native.state import SmallSteps, SmallTerms, in_state_space, instances_of_rows, wide_records
 from ..expression import Array
 from ..lowering import Group
 from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
-
-SMALL = 64
-"""Explicit steps with fewer rows than this run on the tape, many of them from shared tables."""
 
 
 class CompiledPlan:
@@ -41,15 +39,30 @@ class CompiledPlan:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.lowered = plan, plan.lowered
         self.n_state = plan.lowered.state.size
-        self.n = self.n_state + 1 + plan.lowered.constraint_rows.size
-        """The state, the objective and the constraints."""
-        self.own = np.concatenate([plan.lowered.own, np.arange(self.n_state, self.n)])
+        n = self.n_state + 1 + plan.lowered.constraint_rows.size
+        self.own = np.concatenate([plan.lowered.own, np.arange(self.n_state, n)])
+        self.extra = Extra(n)
+        """What stands after the state, the objective and the constraints; grows as lists are made."""
+        self._backward_lists: dict[tuple[bool, bool], Listing] = {}
+        self._terms: dict[int, SmallTerms] = {}
         self._compile_from = getattr(plan.executor, "compile_from")  # noqa: B009
 
     @cached_property
     def no_offset(self) -> Array:
         """ε of every row where nobody perturbs any."""
         return np.zeros(self.lowered.n_all_rows)
+
+    def memory(self, state: Array) -> Array:
+        """A state with room after it for everything that lists keep there, constants filled in.
+
+        The list of the forward pass has been made; those of back-substitution need no more room than this.
+        """
+        for groups in (self.lowered.objective_groups, self.lowered.constraint_groups):
+            self._small_terms(groups)
+        z = np.zeros(self.extra.size)
+        self.extra.fill(z)
+        z[: self.n_state] = state
+        return z
 
     # tables ------------------------------------------------------------------------------------------------
 
@@ -67,14 +80,14 @@ class CompiledPlan:
     @cached_property
     def _small(self) -> tuple[SmallSteps, dict[int, int]]:
         """The small explicit steps, and the number of each by identity."""
-        steps = [s for s in self.plan.steps if not isinstance(s, BlockStep) and len(s.rows) < SMALL]
-        return SmallSteps(self.lowered.groups, [s.rows for s in steps], self.lowered.own), {
-            id(step): i for i, step in enumerate(steps)}
+        steps = [s for s in self.plan.steps if self._kind(s) == "small"]
+        table = SmallSteps(self.lowered.groups, [s.rows for s in steps], self.lowered.own, self.extra)
+        return table, {id(step): i for i, step in enumerate(steps)}
 
     @cached_property
     def _large(self) -> dict[int, list[Group]]:
         """The groups of the large explicit steps, in state space, by the step's identity."""
-        steps = [s for s in self.plan.steps if not isinstance(s, BlockStep) and len(s.rows) >= SMALL]
+        steps = [s for s in self.plan.steps if self._kind(s) == "large"]
         cut = Cut(self.lowered, [s.rows for s in steps], self.plan.executor)
         return {id(step): groups for step, groups in zip(steps, cut.groups if steps else [], strict=True)}
 
@@ -82,25 +95,25 @@ class CompiledPlan:
     def _sequences(self) -> dict[int, StateSequence]:
         found = {}
         for step in self.plan.steps:
-            if isinstance(step, SequenceStep) and len(step.rows) >= SMALL:
+            if isinstance(step, SequenceStep) and id(step) in self._large:
                 groups, whose, _ = in_turns(self._large[id(step)], step.rows)
                 state = [in_state_space(group, self.own) for group in groups]
-                found[id(step)] = StateSequence(state, whose, self._compile_from)
+                found[id(step)] = StateSequence(state, whose, self._compile_from, self.extra)
         return found
 
     @cached_property
     def _wides(self) -> dict[int, tuple[Records, Records]]:
         found = {}
         for step in self.plan.steps:
-            if isinstance(step, WideStep) and len(step.rows) >= SMALL:
+            if isinstance(step, WideStep) and id(step) in self._large:
                 groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
                 found[id(step)] = wide_records(groups, step.own, self._compile_from)
         return found
 
     # lists -------------------------------------------------------------------------------------------------
 
-    def _listed(self, steps: list[Step], write: Callable[[Step], Records],
-                backward: bool) -> tuple[Records, list[Step]]:
+    def _listed(self, steps: list[Step], write: Callable[[Step], Records], backward: bool,
+                with_offsets: bool) -> tuple[Records, list[Step]]:
         """The calls of steps in the order given, small ones and blocks in one go where they stand side by side; and
         the step of every call that may ask for help."""
         records, asking = Records(), list[Step | None]()
@@ -112,7 +125,7 @@ class CompiledPlan:
             here = steps[at:stop]
             if kind == "small":
                 table, number = self._small
-                part = table.records(np.array([number[id(step)] for step in here]), backward)
+                part = table.records([number[id(step)] for step in here], backward, with_offsets)
             elif kind == "block":
                 numbers = np.array([step.number for step in here if isinstance(step, BlockStep)])
                 part = self.blocks.records(numbers, "adjoint" if backward else "values")
@@ -126,7 +139,11 @@ class CompiledPlan:
     def _kind(self, step: Step) -> str:
         if isinstance(step, BlockStep):
             return "block" if self.blocks.fits[step.number] else "python"
-        return "small" if len(step.rows) < SMALL else "large"
+        return "small" if self._instances_of_rows[step.rows].sum() < self._compile_from else "large"
+
+    @cached_property
+    def _instances_of_rows(self) -> Array:
+        return instances_of_rows(self.lowered.groups, self.lowered.n_rows)
 
     def _forward(self, offset: bool) -> tuple[Records, list[Step]]:
         def write(step: Step) -> Records:
@@ -148,20 +165,29 @@ class CompiledPlan:
             records.extend(records_of(parts_of(groups, self._compile_from), "values", True))
             return records
 
-        return self._listed(list(self.plan.steps), write, backward=False)
+        return self._listed(list(self.plan.steps), write, False, offset)
 
-    def _backward(self, everything: bool) -> tuple[Records, list[Step]]:
+    def _backward(self, everything: bool, with_offsets: bool) -> tuple[Records, list[Step]]:
         def write(step: Step) -> Records:
-            return self._sequences[id(step)].records("adjoint") if isinstance(step, SequenceStep) else (
-                self._wides[id(step)][1])
+            if isinstance(step, SequenceStep):
+                return self._sequences[id(step)].records("adjoint", with_offsets)
+            return self._wides[id(step)][1]
 
         steps = [step for step in reversed(self.plan.steps) if step.reached or everything]
-        return self._listed(steps, write, backward=True)
+        return self._listed(steps, write, True, with_offsets)
 
     def _outer(self, groups: tuple[Group, ...], quantity: str) -> Records:
         """The calls of the objective or the constraints, which are elements after the state."""
-        state = [in_state_space(group, self.own) for group in groups]
-        return records_of(parts_of(state, self._compile_from), quantity, True)
+        large = [in_state_space(group, self.own) for group in groups if group.size >= self._compile_from]
+        records = self._small_terms(groups).records(quantity)
+        records.extend(records_of(parts_of(large, self._compile_from), quantity, True))
+        return records
+
+    def _small_terms(self, groups: tuple[Group, ...]) -> SmallTerms:
+        if id(groups) not in self._terms:
+            small = [in_state_space(group, self.own) for group in groups if group.size < self._compile_from]
+            self._terms[id(groups)] = SmallTerms(small, self.extra)
+        return self._terms[id(groups)]
 
     @cached_property
     def explicit(self) -> tuple[Array, Array]:
@@ -184,24 +210,23 @@ class CompiledPlan:
         records.extend(check(self.n_state))
         return Listing(records, asking)
 
-    @cached_property
-    def backward(self) -> Listing:
-        """Back-substitution from the objective through the steps it depends on."""
-        records = self._outer(self.lowered.objective_groups, "adjoint")
-        return self._backed(records, everything=False)
+    def backward(self, everything: bool, with_offsets: bool) -> Listing:
+        """Back-substitution from the objective through the steps it depends on, or from constraints too through all.
 
-    @cached_property
-    def backward_of_everything(self) -> Listing:
-        """Back-substitution from the objective and the constraints through all steps."""
-        records = self._outer(self.lowered.objective_groups, "adjoint")
-        records.extend(self._outer(self.lowered.constraint_groups, "adjoint"))
-        return self._backed(records, everything=True)
-
-    def _backed(self, first: Records, everything: bool) -> Listing:
-        records, asking = self._backward(everything)
-        before: list[Step] = [None] * len(first)  # type: ignore[list-item]
-        first.extend(records)
-        return Listing(first, before + asking)
+        ``with_offsets``: after a forward pass of that kind, which keeps intermediate results in places of its own.
+        """
+        key = everything, with_offsets
+        if key not in self._backward_lists:
+            room = self.extra.size
+            first = self._outer(self.lowered.objective_groups, "adjoint")
+            if everything:
+                first.extend(self._outer(self.lowered.constraint_groups, "adjoint"))
+            records, asking = self._backward(everything, with_offsets)
+            before: list[Step] = [None] * len(first)  # type: ignore[list-item]
+            first.extend(records)
+            self._backward_lists[key] = Listing(first, before + asking)
+            assert self.extra.size == room, "back-substitution needs places that the forward pass did not make"
+        return self._backward_lists[key]
 
     @property
     def is_whole(self) -> bool:
@@ -216,10 +241,10 @@ class CompiledPlan:
 
     def value_and_gradient(self, inputs: Array, sign: float) -> Tape:
         """The same, the objective with its adjoint fused, then back-substitution and the gradient, times ``sign``."""
-        records = self._value(inputs)
-        records.extend(begin_adjoint(self.n, self.n_state, sign))
-        records.extend(self._outer(self.lowered.objective_groups, "value_adjoint"))
-        records.extend(self._backward(everything=False)[0])
+        records, objective = self._value(inputs), self._outer(self.lowered.objective_groups, "value_adjoint")
+        records.extend(begin_adjoint(self.extra.size, self.n_state, sign))
+        records.extend(objective)
+        records.extend(self._backward(everything=False, with_offsets=False)[0])
         records.extend(take_gradient(inputs))
         return Tape(records)
 

@@ -22,8 +22,8 @@ class Workspace:
     def __init__(self, compiled: CompiledPlan, declared: DeclaredState, n_inputs: int, tapes: tuple[Tape, ...]) -> None:
         rows, blocks = compiled.lowered.n_all_rows, len(compiled.block_steps)
         self.x, self.gradient = np.empty(n_inputs), np.empty(n_inputs)
-        self.z, self.w = np.zeros(compiled.n), np.zeros(compiled.n)
-        self.z[: compiled.n_state] = declared.z
+        self.z = compiled.memory(declared.z)
+        self.w = np.zeros(len(self.z))
         self.pointers = Pointers(
             z=self.z, w=self.w, x=self.x, gradient=self.gradient, lam=np.zeros(rows if blocks else 0),
             offset=compiled.no_offset, low=declared.domain[0], high=declared.domain[1],

@@ -21,12 +21,14 @@ class Solved:
     """The flat state after a forward pass, with a report for every block.
 
     ``failed`` is the block that did not converge, or the step in which a value became NaN; None when all is well.
+    ``whole`` is the state with the intermediate results that compiled code keeps after it.
     """
 
     z: Array
     offset: Array
     reports: Sequence[BlockReport] = field(default_factory=list)
     failed: Step | None = None
+    whole: Array | None = None
 
     @property
     def guessed_columns(self) -> Array:
@@ -71,12 +73,12 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
     """The same by one native call, which comes back for what needs Python."""
     from ..execution.native.driver import Pointers
 
-    z = np.zeros(compiled.n)
-    z[: compiled.n_state] = start.z
+    listing = compiled.forward_with_offsets if start.offset.any() else compiled.forward
+    z = compiled.memory(start.z)
     blocks = len(compiled.block_steps)
     iterations = np.full(blocks, -1, dtype=np.int64)
     reports = Reports(plan, compiled.block_steps, start, z[: compiled.n_state], iterations)
-    solved = Solved(z[: compiled.n_state], start.offset, reports)
+    solved = Solved(z[: compiled.n_state], start.offset, reports, whole=z)
     work = np.zeros(plan.lowered.n_all_rows if blocks else 0)
 
     def help_with(step: Step) -> bool:
@@ -86,7 +88,6 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
         solved.failed = None if report.converged else step
         return report.converged
 
-    listing = compiled.forward_with_offsets if start.offset.any() else compiled.forward
     pointers = Pointers(
         z=z, offset=start.offset, low=start.domain[0], high=start.domain[1], started=start.started,
         iterations=iterations, limit=np.array([max_iterations]),

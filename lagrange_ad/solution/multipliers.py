@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import SingularError
 from ..expression import Array
 from ..text import listing
-from .forward import Reports
+from .forward import Reports, Solved
 from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from .compiled import CompiledPlan
 
 
-def adjoints(plan: Plan, z: Array, reports: Sequence[BlockReport], lam: Array,
-             seeds: Array | None = None) -> tuple[Array, Array]:
+def adjoints(plan: Plan, solved: Solved, lam: Array, seeds: Array | None = None) -> tuple[Array, Array]:
     """Multipliers λ of all rows and adjoints w of all state elements, for given λ of the objective's row.
 
     ``lam`` has one entry a row (objective and constraints after the equations), the seeds set; a second axis holds
     several seeds. ``seeds`` on state elements, shaped like w, are added to what the rows give. What is left in w at
     inputs and parameters is the gradient.
     """
-    if plan.compiled is not None and z.dtype == lam.dtype == np.float64:
-        return _adjoints_compiled(plan, plan.compiled, z, reports, lam, seeds)
+    if plan.compiled is not None and solved.whole is not None:
+        return _adjoints_compiled(plan, plan.compiled, solved, lam, seeds)
+    z = solved.z
     w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
     constrained = bool(lam[plan.lowered.objective_row + 1 :].any())
     if seeds is not None:
@@ -44,41 +44,41 @@ def adjoints(plan: Plan, z: Array, reports: Sequence[BlockReport], lam: Array,
         plan.objective.adjoint(z, lam, w)
         if constrained:
             plan.constraints.adjoint(z, lam, w)
-        back_substitute(plan, z, reports, lam, w, everything=constrained or seeds is not None)
+        back_substitute(plan, z, solved.reports, lam, w, everything=constrained or seeds is not None)
     return lam, w
 
 
-def _adjoints_compiled(plan: Plan, compiled: CompiledPlan, z: Array, reports: Sequence[BlockReport], lam: Array,
+def _adjoints_compiled(plan: Plan, compiled: CompiledPlan, solved: Solved, lam: Array,
                        seeds: Array | None) -> tuple[Array, Array]:
     """The same by one native call a seed."""
+    n = compiled.n_state
     if lam.ndim > 1:
-        w = np.empty((len(z), lam.shape[1]))
+        w = np.empty((n, lam.shape[1]))
         for k in range(lam.shape[1]):
             own = None if seeds is None else seeds[:, k]
-            lam[:, k], w[:, k] = _adjoints_compiled(plan, compiled, z, reports, lam[:, k].copy(), own)
+            lam[:, k], w[:, k] = _adjoints_compiled(plan, compiled, solved, lam[:, k].copy(), own)
         return lam, w
     from ..execution.native.driver import Pointers
 
-    first = plan.lowered.objective_row
+    first, whole, by_step = plan.lowered.objective_row, solved.whole, _by_step(solved.reports)
+    assert whole is not None
     everything = bool(lam[first + 1 :].any()) or seeds is not None
-    w = np.zeros(compiled.n)
-    w[len(z) :] = lam[first:]
+    w = np.zeros(len(whole))
+    w[n : n + len(lam) - first] = lam[first:]
     if seeds is not None:
-        w[: len(z)] += seeds
+        w[:n] += seeds
 
     def help_with(step: Step) -> bool:
         with np.errstate(all="ignore"):
-            _step_back(step, z, by_step.get(id(step)), lam, w[: len(z)])
+            _step_back(step, solved.z, by_step.get(id(step)), lam, w[:n])
         return True
 
-    by_step = _by_step(reports)
-    listing = compiled.backward_of_everything if everything else compiled.backward
-    z = np.ascontiguousarray(z)
-    blocks = compiled.blocks.scratch if compiled.block_steps else 0
-    listing.run(Pointers(z=z, w=w, lam=lam, scratch=np.empty(blocks)), help_with)
+    listing = compiled.backward(everything, with_offsets=bool(solved.offset.any()))
+    scratch = np.empty(compiled.blocks.scratch if compiled.block_steps else 0)
+    listing.run(Pointers(z=whole, w=w, lam=lam, scratch=scratch), help_with)
     rows, own = compiled.explicit
     lam[rows] = w[own]
-    return lam, w[: len(z)]
+    return lam, w[:n]
 
 
 def _by_step(reports: Sequence[BlockReport]) -> Mapping[int, BlockReport]:

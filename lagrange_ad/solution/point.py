@@ -153,7 +153,7 @@ class Point:
         _ = self.objective
         lam = np.zeros(self._lowered.n_all_rows)
         lam[self._lowered.objective_row] = 1.0
-        lam, w = adjoints(self._plan, self._solved.z, self._solved.reports, lam)
+        lam, w = adjoints(self._plan, self._solved, lam)
         lam.flags.writeable = w.flags.writeable = False
         return lam, w
 
@@ -161,7 +161,7 @@ class Point:
         """w of the whole state for several seeds at once: (rows, seeds) on rows, (state, seeds) on unknowns."""
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("multipliers"))
-        return adjoints(self._plan, self._solved.z, self._solved.reports, seeds, unknowns)[1]
+        return adjoints(self._plan, self._solved, seeds, unknowns)[1]
 
     @cached_property
     def multiplier(self) -> Named:

@@ -14,6 +14,7 @@ from ..sequence import ScalarSequence
 from .blas import Product, product_of
 from .driver import Pointers, Records, Tape
 from .engine import engine, function
+from .flat import Extra
 from .loops import loop_function
 from .maps import Box, box_of
 from .records import add_up
@@ -293,19 +294,27 @@ class NativeSequence:
         return ReferenceExecutor().sequence(self._groups, self._order, self._own)
 
     @cached_property
-    def _tape(self) -> Tape:
+    def _tape(self) -> tuple[Tape, Extra]:
         order, own = np.asarray(self._order), np.asarray(self._own)
         groups = [
             Group(g.kernel, g.shape, g.args, g.coefs, IndexMap.of(own[order == i])) for i, g in enumerate(self._groups)
         ]
-        return Tape(StateSequence(groups, order, self._compile_from).records("values"))
+        last = [m.range()[1] for g in groups for m in (*g.args, g.row)]
+        extra = Extra(1 + max(last, default=-1))
+        return Tape(StateSequence(groups, order, self._compile_from, extra).records("values")), extra
 
     def propagate(self, z: Array) -> None:
         """z[own[i]] += φ of the i-th instance, one after the other."""
-        if _real(z) and _flat(z):
-            self._tape.run(Pointers(z=z))
-        else:
+        if not _real(z):
             self._reference.propagate(z)
+            return
+        tape, extra = self._tape
+        room = np.zeros(max(len(z), extra.size))
+        room[: len(z)] = z
+        extra.fill(room)
+        tape.run(Pointers(z=room))
+        used = extra.first
+        z[:used] = room[:used]
 
 
 class NativeExecutor:

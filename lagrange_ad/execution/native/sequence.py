@@ -19,12 +19,12 @@ from ...lowering import Group, IndexMap, Kernel
 from .driver import Records
 from .emit import Emitter
 from .engine import FRAME, engine, function
+from .flat import Extra, FlatCode, part_of_group
 from .host import Host
 from .ir import Function, literal, vector_type
 from .loops import Frame, part_of
 from .maps import Mode
 from .records import zeros
-from .tape import tape_addresses, tape_group
 
 LONGEST_PERIOD = 64
 LARGEST_BODY = 400
@@ -280,29 +280,12 @@ class _Body:
         f.increase(f.at(dz, walks[n].position(f, t)), total)
 
 
+@dataclass(frozen=True)
 class Turns:
-    """Turns that do not repeat, on the tape: (group, instance) pairs in order."""
+    """Turns that do not repeat: ``low`` … ``high`` − 1 of a sequence."""
 
-    def __init__(self, groups: dict[int, tuple[Array, list[Array]]], whose: Array, instance: Array) -> None:
-        self._groups, self._whose, self._instance = groups, whose, instance
-
-    @property
-    def n_turns(self) -> int:
-        """How many turns this is."""
-        return len(self._whose)
-
-    def records(self, quantity: str, addresses: dict[str, int], cost: float) -> Records:
-        """The call of one quantity."""
-        used = np.unique(self._whose).tolist()
-        keep: list[Any] = [self._groups[g] for g in used]
-        address = np.zeros(max(used) + 1, dtype=np.int64)
-        for g in used:
-            address[g] = self._groups[g][0].ctypes.data
-        pairs = np.stack([address[self._whose], self._instance], axis=1)
-        record = np.array([len(pairs), pairs.ctypes.data], dtype=np.int64)
-        records = Records()
-        records.add(addresses["turns"], record, cost, [pairs, *keep])
-        return records
+    low: int
+    high: int
 
 
 class StateSequence:
@@ -311,9 +294,9 @@ class StateSequence:
     ``order[i]`` is the group whose next instance comes i-th; instances of a group come in its own order.
     """
 
-    def __init__(self, groups: Sequence[Group], order: Array, compile_from: int) -> None:
+    def __init__(self, groups: Sequence[Group], order: Array, compile_from: int, extra: Extra) -> None:
         self.groups, self.order = list(groups), np.asarray(order, dtype=np.int64)
-        self._compile_from = compile_from
+        self._compile_from, self._extra = compile_from, extra
         self.own = np.empty(len(self.order), dtype=np.int64)
         self._instance = np.empty(len(self.order), dtype=np.int64)
         for g, group in enumerate(self.groups):
@@ -330,25 +313,36 @@ class StateSequence:
     def segments(self) -> list[Loop | Turns]:
         """The stretches that repeat and what lies between them."""
         found: list[Loop | Turns] = []
-        tapes: dict[int, tuple[Array, list[Array]]] = {}
-        for start, stop, period in stretches(self._kinds, self._compile_from):
+        for start, stop, period in stretches(2 * self.order + self.first, self._compile_from):
             if period and self._operations(start, period) <= LARGEST_BODY:
                 count = (stop - start) // period
                 found.append(Loop([self._item(start + i, period, count) for i in range(period)], count))
-                continue
-            for g in np.unique(self.order[start:stop]).tolist():
-                if g not in tapes:
-                    made = tape_group(self.groups[g])
-                    tapes[g] = made.record, made.arrays
-            for low in range(start, stop, CHUNK):
-                part = slice(low, min(low + CHUNK, stop))
-                found.append(Turns(tapes, self.order[part], self._instance[part]))
+            else:
+                found.append(Turns(start, stop))
         return found
 
     @cached_property
-    def _kinds(self) -> Array:
-        """What must repeat for a turn to: the group, and whether it is the first of its row."""
-        return 2 * self.order + self.first
+    def _storing(self) -> FlatCode:
+        return self._flat(adding=False)
+
+    @cached_property
+    def _adding(self) -> FlatCode:
+        return self._flat(adding=True)
+
+    def _flat(self, adding: bool) -> FlatCode:
+        """The operations of the turns that do not repeat."""
+        loose = np.zeros(len(self.order), dtype=bool)
+        for segment in self.segments:
+            if isinstance(segment, Turns):
+                loose[segment.low : segment.high] = True
+        alone = self.first & np.append(self.first[1:], True)
+        parts = []
+        for g, group in enumerate(self.groups):
+            turn = np.flatnonzero(loose & (self.order == g))
+            chosen = self._instance[turn]
+            if len(turn):
+                parts.append(part_of_group(group, chosen, self.own[turn], turn, alone[turn], self.first[turn]))
+        return FlatCode(parts, len(self.order), self._extra, adding)
 
     def _operations(self, at: int, period: int) -> int:
         """How many operations a body would have."""
@@ -363,32 +357,24 @@ class StateSequence:
         coefs = tuple(c[key] if c.strides != (0,) else np.broadcast_to(c[:1], (count,)) for c in group.coefs)
         return Item(group.kernel, args, _cut(group.row, key, count), coefs, bool(self.first[at]))
 
-    def records(self, quantity: str) -> Records:
-        """The calls of ``values`` (added), ``store_values``, ``adjoint`` (backwards) or ``tangent``."""
-        records, at = Records(), 0
-        for segment in self.segments:
+    def records(self, quantity: str, with_offsets: bool = False) -> Records:
+        """The calls of ``values`` (added), ``store_values`` or ``adjoint`` (backwards, after values of either kind)."""
+        code = self._adding if quantity == "values" or with_offsets else self._storing
+        backward, records = quantity == "adjoint", Records()
+        for segment in reversed(self.segments) if backward else self.segments:
             if isinstance(segment, Loop):
-                cost = 5.0 * sum(len(item.kernel.nodes) for item in segment.items)
-                part = segment.records(quantity, cost)
+                records.extend(segment.records(quantity, 5.0 * sum(len(item.kernel.nodes) for item in segment.items)))
             else:
-                part = self._on_tape(segment, at, quantity)
-            at += segment.n_turns
-            if quantity == "adjoint":
-                part.extend(records)
-                records = part
-            else:
-                records.extend(part)
+                if quantity == "store_values":
+                    records.extend(zeros(self._tape_begins(segment)))
+                records.extend(code.records(segment.low, segment.high, backward))
         return records
 
-    def _on_tape(self, segment: Turns, at: int, quantity: str) -> Records:
-        """The calls of turns, from zeros where values are to be stored."""
-        part = Records()
-        if quantity == "store_values":
-            here = slice(at, at + segment.n_turns)
-            part.extend(zeros(self.own[here][self.first[here]]))
-            quantity = "values"
-        part.extend(segment.records(quantity, tape_addresses(quantity, True), 50.0 * segment.n_turns))
-        return part
+    def _tape_begins(self, segment: Turns) -> Array:
+        """The elements whose first turn is on the tape, which adds."""
+        turns = self._storing.selecting
+        here = turns[(turns >= segment.low) & (turns < segment.high)]
+        return np.asarray(self.own[here[self.first[here]]])
 
 
 def _cut(positions: IndexMap, key: slice, count: int) -> IndexMap:

@@ -6,18 +6,17 @@ multiplier is the element's adjoint.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from ...expression import Array
 from ...lowering import Group, IndexMap
 from .driver import Records
-from .engine import FRAME, function
 from .executor import ProductPart, parts_of, records_of
-from .ir import Function
-from .records import write_offsets, zeros
-from .tape import tape_addresses, tape_record, turns_symbol
+from .flat import Extra, FlatCode, Part, part_of_group
+from .records import offsets, zeros
 
 
 def in_state_space(group: Group, own: Array) -> Group:
@@ -50,54 +49,120 @@ def _each_once(groups: Sequence[Group], own: Array) -> bool:
     return bool((np.diff(elements) > 0).all())
 
 
-class SmallSteps:
-    """Explicit steps of a few rows each, on the tape: ``rows[i]`` are those of step i in order."""
+def instances_of_rows(groups: Sequence[Group], n_rows: int) -> Array:
+    """How many instances add to each row."""
+    counts = np.zeros(n_rows, dtype=np.int64)
+    for group in groups:
+        row, factor = group.row, 1
+        if row.strides is not None:
+            kept = [a for a, step in enumerate(row.strides) if step]
+            factor = group.size // max(1, int(np.prod([row.shape[a] for a in kept], dtype=np.int64)))
+            row = IndexMap(tuple(row.shape[a] for a in kept), row.offset, tuple(row.strides[a] for a in kept), None)
+        np.add.at(counts, row.array().ravel(), factor)
+    return counts
 
-    def __init__(self, groups: Sequence[Group], steps: Sequence[Array], own: Array) -> None:
-        self._sizes = np.array([len(rows) for rows in steps], dtype=np.int64)
-        rows = np.concatenate(steps) if steps else np.empty(0, np.int64)
-        place = np.full(len(own), -1, dtype=np.int64)
-        place[rows] = np.arange(len(rows))
-        number, index, at = [], [], []
-        self._keep = []
+
+class SmallTerms:
+    """Groups of few instances that add to elements which are not of the state (the objective, constraints)."""
+
+    def __init__(self, groups: Sequence[Group], extra: Extra) -> None:
+        self._n, parts = 0, []
         for group in groups:
-            positions = place[group.row.array().ravel()]
-            here = np.flatnonzero(positions >= 0)
-            if not len(here):
+            turn = np.arange(self._n, self._n + group.size)
+            never = np.zeros(group.size, dtype=bool)
+            parts.append(part_of_group(group, turn - self._n, group.row.array().ravel(), turn, never, never))
+            self._n += group.size
+        self._code = FlatCode(parts, self._n, extra, adding=True)
+
+    def records(self, quantity: str) -> Records:
+        """The calls of ``values``, or of an adjoint, which needs them first."""
+        records = self._code.records(0, self._n, backward=False)
+        if quantity != "values":
+            records.extend(self._code.records(0, self._n, backward=True))
+        return records
+
+
+class SmallSteps:
+    """Explicit steps of a few rows each, as flat lists of operations; ``steps[i]`` are the rows of step i in order."""
+
+    def __init__(self, groups: Sequence[Group], steps: Sequence[Array], own: Array, extra: Extra) -> None:
+        self._groups, self._own, self._extra = groups, own, extra
+        sizes = np.array([len(rows) for rows in steps], dtype=np.int64)
+        self._rows = np.concatenate([np.empty(0, np.int64), *steps])
+        self._first_row = np.concatenate([[0], np.cumsum(sizes)])
+
+    @cached_property
+    def _instances(self) -> tuple[list[tuple[Group, Array]], list[Array], Array]:
+        """Each group with its instances here, the turn of each, and how many turns come before every row."""
+        place = np.full(len(self._own), -1, dtype=np.int64)
+        place[self._rows] = np.arange(len(self._rows))
+        found, places = [], []
+        for group in self._groups:
+            low, high = group.row.range()
+            if (place[low : high + 1] < 0).all():
                 continue
-            kernel = group.kernel
-            args, coefs = np.empty((len(here), kernel.n_args)), np.empty((len(here), kernel.n_coefs))
-            for j, m in enumerate(group.args):
-                args[:, j] = m.array().ravel()[here]
-            for j, c in enumerate(group.coefs):
-                coefs[:, j] = np.ravel(c)[here]
-            self._keep.append(tape_record(kernel, args, coefs, own[rows[positions[here]]], None))
-            number.append(np.full(len(here), self._keep[-1].record.ctypes.data))
-            index.append(np.arange(len(here)))
-            at.append(positions[here])
-        joined = [np.concatenate(x) if x else np.empty(0, np.int64) for x in (number, index, at)]
-        order = np.argsort(joined[2], kind="stable")
-        self._pairs = np.ascontiguousarray(np.stack([joined[0][order], joined[1][order]], axis=1))
-        first_row = np.concatenate([[0], np.cumsum(self._sizes)])
-        begins = np.searchsorted(joined[2][order], first_row)
-        self._own, self._rows = (np.ascontiguousarray(x, dtype=np.int32) for x in (own[rows], rows))
-        self.record = np.stack([
-            np.diff(begins), self._pairs.ctypes.data + 16 * begins[:-1],
-            self._sizes, self._own.ctypes.data + 4 * first_row[:-1], self._rows.ctypes.data + 4 * first_row[:-1],
-        ], axis=1)  # fmt: skip
+            here = place[group.row.array().ravel()]
+            chosen = np.flatnonzero(here >= 0)
+            found.append((group, chosen))
+            places.append(here[chosen])
+        joined = np.concatenate([np.empty(0, np.int64), *places])
+        order = np.argsort(joined, kind="stable")
+        turn = np.empty(len(joined), dtype=np.int64)
+        turn[order] = np.arange(len(joined))
+        before = np.searchsorted(joined[order], np.arange(len(self._rows) + 1))
+        bounds = np.cumsum([len(p) for p in places])[:-1]
+        return found, np.split(turn, bounds) if places else [], before
 
-    def records(self, numbers: Array, backward: bool) -> Records:
-        """The calls of some steps: forward from ε, or backward."""
-        turns = tape_addresses("adjoint" if backward else "values", True)["turns"]
-        address = turns if backward else function("small step", _small_step)
-        places = self.record.ctypes.data + self.record.strides[0] * numbers
-        rows = np.stack([np.full(len(numbers), address), places, 100 * self.record[numbers, 0] + 1], axis=1)
-        return Records([tuple(row) for row in rows.tolist()], [self])
+    def _code(self, adding: bool) -> FlatCode:
+        found, turns, before = self._instances
+        row_of_turn = np.repeat(np.arange(len(self._rows)), np.diff(before))
+        return FlatCode([
+            self._part(group, chosen, turn, row_of_turn[turn], before)
+            for (group, chosen), turn in zip(found, turns, strict=True)
+        ], int(before[-1]), self._extra, adding)
+
+    def _part(self, group: Group, chosen: Array, turn: Array, row: Array, before: Array) -> Part:
+        first = before[row]
+        alone = before[row + 1] - first == 1
+        return part_of_group(group, chosen, self._own[self._rows[row]], turn, alone, turn == first)
+
+    @cached_property
+    def storing(self) -> FlatCode:
+        """The operations where no row has an ε."""
+        return self._code(adding=False)
+
+    @cached_property
+    def adding(self) -> FlatCode:
+        """The operations that add to what stands in the elements."""
+        return self._code(adding=True)
+
+    def records(self, numbers: Sequence[int], backward: bool, with_offsets: bool = False) -> Records:
+        """The calls of some steps in the order given, which is that of the steps, or backward."""
+        records, before = Records(), self._instances[2]
+        code = self.adding if with_offsets else self.storing
+        for low, high in _runs(numbers, backward):
+            rows = slice(int(self._first_row[low]), int(self._first_row[high]))
+            if not backward:
+                records.extend(self._beginning(rows, before, with_offsets))
+            turns = int(before[rows.start]), int(before[rows.stop])
+            records.extend(code.records(*turns, backward))
+        return records
+
+    def _beginning(self, rows: slice, before: Array, with_offsets: bool) -> Records:
+        """The elements of rows before anything is added: ε, or 0 where the tape adds or nothing comes."""
+        here = self._rows[rows]
+        if with_offsets:
+            return offsets(self._own[here], here)
+        counts = np.diff(before[rows.start : rows.stop + 1])
+        selecting = np.zeros(int(before[-1]) + 1, dtype=bool)
+        selecting[self.storing.selecting] = True
+        first = before[rows.start : rows.stop]
+        return zeros(self._own[here[(counts == 0) | selecting[first]]])
 
 
-def _small_step() -> Function:
-    f = Function("small_step", FRAME)
-    write_offsets(f, "2")
-    f.run_turns(turns_symbol("values", True), "%data")
-    f.finish()
-    return f
+def _runs(numbers: Sequence[int], backward: bool) -> Iterator[tuple[int, int]]:
+    """(low, high) of consecutive numbers, ascending or, backward, descending."""
+    ordered = np.asarray(numbers)
+    cuts = np.flatnonzero(np.diff(ordered) != (-1 if backward else 1)) + 1
+    for part in np.split(ordered, cuts):
+        yield int(part.min()), int(part.max()) + 1
