@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -16,45 +18,49 @@ from .driver import Pointers, Records, Tape
 from .engine import engine, function
 from .flat import Extra
 from .loops import loop_function
-from .maps import Box, box_of
+from .maps import Box, box_of, map_key
 from .records import add_up
 from .sequence import StateSequence
 from .tape import REGISTERS, tape_addresses, tape_code, tape_group
 
+LARGEST_LOOP = 300
+"""Most nodes of the kernels that share a loop."""
 COMPILE_FROM = 256
 """Groups with this many instances are compiled; smaller ones run on the tape."""
 
 
 class LoopPart:
-    """A group (a piece of one) as compiled loops."""
+    """Groups of one shape (pieces of groups) as compiled loops; ``orders`` are their places among all groups."""
 
-    def __init__(self, group: Group) -> None:
-        self.group, self.kernel = group, group.kernel
+    def __init__(self, groups: Sequence[Group], orders: Sequence[int]) -> None:
+        self.groups, self.orders = list(groups), list(orders)
+        self.kernels = tuple(group.kernel for group in groups)
 
     @cached_property
     def box(self) -> Box:
-        """The group arranged for loops."""
-        return box_of(self.group)
+        """The groups arranged for loops."""
+        return box_of(self.groups)
 
-    def records(self, quantity: str, first_entry: int = 0, in_state: bool = False) -> Records:
-        """The call of one quantity; entries are written from ``first_entry`` on, in the reference's order."""
-        kernel, box, host = self.kernel, self.box, engine().host
-        address = function((kernel, quantity, box.key, in_state),
-                           lambda: loop_function(kernel, box, quantity, host, in_state))
+    def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
+        """The call of one quantity; entries of each group are written from its ``first_entry`` on."""
+        kernels, box, host = self.kernels, self.box, engine().host
+        address = function((kernels, quantity, box.key, in_state),
+                           lambda: loop_function(kernels, box, quantity, host, in_state))
         record = np.array(box.record, dtype=np.int64)
-        record[box.first_entry] += first_entry
+        for member, first in enumerate(first_entry):
+            record[box.first_entry(member)] += first
         records = Records()
-        records.add(address, record, self.group.size * len(kernel.nodes), box.arrays)
+        records.add(address, record, self.groups[0].size * sum(len(kernel.nodes) for kernel in kernels), box.arrays)
         return records
 
 
 class TapePart:
     """A group on the tape. Its second derivatives are the reference's."""
 
-    def __init__(self, group: Group) -> None:
-        self.group = group
+    def __init__(self, group: Group, order: int) -> None:
+        self.group, self.groups, self.orders = group, [group], [order]
 
-    def records(self, quantity: str, first_entry: int = 0, in_state: bool = False) -> Records:
+    def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
         """The call of one quantity; none for second derivatives."""
         records, group = Records(), self.group
         if quantity.startswith("hessian"):
@@ -62,7 +68,7 @@ class TapePart:
         slots = None
         if quantity == "jacobian":
             live = np.array([not group.kernel.partials.is_zero(j) for j in range(group.kernel.n_args)], dtype=bool)
-            first = np.where(live, first_entry + group.size * (np.cumsum(live) - 1), -1)
+            first = np.where(live, first_entry[0] + group.size * (np.cumsum(live) - 1), -1)
             slots = np.where(first >= 0, first + np.arange(group.size)[:, None], -1)
         made = tape_group(group, slots)
         address = tape_addresses(quantity, in_state)["group"]
@@ -76,20 +82,19 @@ class TapePart:
 
 
 class ProductPart:
-    """A matrix product; quantities that BLAS does not give go through plain loops."""
+    """A matrix product, in its pieces; quantities that BLAS does not give go through plain loops."""
 
-    def __init__(self, group: Group, product: Product) -> None:
-        self.group, self.product = group, product
-        self.pieces = [LoopPart(piece) for piece in group.pieces()]
+    def __init__(self, product: Product, groups: Sequence[Group], orders: Sequence[int]) -> None:
+        self.product, self.groups, self.orders = product, list(groups), list(orders)
+        self.pieces = [LoopPart([group], [order]) for group, order in zip(groups, orders, strict=True)]
 
-    def records(self, quantity: str, first_entry: int = 0, in_state: bool = False) -> Records:
+    def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
         """The calls of one quantity."""
         found = self.product.records(quantity, in_state)
         if found is None:
             found = Records()
-            for piece in self.pieces:
-                found.extend(piece.records(quantity, first_entry, in_state))
-                first_entry += entries_of(piece.group, quantity)
+            for i, piece in enumerate(self.pieces):
+                found.extend(piece.records(quantity, first_entry[i : i + 1], in_state))
         return found
 
 
@@ -97,17 +102,41 @@ Part = LoopPart | TapePart | ProductPart
 
 
 def parts_of(groups: Sequence[Group], compile_from: int) -> list[Part]:
-    """Each group as what runs it, in order."""
+    """Each group as what runs it. Groups of one shape with the same arguments share their loops: what they read, and
+    what their kernels have in common, is read and computed once."""
     parts: list[Part] = []
+    together: dict[Any, tuple[list[Group], list[int]]] = {}
+    order = 0
+    shapes = Counter(group.shape for group in groups)
     for group in groups:
-        product = product_of(group)
+        product, pieces = product_of(group), group.pieces()
+        orders = range(order, order + len(pieces))
+        order += len(pieces)
         if product is not None:
-            parts.append(ProductPart(group, product))
+            parts.append(ProductPart(product, pieces, orders))
         elif group.size >= compile_from or tape_code(group.kernel).n_registers > REGISTERS:
-            parts += [LoopPart(piece) for piece in group.pieces()]
+            for i, piece in enumerate(pieces):
+                same = frozenset(map(map_key, piece.args)) if shapes[group.shape] > 1 else order
+                found = together.setdefault((group.shape, i, same), ([], []))
+                found[0].append(piece)
+                found[1].append(orders[i])
         else:
-            parts += [TapePart(piece) for piece in group.pieces()]
+            parts += [TapePart(piece, at) for piece, at in zip(pieces, orders, strict=True)]
+    for members, orders_of_members in together.values():
+        for low, high in _of_bearable_size([len(g.kernel.nodes) for g in members]):
+            parts.append(LoopPart(members[low:high], orders_of_members[low:high]))
     return parts
+
+
+def _of_bearable_size(nodes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut a list of kernels into runs of at most LARGEST_LOOP nodes."""
+    low, total = 0, 0
+    for i, n in enumerate(nodes):
+        if total + n > LARGEST_LOOP and i > low:
+            yield low, i
+            low, total = i, 0
+        total += n
+    yield low, len(nodes)
 
 
 def entries_of(group: Group, quantity: str) -> int:
@@ -118,12 +147,20 @@ def entries_of(group: Group, quantity: str) -> int:
     return group.size * len(kernel.second_partials[1]) if quantity == "hessian" else 0
 
 
+def first_entries(parts: Sequence[Part], quantity: str) -> tuple[list[int], int]:
+    """Where the entries of every group begin, by its order, and how many there are."""
+    sizes = {order: entries_of(group, quantity)
+             for part in parts for group, order in zip(part.groups, part.orders, strict=True)}
+    ends = np.cumsum([0, *(sizes[order] for order in range(len(sizes)))]).tolist()
+    return ends[:-1], ends[-1]
+
+
 def records_of(parts: Sequence[Part], quantity: str, in_state: bool = False) -> Records:
-    """The calls of all parts, entries one part after the other."""
-    records, first = Records(), 0
+    """The calls of all parts; entries come in the order of the groups."""
+    records = Records()
+    first = first_entries(parts, quantity)[0]
     for part in parts:
-        records.extend(part.records(quantity, first, in_state))
-        first += entries_of(part.group, quantity)
+        records.extend(part.records(quantity, [first[order] for order in part.orders], in_state))
     return records
 
 
@@ -188,7 +225,7 @@ class NativeRun:
         return self._sums("jacobian", slot, size, z=z)
 
     def _count(self, quantity: str) -> int:
-        return sum(entries_of(part.group, quantity) for part in self.parts)
+        return first_entries(self.parts, quantity)[1]
 
     def _entries(self, quantity: str, entries: Array, **given: Array) -> Array:
         """The entries, written to an array of their number."""
@@ -234,20 +271,25 @@ class NativeRun:
         """Positions that coincide count twice; groups on the tape are the reference's."""
         if self._twice is not None:
             entries *= self._twice
-        first = 0
+        first = self._first_of_hessian
         for part in self.parts:
-            size = entries_of(part.group, "hessian")
+            size = entries_of(part.groups[0], "hessian")
             if isinstance(part, TapePart) and size:
-                entries[first : first + size] = part.reference.hessian(z, lam)
-            first += size
+                at = first[part.orders[0]]
+                entries[at : at + size] = part.reference.hessian(z, lam)
+
+    @cached_property
+    def _first_of_hessian(self) -> list[int]:
+        return first_entries(self.parts, "hessian")[0]
 
     @cached_property
     def _twice(self) -> Array | None:
         """2 for each second derivative off the diagonal whose two positions coincide, else 1; None if all are 1."""
+        groups = {order: group for part in self.parts for group, order in zip(part.groups, part.orders, strict=True)}
         found = []
-        for part in self.parts:
-            pairs = part.group.kernel.second_partials[1]
-            args = [m.array().ravel() for m in part.group.args] if pairs else []
+        for order in range(len(groups)):
+            pairs = groups[order].kernel.second_partials[1]
+            args = [m.array().ravel() for m in groups[order].args] if pairs else []
             found += [np.where((args[i] == args[j]) & (i != j), 2.0, 1.0) for i, j in pairs]
         factors = np.concatenate(found) if found else np.ones(0)
         return factors if (factors != 1.0).any() else None

@@ -52,9 +52,10 @@ def part_of(part: Frame, quantity: str, in_state: bool) -> Frame:
     return (TANGENT_ALIASES if quantity == "tangent" else ALIASES).get(part, part)
 
 
-def loop_function(kernel: Kernel, box: Box, quantity: str, host: Host, in_state: bool = False) -> Function:
-    """The function of one group quantity; its record is the box's. ``in_state``: rows are state elements."""
-    return _Loop(kernel, box, quantity, host, in_state).write()
+def loop_function(kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool = False) -> Function:
+    """The function of one quantity of groups that share a box, whose record it takes. ``in_state``: rows are state
+    elements."""
+    return _Loop(kernels, box, quantity, host, in_state).write()
 
 
 @dataclass(eq=False)
@@ -78,27 +79,45 @@ class _Sum:
     scalar: str
 
 
+@dataclass
+class _Group:
+    """One group inside the loops: its kernel, that of the quantity, and its maps."""
+
+    kernel: Kernel
+    of_quantity: Kernel
+    args: list[_Map]
+    row: _Map
+    coefs: list[_Map]
+    entry: _Map
+
+    @property
+    def live(self) -> list[int]:
+        """The arguments with a derivative."""
+        return [j for j in range(self.kernel.n_args) if not self.kernel.partials.is_zero(j)]
+
+
 class _Loop:
-    def __init__(self, kernel: Kernel, box: Box, quantity: str, host: Host, in_state: bool) -> None:
-        self.kernel, self.quantity, self.host, self.in_state = kernel, quantity, host, in_state
+    def __init__(self, kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool) -> None:
+        self.quantity, self.host, self.in_state = quantity, host, in_state
         self.f = Function("loop", FRAME)
         self.slots, self.axes = Slots(len(box.shape)), len(box.shape)
-        n = len(box.args)
         self.args = [_Map(j, mode) for j, mode in enumerate(box.args)]
-        self.row = _Map(n, box.row)
-        self.coefs = [_Map(n + 1 + j, mode) for j, mode in enumerate(box.coefs)]
-        self.entry = _Map(n + 1 + len(self.coefs), box.entry)
-        self.maps = [*self.args, self.row, *self.coefs]
-        self.sums: dict[str, _Sum] = {}
+        self.groups = [
+            _Group(kernel, _kernel_of(kernel, quantity), [self.args[j] for j in member.args], _Map(*member.row),
+                   [_Map(*c) for c in member.coefs], _Map(*member.entry))
+            for kernel, member in zip(kernels, box.members, strict=True)
+        ]
+        self.coefs = [c for group in self.groups for c in group.coefs]
+        self.maps = [*self.args, *self.coefs, *(group.row for group in self.groups)]
+        if quantity in ("jacobian", "hessian"):
+            self.maps += [group.entry for group in self.groups]
+        self.sums: dict[tuple[Frame, int], _Sum] = {}
         self.pointer: dict[Frame, str] = {}
-        self.kernel_of_quantity = _kernel_of(kernel, quantity)
 
     def write(self) -> Function:
         f = self.f
         for part in _POINTERS[self.quantity]:
             self.pointer[part] = f.pointer("%frame", part_of(part, self.quantity, self.in_state))
-        if self.quantity in ("jacobian", "hessian"):
-            self.maps.append(self.entry)
         for m in self.maps:
             m.base = f.word("%data", self.slots.base(m.number))
             if m.mode == "s":
@@ -143,16 +162,24 @@ class _Loop:
             m.held = f.do(f"inttoptr i64 {m.base} to ptr")
         if m.mode == "c" and (coefficient or m in self.args):
             m.held = f.load(f.at(m.held if coefficient else self.pointer[Frame.Z], place))
-        if m.mode == "c" and m is self.row and Frame.LAM in self.pointer:
+        if m.mode == "c" and any(m is group.row for group in self.groups) and Frame.LAM in self.pointer:
             m.held = f.load(f.at(self.pointer[Frame.LAM], place))
 
     # inside the innermost loop -----------------------------------------------------------------------------
 
     def _body(self, k: str, width: int) -> None:
-        args = [self._read(Frame.Z, m, k, width) for m in self.args]
-        coefs = [self._read_coefficient(m, k, width) for m in self.coefs]
-        outputs = Emitter(self.f, self.host, width).kernel(self.kernel_of_quantity, args, coefs)
-        getattr(self, f"_{self.quantity}")(outputs, k, width)
+        """All groups' outputs first (what they share is computed once), then where they go; sums for w go last."""
+        values = {m.number: self._read(Frame.Z, m, k, width) for m in self.args}
+        emitter = Emitter(self.f, self.host, width)
+        outputs = []
+        for group in self.groups:
+            coefs = [self._read_coefficient(m, k, width) for m in group.coefs]
+            outputs.append(emitter.kernel(group.of_quantity, [values[m.number] for m in group.args], coefs))
+        self.gathered: dict[int, str] = {}
+        for group, found in zip(self.groups, outputs, strict=True):
+            getattr(self, f"_{self.quantity}")(group, found, k, width)
+        for number, total in self.gathered.items():
+            self._add(Frame.W, self.args[number], total, k, width)
 
     def _indices(self, m: _Map, k: str, width: int) -> list[str]:
         """The positions of each lane."""
@@ -188,7 +215,7 @@ class _Loop:
         """part[m] += value, lane by lane where lanes may meet."""
         f, kind = self.f, vector_type(width)
         if m.mode == "c":
-            total = self.sums[f"{part.name}{m.number}"]
+            total = self.sums[part, m.number]
             slot = total.vector if width > 1 else total.scalar
             f.store(f.do(f"fadd contract {kind} {f.load(slot, kind)}, {value}"), slot, kind)
         elif m.mode == "u":
@@ -206,7 +233,7 @@ class _Loop:
                 place, width = m.place, self.host.width
                 address = f.at(self.pointer[part], place)
                 vector = f.variable(vector_type(width), "zeroinitializer" if width > 1 else literal(0.0))
-                self.sums[f"{part.name}{m.number}"] = _Sum(address, vector, f.variable("double", literal(0.0)))
+                self.sums[part, m.number] = _Sum(address, vector, f.variable("double", literal(0.0)))
 
     def _close_sums(self) -> None:
         f, width = self.f, self.host.width
@@ -216,14 +243,15 @@ class _Loop:
 
     def _targets(self) -> list[tuple[Frame, _Map]]:
         """What the quantity adds to."""
-        live = [m for j, m in enumerate(self.args) if not self.kernel.partials.is_zero(j)]
+        rows = [(Frame.OUT, group.row) for group in self.groups]
+        args = {m.number: (Frame.W, m) for group in self.groups for m in (group.args[j] for j in group.live)}
         match self.quantity:
             case "values" | "tangent":
-                return [(Frame.OUT, self.row)]
+                return rows
             case "adjoint" | "hessian_product":
-                return [(Frame.W, m) for m in live]
+                return list(args.values())
             case "value_adjoint":
-                return [(Frame.OUT, self.row), *((Frame.W, m) for m in live)]
+                return [*rows, *args.values()]
         return []
 
     # the quantities ----------------------------------------------------------------------------------------
@@ -234,38 +262,40 @@ class _Loop:
     def _plus(self, a: str | None, b: str, width: int) -> str:
         return b if a is None else self.f.do(f"fadd contract {vector_type(width)} {a}, {b}")
 
-    def _values(self, outputs: list[str], k: str, width: int) -> None:
-        self._add(Frame.OUT, self.row, outputs[0], k, width)
+    def _gather(self, m: _Map, value: str, width: int) -> None:
+        """Something for w[m]: what several groups have for one argument is added once."""
+        self.gathered[m.number] = self._plus(self.gathered.get(m.number), value, width)
 
-    def _store_values(self, outputs: list[str], k: str, width: int) -> None:
-        f = self.f
-        if self.row.mode == "u":
-            f.store(outputs[0], f.at(self.pointer[Frame.OUT], f.add(self.row.place, k)), vector_type(width))
+    def _values(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        self._add(Frame.OUT, group.row, outputs[0], k, width)
+
+    def _store_values(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        f, row = self.f, group.row
+        if row.mode == "u":
+            f.store(outputs[0], f.at(self.pointer[Frame.OUT], f.add(row.place, k)), vector_type(width))
             return
-        for i, lane in zip(self._indices(self.row, k, width), f.lanes(outputs[0], width), strict=True):
+        for i, lane in zip(self._indices(row, k, width), f.lanes(outputs[0], width), strict=True):
             f.store(lane, f.at(self.pointer[Frame.OUT], i))
 
-    def _adjoint(self, outputs: list[str], k: str, width: int) -> None:
-        multiplier = self._read(Frame.LAM, self.row, k, width)
-        for j, (m, partial) in enumerate(zip(self.args, outputs, strict=True)):
-            if not self.kernel.partials.is_zero(j):
-                self._add(Frame.W, m, self._times(multiplier, partial, width), k, width)
+    def _adjoint(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        multiplier = self._read(Frame.LAM, group.row, k, width)
+        for j in group.live:
+            self._gather(group.args[j], self._times(multiplier, outputs[j], width), width)
 
-    def _value_adjoint(self, outputs: list[str], k: str, width: int) -> None:
-        self._add(Frame.OUT, self.row, outputs[0], k, width)
-        self._adjoint(outputs[1:], k, width)
+    def _value_adjoint(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        self._add(Frame.OUT, group.row, outputs[0], k, width)
+        self._adjoint(group, outputs[1:], k, width)
 
-    def _tangent(self, outputs: list[str], k: str, width: int) -> None:
+    def _tangent(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
         total: str | None = None
-        for j, (m, partial) in enumerate(zip(self.args, outputs, strict=True)):
-            if not self.kernel.partials.is_zero(j):
-                moved = self._read(Frame.DZ, m, k, width)
-                total = self._plus(total, self._times(partial, moved, width), width)
+        for j in group.live:
+            moved = self._read(Frame.DZ, group.args[j], k, width)
+            total = self._plus(total, self._times(outputs[j], moved, width), width)
         if total is not None:
-            self._add(Frame.OUT, self.row, total, k, width)
+            self._add(Frame.OUT, group.row, total, k, width)
 
-    def _entry(self, number: int, value: str, k: str, width: int) -> None:
-        f, m = self.f, self.entry
+    def _entry(self, m: _Map, number: int, value: str, k: str, width: int) -> None:
+        f = self.f
         base = f.at(self.pointer[Frame.ENTRIES], f.mul(self.count, number))
         if m.mode == "u":
             f.store(value, f.at(base, f.add(m.place, k)), vector_type(width))
@@ -273,28 +303,24 @@ class _Loop:
         for i, lane in zip(self._indices(m, k, width), f.lanes(value, width), strict=True):
             f.store(lane, f.at(base, i))
 
-    def _jacobian(self, outputs: list[str], k: str, width: int) -> None:
-        live = [p for j, p in enumerate(outputs) if not self.kernel.partials.is_zero(j)]
-        for number, partial in enumerate(live):
-            self._entry(number, partial, k, width)
+    def _jacobian(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        for number, j in enumerate(group.live):
+            self._entry(group.entry, number, outputs[j], k, width)
 
-    def _hessian(self, outputs: list[str], k: str, width: int) -> None:
-        multiplier = self._read(Frame.LAM, self.row, k, width)
+    def _hessian(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        multiplier = self._read(Frame.LAM, group.row, k, width)
         for number, second in enumerate(outputs):
-            self._entry(number, self._times(multiplier, second, width), k, width)
+            self._entry(group.entry, number, self._times(multiplier, second, width), k, width)
 
-    def _hessian_product(self, outputs: list[str], k: str, width: int) -> None:
-        multiplier = self._read(Frame.LAM, self.row, k, width)
+    def _hessian_product(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        multiplier = self._read(Frame.LAM, group.row, k, width)
         moved: dict[int, str] = {}
-        totals: dict[int, str] = {}
-        for (i, j), second in zip(self.kernel.second_partials[1], outputs, strict=True):
+        for (i, j), second in zip(group.kernel.second_partials[1], outputs, strict=True):
             weighted = self._times(multiplier, second, width)
             for one, other in {(i, j), (j, i)}:
                 if other not in moved:
-                    moved[other] = self._read(Frame.DZ, self.args[other], k, width)
-                totals[one] = self._plus(totals.get(one), self._times(weighted, moved[other], width), width)
-        for i in sorted(totals):
-            self._add(Frame.W, self.args[i], totals[i], k, width)
+                    moved[other] = self._read(Frame.DZ, group.args[other], k, width)
+                self._gather(group.args[one], self._times(weighted, moved[other], width), width)
 
 
 _POINTERS: dict[str, Sequence[Frame]] = {

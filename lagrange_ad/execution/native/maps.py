@@ -6,6 +6,7 @@ that is long and that most maps walk along one by one: there the vectors are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,32 +21,39 @@ Mode = str
 """How a map moves along the innermost axis: ``c`` not at all, ``u`` one by one, ``s`` by a stride, ``t`` by a table."""
 
 
+@dataclass(frozen=True)
+class Member:
+    """How one group of a box moves: the numbers of its arguments among the box's maps, then numbers and modes of its
+    row, its coefficients, and of where an instance writes among the group's entries, in the order the group came with."""
+
+    args: tuple[int, ...]
+    row: tuple[int, Mode]
+    coefs: tuple[tuple[int, Mode], ...]
+    entry: tuple[int, Mode]
+
+
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A group whose axes are arranged: ``shape``, and the records of its maps and coefficients.
+    """Groups of one shape, their axes arranged alike; maps that several have are there once.
 
-    ``arrays`` keeps alive what the record points to. ``args``, ``row``, ``coefs`` and ``entry`` (where an instance
-    writes among those of its group, in the order the group came with) are modes; the record is in the order of
-    :class:`Slots`.
+    ``args`` are the modes of the arguments' maps, which come first; ``record`` is in the order of :class:`Slots`, and
+    ``arrays`` keeps alive what it points to.
     """
 
     shape: tuple[int, ...]
     args: tuple[Mode, ...]
-    row: Mode
-    coefs: tuple[Mode, ...]
-    entry: Mode
+    members: tuple[Member, ...]
     record: list[int]
     arrays: list[Array]
 
     @property
     def key(self) -> Any:
         """What a compiled loop depends on."""
-        return len(self.shape), self.args, self.row, self.coefs, self.entry
+        return len(self.shape), self.args, self.members
 
-    @property
-    def first_entry(self) -> int:
-        """Where the record says which entry is the group's first."""
-        return Slots(len(self.shape)).base(len(self.args) + 1 + len(self.coefs))
+    def first_entry(self, member: int) -> int:
+        """Where the record says which entry is the first of a group."""
+        return Slots(len(self.shape)).base(self.members[member].entry[0])
 
 
 class Slots:
@@ -59,7 +67,7 @@ class Slots:
         return axis
 
     def base(self, number: int) -> int:
-        """The offset of a map, or the address of a table or of coefficients; the order is args, row, coefs, entry."""
+        """The offset of a map, or the address of a table or of coefficients."""
         return self.axes + number * (1 + self.axes)
 
     def stride(self, number: int, axis: int) -> int:
@@ -67,11 +75,29 @@ class Slots:
         return self.base(number) + 1 + axis
 
 
-def box_of(group: Group) -> Box:
-    """Arrange a group."""
-    maps = [_Walk.of_map(m) for m in (*group.args, group.row)] + [_Walk.of_coefficients(c) for c in group.coefs]
-    maps.append(_Walk(0, _contiguous(group.shape), None, None))
-    shape = _arrange(list(group.shape), maps)
+def map_key(positions: IndexMap) -> Any:
+    """Equal for maps of one shape that say the same."""
+    if positions.table is None:
+        return positions.offset, positions.strides
+    return np.ascontiguousarray(positions.table).tobytes()
+
+
+def box_of(groups: Sequence[Group]) -> Box:
+    """Arrange groups of one shape."""
+    maps: list[_Walk] = []
+    number: dict[Any, int] = {}
+    for group in groups:
+        for m in group.args:
+            if number.setdefault(map_key(m), len(maps)) == len(maps):
+                maps.append(_Walk.of_map(m))
+    n_args = len(maps)
+    placed = []
+    for group in groups:
+        first = len(maps)
+        maps += [_Walk.of_map(group.row), *(_Walk.of_coefficients(c) for c in group.coefs)]
+        maps.append(_Walk(0, _contiguous(group.shape), None, None))
+        placed.append(([number[map_key(m)] for m in group.args], first, len(maps) - 1))
+    shape = _arrange(list(groups[0].shape), maps)
     size = int(np.prod(shape, dtype=np.int64))
     record, modes = list(shape), list[Mode]()
     arrays: list[Array] = []
@@ -79,8 +105,11 @@ def box_of(group: Group) -> Box:
         base, strides = walk.finished(tuple(shape), size, arrays)
         record += [base, *strides]
         modes.append(walk.mode(shape))
-    n = len(group.args)
-    return Box(tuple(shape), tuple(modes[:n]), modes[n], tuple(modes[n + 1 : -1]), modes[-1], record, arrays)
+    members = tuple(
+        Member(tuple(args), (row, modes[row]), tuple((i, modes[i]) for i in range(row + 1, entry)), (entry, modes[entry]))
+        for args, row, entry in placed
+    )
+    return Box(tuple(shape), tuple(modes[:n_args]), members, record, arrays)
 
 
 class _Walk:
