@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DeclarationError, MissingObjectiveError, ShapeError, UnknownNameError
-from .expression import Array, Expression, evaluate
+from .expression import Array, Expression, evaluate, symbols_of
 from .lowering import Blocks
 from .printing import latex_name, to_latex, to_text
 from .program import Constraint, Equation, fit, numeric
@@ -95,6 +95,11 @@ class Lagrangian:
     def _state(self, x: Any, z: Any) -> Array:
         """The complete flat state of the user's x and z and the declared parameters."""
         lowered = self._lowered
+        if _is_flat(x, self.inputs) and _is_flat(z, self.variables) and not self._declared.computed:
+            state = self._declared.z.copy()
+            at_inputs, at_variables = self._plan.full_space.places
+            state[at_inputs], state[at_variables] = x, z
+            return full_space.complete(self._plan, state, None)
         given = dict(_by_name(self.inputs, x, "x"))
         given.update(_by_name(self.variables, z, "z"))
         state = self._declared.filled({name: value.real for name, value in given.items()})
@@ -102,14 +107,17 @@ class Lagrangian:
             state = state.astype(np.complex128)
             for name, value in given.items():
                 lowered.state.get(state, name)[...] = value
-        return full_space.complete(self._plan, state, np.zeros(lowered.n_all_rows))
+        return full_space.complete(self._plan, state, None)
 
     def _rows(self, lam: Any) -> Array:
         """λ over all rows: the objective's is 1, those of auxiliaries 0."""
         lowered = self._lowered
-        flat = np.zeros(self.multipliers.size, dtype=_dtype(lam))
-        for name, value in _by_name(self.multipliers, lam, "λ"):
-            self.multipliers.get(flat, name)[...] = value
+        if _is_flat(lam, self.multipliers):
+            flat = lam
+        else:
+            flat = np.zeros(self.multipliers.size, dtype=_dtype(lam))
+            for name, value in _by_name(self.multipliers, lam, "λ"):
+                self.multipliers.get(flat, name)[...] = value
         rows = np.zeros(lowered.n_all_rows, dtype=flat.dtype)
         rows[: lowered.n_user_rows] = flat[: lowered.n_user_rows]
         rows[lowered.objective_row] = 1.0
@@ -127,13 +135,21 @@ class Lagrangian:
         lowered = self._lowered
         residuals = full_space.residuals(self._plan, state, np.zeros(lowered.n_all_rows))
         first = lowered.objective_row + 1
-        known = {name: lowered.state.get(state, name) for name in lowered.symbols}
         minimizing = lowered.objective is None or lowered.objective.sense == "minimize"
         for constraint in lowered.constraints:
             body = lowered.constraint_rows.get(residuals[first:], constraint.name)
             lam = lowered.constraint_rows.get(rows[first:], constraint.name)
-            body[...] = _bound(constraint, known, lam if minimizing else -lam, body) - body
+            body[...] = _bound(constraint, self._side(state), lam if minimizing else -lam, body) - body
         return residuals
+
+    def _side(self, state: Array) -> Callable[[Expression], Array]:
+        """The value of a side of a constraint, which has no inputs or variables in it."""
+        def value(side: Expression) -> Array:
+            if side.op == "constant":
+                return np.asarray(side.data)
+            return evaluate(side, {s.name: self._lowered.state.get(state, s.name) for s in symbols_of(side)})
+
+        return value
 
     def _shown_rows(self, rows: Array) -> Array:
         lowered = self._lowered
@@ -208,9 +224,16 @@ def _by_name(blocks: Blocks, given: Any, what: str) -> Iterable[tuple[str, Any]]
         yield name, blocks.get(flat, name)
 
 
-def _bound(constraint: Constraint, known: Mapping[str, Array], lam: Array, body: Array) -> Array:
+def _is_flat(given: Any, blocks: Blocks) -> bool:
+    """Whether something given is just the flat float64 array that it is to become."""
+    return type(given) is np.ndarray and given.dtype == np.float64 and given.shape == (blocks.size,)
+
+
+def _bound(constraint: Constraint, value: Callable[[Expression], Array], lam: Array, body: Array) -> Array:
     """The b of r = b − g; of a range the side that λ's sign (for minimize) belongs to, the nearer one for λ = 0."""
-    low, high = (None if side is None else evaluate(side, known) for side in (constraint.lower, constraint.upper))
+    if constraint.lower is not None and constraint.lower is constraint.upper:
+        return value(constraint.lower)
+    low, high = (None if side is None else value(side) for side in (constraint.lower, constraint.upper))
     if low is None or high is None:
         return np.asarray(high if low is None else low)
     nearer = np.where(np.abs(body - low) <= np.abs(high - body), low, high)

@@ -17,8 +17,11 @@ from .newton import propagate_wide
 from .plan import Plan
 
 
-def complete(plan: Plan, z: Array, offset: Array) -> Array:
-    """The state with its auxiliaries computed (in place)."""
+def complete(plan: Plan, z: Array, offset: Array | None) -> Array:
+    """The state with its auxiliaries computed (in place); ``offset`` is ε of all rows, None for 0."""
+    if not plan.auxiliary_steps:
+        return z
+    offset = np.zeros(plan.lowered.n_all_rows) if offset is None else offset
     work = np.zeros(plan.lowered.n_all_rows, dtype=z.dtype)
     with np.errstate(all="ignore"):
         for step in plan.auxiliary_steps:
@@ -28,12 +31,11 @@ def complete(plan: Plan, z: Array, offset: Array) -> Array:
 
 def residuals(plan: Plan, z: Array, offset: Array) -> Array:
     """r = ε + Σ φ − own of all rows, at a complete state; the objective's row holds J, constraints' their bodies."""
-    lowered = plan.lowered
     out = offset.astype(np.result_type(z, offset))
     with np.errstate(all="ignore"):
         plan.everything.values(z, out)
-    explicit = np.flatnonzero(lowered.own >= 0)
-    out[explicit] -= z[lowered.own[explicit]]
+    for rows, elements in plan.full_space.own:
+        out[rows] -= z[elements]
     return out
 
 
@@ -52,6 +54,10 @@ def adjoint(plan: Plan, z: Array, lam: Array) -> Array:
     explicit = np.flatnonzero(own >= 0)
     w[own[explicit]] -= lam[explicit]
     return w[: lowered.n_user]
+
+
+MOST_RUNS = 64
+"""More stretches of rows than this are one list of numbers."""
 
 
 class Pattern:
@@ -88,10 +94,27 @@ class FullSpace:
         slices = [lowered.state.slices[name] for name in symbols]
         self.columns = np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in slices)])
         self._hidden = plan.lowered.n_user < plan.lowered.state.size
+        self._n_inputs = sum(s.stop - s.start for s, name in zip(slices, symbols, strict=True)
+                             if lowered.symbols[name].kind == "input")
 
     @cached_property
-    def _jacobian(self) -> tuple[Pattern, Array, Array]:
-        """The pattern, the places of the −1 of own elements, the sign of each number."""
+    def own(self) -> list[tuple[Any, Any]]:
+        """The rows with an element alone on their left, and the elements: pairs of slices where they run together."""
+        own = self.plan.lowered.own
+        rows = np.flatnonzero(own >= 0)
+        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(own[rows]) != 1)) + 1
+        if len(breaks) > MOST_RUNS:
+            return [(rows, own[rows])]
+        return [(_run(part), _run(own[part])) for part in np.split(rows, breaks) if len(part)]
+
+    @cached_property
+    def places(self) -> tuple[Any, Any]:
+        """Where the inputs and the variables stand in the state: slices where they run together."""
+        return _run(self.columns[: self._n_inputs]), _run(self.columns[self._n_inputs :])
+
+    @cached_property
+    def _jacobian(self) -> tuple[Pattern, Array, int]:
+        """The pattern, the −1 of own elements at their places, and where the numbers of constraints begin."""
         lowered = self.plan.lowered
         row, column = _numbers(self.rows, lowered.n_all_rows), _numbers(self.columns, lowered.state.size)
         i, j = self.plan.everything.jacobian_pattern()
@@ -99,21 +122,22 @@ class FullSpace:
         i, j = np.concatenate([row[i], row[explicit]]), np.concatenate([column[j], column[lowered.own[explicit]]])
         pattern = Pattern(i, j, (len(self.rows), len(self.columns)))
         n = len(i) - len(explicit)
-        left = pattern.slot[n:]
+        left = np.zeros(pattern.size)
+        left[pattern.slot[n:]] = -1.0
         pattern.slot = pattern.slot[:n].copy()
-        return pattern, left[left < pattern.size - 1], self.sign[pattern.rows]
+        return pattern, left, int(pattern.indptr[lowered.n_user_rows])
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂(x, z), auxiliaries eliminated; sparse CSR."""
         if self._hidden:
             result = sparse.diags_array(self.sign) @ jacobian(self.plan, z)[:, self.columns][self._shown]
             return sparse.csr_array(result)
-        pattern, left, sign = self._jacobian
+        pattern, left, constrained = self._jacobian
         with np.errstate(all="ignore"):
-            numbers = self.plan.everything.jacobian_sums(z, pattern.slot, pattern.size)[:-1]
-        numbers[left] -= 1.0
-        numbers *= sign
-        return pattern.matrix(numbers)
+            numbers = self.plan.everything.jacobian_sums(z, pattern.slot, pattern.size)
+        numbers += left
+        np.negative(numbers[constrained:], out=numbers[constrained:])
+        return pattern.matrix(numbers[:-1])
 
     @cached_property
     def _shown(self) -> Array:
@@ -146,6 +170,13 @@ class FullSpace:
         with np.errstate(all="ignore"):
             numbers = self.plan.everything.hessian_sums(z, lam, half.slot, half.size)
         return both.matrix(numbers[place])
+
+
+def _run(numbers: Array) -> Any:
+    """Consecutive numbers as a slice."""
+    if len(numbers) and (np.diff(numbers) == 1).all():
+        return slice(int(numbers[0]), int(numbers[-1]) + 1)
+    return numbers
 
 
 def _numbers(chosen: Array, n: int) -> Array:

@@ -17,9 +17,9 @@ from .blas import Product, product_of
 from .driver import Pointers, Records, Tape
 from .engine import engine, function
 from .flat import Extra
-from .loops import loop_function
+from .loops import loop_function, pairs_of
 from .maps import Box, box_of, map_key
-from .records import add_up
+from .records import Addition
 from .sequence import StateSequence
 from .tape import REGISTERS, tape_addresses, tape_code, tape_group
 
@@ -93,8 +93,9 @@ class ProductPart:
         found = self.product.records(quantity, in_state)
         if found is None:
             found = Records()
+            plain = "hessian" if quantity == "hessian_sums" else quantity
             for i, piece in enumerate(self.pieces):
-                found.extend(piece.records(quantity, first_entry[i : i + 1], in_state))
+                found.extend(piece.records(plain, first_entry[i : i + 1], in_state))
         return found
 
 
@@ -148,11 +149,27 @@ def entries_of(group: Group, quantity: str) -> int:
 
 
 def first_entries(parts: Sequence[Part], quantity: str) -> tuple[list[int], int]:
-    """Where the entries of every group begin, by its order, and how many there are."""
+    """Where the entries of every group begin, by its order, and how many there are.
+
+    Those of ``hessian_sums`` come part by part; groups that share loops share theirs.
+    """
+    if quantity == "hessian_sums":
+        return _first_sums(parts)
     sizes = {order: entries_of(group, quantity)
              for part in parts for group, order in zip(part.groups, part.orders, strict=True)}
     ends = np.cumsum([0, *(sizes[order] for order in range(len(sizes)))]).tolist()
     return ends[:-1], ends[-1]
+
+
+def _first_sums(parts: Sequence[Part]) -> tuple[list[int], int]:
+    at, first = 0, {}
+    for part in parts:
+        for group, order in zip(part.groups, part.orders, strict=True):
+            first[order] = at
+            at += 0 if isinstance(part, LoopPart) else entries_of(group, "hessian")
+        if isinstance(part, LoopPart):
+            at += part.groups[0].size * len(pairs_of(part.kernels, part.box))
+    return [first[order] for order in range(len(first))], at
 
 
 def records_of(parts: Sequence[Part], quantity: str, in_state: bool = False) -> Records:
@@ -174,7 +191,7 @@ class NativeRun:
         self.groups, self.parts = list(groups), parts_of(groups, compile_from)
         self._most = grouping.CHUNK
         self._tapes: dict[str, Tape] = {}
-        self._spare: dict[str, list[Array]] = {}
+        self._additions: dict[str, tuple[Array, Addition, list[Array]]] = {}
 
     @cached_property
     def reference(self) -> ReferenceRun:
@@ -232,24 +249,40 @@ class NativeRun:
         if any(isinstance(part, TapePart) for part in self.parts):
             entries[:] = 0.0  # the tape adds
         self._run(quantity, entries=entries, **given)
-        if quantity == "hessian":
-            self._finish_hessian(entries, **given)
+        if quantity.startswith("hessian"):
+            self._finish_hessian(quantity, entries, **given)
         return entries
 
     def _sums(self, quantity: str, slot: Array, size: int, **given: Array) -> Array:
         """The entries added up, by way of memory that is kept for the next time."""
+        known = self._additions.get(quantity)
+        if known is None or known[0] is not slot:
+            own = self._slots_of_pairs(slot) if quantity == "hessian_sums" else slot
+            known = self._additions[quantity] = slot, Addition(own, size), []
+        _, addition, spare = known
         try:
-            entries = self._spare[quantity].pop()
-        except (KeyError, IndexError):
-            entries = np.empty(self._count(quantity))
-        self._entries(quantity, entries, **given)
-        adding = self._tapes.get("add up " + quantity)
-        if adding is None:
-            adding = self._tapes["add up " + quantity] = Tape(add_up(len(entries)))
-        total = np.zeros(size)
-        adding.run(Pointers(entries=entries, slot=slot, out=total))
-        self._spare.setdefault(quantity, []).append(entries)
+            entries = spare.pop()
+        except IndexError:
+            entries = np.zeros(self._count(quantity) + 1)
+        self._entries(quantity, entries[:-1], **given)
+        total = np.empty(size)
+        addition.tape.run(Pointers(entries=entries, out=total))
+        spare.append(entries)
         return total
+
+    def _slots_of_pairs(self, slot: Array) -> Array:
+        """The slots of the entries of ``hessian_sums``, from those of the reference's."""
+        first, found = first_entries(self.parts, "hessian")[0], []
+        for part in self.parts:
+            size = part.groups[0].size
+            if isinstance(part, LoopPart):
+                for member, number in pairs_of(part.kernels, part.box).values():
+                    at = first[part.orders[member]] + number * size
+                    found.append(slot[at : at + size])
+            else:
+                for group, order in zip(part.groups, part.orders, strict=True):
+                    found.append(slot[first[order] : first[order] + entries_of(group, "hessian")])
+        return np.concatenate([np.empty(0, slot.dtype), *found])
 
     def hessian_pattern(self) -> tuple[Array, Array]:
         """(i, j), i >= j, of the entries of :meth:`hessian`."""
@@ -265,22 +298,21 @@ class NativeRun:
         """The entries of :meth:`hessian` added up by slot."""
         if not (_real(z, lam) and _flat(z, lam)):
             return self.reference.hessian_sums(z, lam, slot, size)
-        return self._sums("hessian", slot, size, z=z, lam=lam)
+        return self._sums("hessian_sums", slot, size, z=z, lam=lam)
 
-    def _finish_hessian(self, entries: Array, z: Array, lam: Array) -> None:
+    def _finish_hessian(self, quantity: str, entries: Array, z: Array, lam: Array) -> None:
         """Positions that coincide count twice; groups on the tape are the reference's."""
-        if self._twice is not None:
-            entries *= self._twice
-        first = self._first_of_hessian
-        for part in self.parts:
-            size = entries_of(part.groups[0], "hessian")
-            if isinstance(part, TapePart) and size:
-                at = first[part.orders[0]]
+        twice = self._twice if quantity == "hessian" else self._twice_of_pairs
+        if twice is not None:
+            entries *= twice
+        on_tape = [part for part in self.parts if isinstance(part, TapePart)]
+        if not on_tape:
+            return
+        first = first_entries(self.parts, quantity)[0]
+        for part in on_tape:
+            size, at = entries_of(part.group, "hessian"), first[part.orders[0]]
+            if size:
                 entries[at : at + size] = part.reference.hessian(z, lam)
-
-    @cached_property
-    def _first_of_hessian(self) -> list[int]:
-        return first_entries(self.parts, "hessian")[0]
 
     @cached_property
     def _twice(self) -> Array | None:
@@ -291,8 +323,13 @@ class NativeRun:
             pairs = groups[order].kernel.second_partials[1]
             args = [m.array().ravel() for m in groups[order].args] if pairs else []
             found += [np.where((args[i] == args[j]) & (i != j), 2.0, 1.0) for i, j in pairs]
-        factors = np.concatenate(found) if found else np.ones(0)
+        factors = np.concatenate([np.ones(0), *found])
         return factors if (factors != 1.0).any() else None
+
+    @cached_property
+    def _twice_of_pairs(self) -> Array | None:
+        """The same for the entries of ``hessian_sums``."""
+        return None if self._twice is None else self._slots_of_pairs(self._twice)
 
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""

@@ -37,9 +37,9 @@ class Frame(IntEnum):
     SCRATCH = 12
     X = 13
     GRADIENT = 14
-    SLOT = 15
 
 
+WITH_ENTRIES = ("jacobian", "hessian", "hessian_sums")
 ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}
 """In state space a row is the state element it computes: values are added to the state, multipliers are adjoints."""
 TANGENT_ALIASES = {Frame.OUT: Frame.DZ}
@@ -109,7 +109,7 @@ class _Loop:
         ]
         self.coefs = [c for group in self.groups for c in group.coefs]
         self.maps = [*self.args, *self.coefs, *(group.row for group in self.groups)]
-        if quantity in ("jacobian", "hessian"):
+        if quantity in WITH_ENTRIES:
             self.maps += [group.entry for group in self.groups]
         self.sums: dict[tuple[Frame, int], _Sum] = {}
         self.pointer: dict[Frame, str] = {}
@@ -122,7 +122,7 @@ class _Loop:
             m.base = f.word("%data", self.slots.base(m.number))
             if m.mode == "s":
                 m.stride = f.word("%data", self.slots.stride(m.number, self.axes - 1))
-        if self.quantity in ("jacobian", "hessian"):
+        if self.quantity in WITH_ENTRIES:
             self.count = f.word("%data", self.slots.size(0))
             for axis in range(1, self.axes):
                 self.count = f.mul(self.count, f.word("%data", self.slots.size(axis)))
@@ -176,10 +176,13 @@ class _Loop:
             coefs = [self._read_coefficient(m, k, width) for m in group.coefs]
             outputs.append(emitter.kernel(group.of_quantity, [values[m.number] for m in group.args], coefs))
         self.gathered: dict[int, str] = {}
+        self.paired: dict[tuple[int, int], str] = {}
         for group, found in zip(self.groups, outputs, strict=True):
             getattr(self, f"_{self.quantity}")(group, found, k, width)
         for number, total in self.gathered.items():
             self._add(Frame.W, self.args[number], total, k, width)
+        for number, total in enumerate(self.paired.values()):
+            self._entry(self.groups[0].entry, number, total, k, width)
 
     def _indices(self, m: _Map, k: str, width: int) -> list[str]:
         """The positions of each lane."""
@@ -312,6 +315,13 @@ class _Loop:
         for number, second in enumerate(outputs):
             self._entry(group.entry, number, self._times(multiplier, second, width), k, width)
 
+    def _hessian_sums(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        """Entries one a pair of arguments, summed over the groups; they are written when all groups have added."""
+        multiplier = self._read(Frame.LAM, group.row, k, width)
+        for (i, j), second in zip(group.kernel.second_partials[1], outputs, strict=True):
+            pair = _ordered(group.args[i].number, group.args[j].number)
+            self.paired[pair] = self._plus(self.paired.get(pair), self._times(multiplier, second, width), width)
+
     def _hessian_product(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
         multiplier = self._read(Frame.LAM, group.row, k, width)
         moved: dict[int, str] = {}
@@ -331,8 +341,23 @@ _POINTERS: dict[str, Sequence[Frame]] = {
     "tangent": (Frame.Z, Frame.OUT, Frame.DZ),
     "jacobian": (Frame.Z, Frame.ENTRIES),
     "hessian": (Frame.Z, Frame.LAM, Frame.ENTRIES),
+    "hessian_sums": (Frame.Z, Frame.LAM, Frame.ENTRIES),
     "hessian_product": (Frame.Z, Frame.LAM, Frame.DZ, Frame.W),
 }
+
+
+def _ordered(a: int, b: int) -> tuple[int, int]:
+    return (a, b) if a >= b else (b, a)
+
+
+def pairs_of(kernels: Sequence[Kernel], box: Box) -> dict[tuple[int, int], tuple[int, int]]:
+    """The pairs of a box's arguments that ``hessian_sums`` has entries for, in order; for each (a group, which of its
+    second partials) that stands for the pair."""
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for g, (kernel, member) in enumerate(zip(kernels, box.members, strict=True)):
+        for number, (i, j) in enumerate(kernel.second_partials[1]):
+            found.setdefault(_ordered(member.args[i], member.args[j]), (g, number))
+    return found
 
 
 def _kernel_of(kernel: Kernel, quantity: str) -> Kernel:

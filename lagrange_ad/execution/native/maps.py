@@ -24,7 +24,7 @@ Mode = str
 @dataclass(frozen=True)
 class Member:
     """How one group of a box moves: the numbers of its arguments among the box's maps, then numbers and modes of its
-    row, its coefficients, and of where an instance writes among the group's entries, in the order the group came with."""
+    row, its coefficients, and of where an instance writes among the group's entries (in the group's own order)."""
 
     args: tuple[int, ...]
     row: tuple[int, Mode]
@@ -105,11 +105,11 @@ def box_of(groups: Sequence[Group]) -> Box:
         base, strides = walk.finished(tuple(shape), size, arrays)
         record += [base, *strides]
         modes.append(walk.mode(shape))
-    members = tuple(
-        Member(tuple(args), (row, modes[row]), tuple((i, modes[i]) for i in range(row + 1, entry)), (entry, modes[entry]))
-        for args, row, entry in placed
-    )
-    return Box(tuple(shape), tuple(modes[:n_args]), members, record, arrays)
+    members = []
+    for args, row, entry in placed:
+        coefs = tuple((i, modes[i]) for i in range(row + 1, entry))
+        members.append(Member(tuple(args), (row, modes[row]), coefs, (entry, modes[entry])))
+    return Box(tuple(shape), tuple(modes[:n_args]), tuple(members), record, arrays)
 
 
 class _Walk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...expression import Array
-from .driver import Records
+from .driver import Records, Tape
 from .engine import FRAME, function
 from .ir import Function, literal
 from .loops import Frame
@@ -164,17 +164,31 @@ def _take_gradient() -> Function:
     return f
 
 
-def add_up(count: int) -> Records:
-    """out[slot[k]] += entries[k]."""
-    records = Records()
-    records.add(function("add up", _add_up), np.array([count], dtype=np.int64), count)
-    return records
+class Addition:
+    """Entries added up by slot: for every slot its first entry is taken, then the others are added."""
+
+    def __init__(self, slot: Array, size: int) -> None:
+        order = np.argsort(slot, kind="stable").astype(np.int32)
+        is_first = np.diff(slot[order], prepend=-1) != 0
+        self.size = size
+        self._take = np.full(size, len(slot), dtype=np.int32)  # one entry more, which is 0, for slots without any
+        self._take[slot[order[is_first]]] = order[is_first]
+        self._more = np.sort(order[~is_first])
+        self._where = slot[self._more].astype(np.int32)
+        record = np.array([size, self._take.ctypes.data, len(self._more), self._more.ctypes.data,
+                           self._where.ctypes.data], dtype=np.int64)
+        records = Records()
+        records.add(function("add up", _add_up), record, size + len(slot), [self])
+        self.tape = Tape(records)
 
 
 def _add_up() -> Function:
     f = Function("add_up", FRAME)
-    entries, slot, out = (f.pointer("%frame", part) for part in (Frame.ENTRIES, Frame.SLOT, Frame.OUT))
+    entries, out = f.pointer("%frame", Frame.ENTRIES), f.pointer("%frame", Frame.OUT)
+    take, more, where = f.pointer("%data", 1), f.pointer("%data", 3), f.pointer("%data", 4)
     with f.loop(0, f.word("%data", 0)) as k:
-        f.increase(f.at(out, f.index(slot, k)), f.load(f.at(entries, k)))
+        f.store(f.load(f.at(entries, f.index(take, k))), f.at(out, k))
+    with f.loop(0, f.word("%data", 2)) as k:
+        f.increase(f.at(out, f.index(where, k)), f.load(f.at(entries, f.index(more, k))))
     f.finish()
     return f
