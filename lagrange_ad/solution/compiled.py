@@ -7,6 +7,7 @@ asked of Python in the middle of a list, by ``forward`` and ``multipliers``, and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
 
@@ -43,8 +44,10 @@ class CompiledPlan:
         self.own = np.concatenate([plan.lowered.own, np.arange(self.n_state, n)])
         self.extra = Extra(n)
         """What stands after the state, the objective and the constraints; grows as lists are made."""
+        self._forward_lists: dict[bool, Listing] = {}
         self._backward_lists: dict[tuple[bool, bool], Listing] = {}
         self._terms: dict[int, SmallTerms] = {}
+        self._lock = threading.RLock()
         self._compile_from = getattr(plan.executor, "compile_from")  # noqa: B009
 
     @cached_property
@@ -57,10 +60,11 @@ class CompiledPlan:
 
         The list of the forward pass has been made; those of back-substitution need no more room than this.
         """
-        for groups in (self.lowered.objective_groups, self.lowered.constraint_groups):
-            self._small_terms(groups)
-        z = np.zeros(self.extra.size)
-        self.extra.fill(z)
+        with self._lock:
+            for groups in (self.lowered.objective_groups, self.lowered.constraint_groups):
+                self._small_terms(groups)
+            z = np.zeros(self.extra.size)
+            self.extra.fill(z)
         z[: self.n_state] = state
         return z
 
@@ -196,15 +200,12 @@ class CompiledPlan:
         joined = np.concatenate([np.empty(0, np.int64), *rows])
         return joined, self.lowered.own[joined]
 
-    @cached_property
-    def forward(self) -> Listing:
-        """The forward pass, ending with a look for NaN."""
-        return self._with_check(*self._forward(offset=False))
-
-    @cached_property
-    def forward_with_offsets(self) -> Listing:
-        """The forward pass where right sides have an ε."""
-        return self._with_check(*self._forward(offset=True))
+    def forward(self, with_offsets: bool) -> Listing:
+        """The forward pass, ending with a look for NaN; ``with_offsets`` where right sides have an ε."""
+        with self._lock:
+            if with_offsets not in self._forward_lists:
+                self._forward_lists[with_offsets] = self._with_check(*self._forward(with_offsets))
+            return self._forward_lists[with_offsets]
 
     def _with_check(self, records: Records, asking: list[Step]) -> Listing:
         records.extend(check(self.n_state))
@@ -216,17 +217,21 @@ class CompiledPlan:
         ``with_offsets``: after a forward pass of that kind, which keeps intermediate results in places of its own.
         """
         key = everything, with_offsets
-        if key not in self._backward_lists:
-            room = self.extra.size
-            first = self._outer(self.lowered.objective_groups, "adjoint")
-            if everything:
-                first.extend(self._outer(self.lowered.constraint_groups, "adjoint"))
-            records, asking = self._backward(everything, with_offsets)
-            before: list[Step] = [None] * len(first)  # type: ignore[list-item]
-            first.extend(records)
-            self._backward_lists[key] = Listing(first, before + asking)
-            assert self.extra.size == room, "back-substitution needs places that the forward pass did not make"
-        return self._backward_lists[key]
+        with self._lock:
+            if key not in self._backward_lists:
+                self._backward_lists[key] = self._made_backward(*key)
+            return self._backward_lists[key]
+
+    def _made_backward(self, everything: bool, with_offsets: bool) -> Listing:
+        room = self.extra.size
+        first = self._outer(self.lowered.objective_groups, "adjoint")
+        if everything:
+            first.extend(self._outer(self.lowered.constraint_groups, "adjoint"))
+        records, asking = self._backward(everything, with_offsets)
+        before: list[Step] = [None] * len(first)  # type: ignore[list-item]
+        first.extend(records)
+        assert self.extra.size == room, "back-substitution needs places that the forward pass did not make"
+        return Listing(first, before + asking)
 
     @property
     def is_whole(self) -> bool:
@@ -235,18 +240,20 @@ class CompiledPlan:
 
     def value(self, inputs: Array) -> Tape:
         """One list: the inputs (state elements ``inputs``) from x, the forward pass, the objective."""
-        records = self._value(inputs)
-        records.extend(self._outer(self.lowered.objective_groups, "values"))
-        return Tape(records)
+        with self._lock:
+            records = self._value(inputs)
+            records.extend(self._outer(self.lowered.objective_groups, "values"))
+            return Tape(records)
 
     def value_and_gradient(self, inputs: Array, sign: float) -> Tape:
         """The same, the objective with its adjoint fused, then back-substitution and the gradient, times ``sign``."""
-        records, objective = self._value(inputs), self._outer(self.lowered.objective_groups, "value_adjoint")
-        records.extend(begin_adjoint(self.extra.size, self.n_state, sign))
-        records.extend(objective)
-        records.extend(self._backward(everything=False, with_offsets=False)[0])
-        records.extend(take_gradient(inputs))
-        return Tape(records)
+        with self._lock:
+            records, objective = self._value(inputs), self._outer(self.lowered.objective_groups, "value_adjoint")
+            records.extend(begin_adjoint(self.extra.size, self.n_state, sign))
+            records.extend(objective)
+            records.extend(self._backward(everything=False, with_offsets=False)[0])
+            records.extend(take_gradient(inputs))
+            return Tape(records)
 
     def _value(self, inputs: Array) -> Records:
         records = place_inputs(inputs)

@@ -73,7 +73,7 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
     """The same by one native call, which comes back for what needs Python."""
     from ..execution.native.driver import Pointers
 
-    listing = compiled.forward_with_offsets if start.offset.any() else compiled.forward
+    listing = compiled.forward(with_offsets=bool(start.offset.any()))
     z = compiled.memory(start.z)
     blocks = len(compiled.block_steps)
     iterations = np.full(blocks, -1, dtype=np.int64)

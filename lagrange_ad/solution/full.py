@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ..expression import Array
 from .newton import propagate_wide
@@ -77,6 +76,8 @@ class Pattern:
 
     def matrix(self, numbers: Array) -> Any:
         """The CSR array of given numbers."""
+        from scipy import sparse
+
         return sparse.csr_array((numbers, self.columns.copy(), self.indptr.copy()), shape=self.shape)
 
 
@@ -129,6 +130,8 @@ class FullSpace:
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂(x, z), auxiliaries eliminated; sparse CSR."""
+        from scipy import sparse
+
         if self._hidden:
             result = sparse.diags_array(self.sign) @ jacobian(self.plan, z)[:, self.columns][self._shown]
             return sparse.csr_array(result)
@@ -188,6 +191,8 @@ def _numbers(chosen: Array, n: int) -> Array:
 
 def jacobian(plan: Plan, z: Array) -> Any:
     """∂r/∂z of the user's equation rows, the objective's and the constraints' rows, by the user's state; sparse CSR."""
+    from scipy import sparse
+
     lowered = plan.lowered
     full = _jacobian_with_auxiliaries(plan, z)
     shown = np.concatenate([np.arange(lowered.n_user_rows), np.arange(lowered.n_rows, lowered.n_all_rows)])
@@ -199,6 +204,8 @@ def hessian(plan: Plan, z: Array, lam: Array) -> Any:
 
     λ of auxiliaries is filled in (in place). With a = g(z, a) eliminated it is Pᵀ H P, where P = ∂(z, a)/∂z.
     """
+    from scipy import sparse
+
     adjoint(plan, z, lam)
     i, j = plan.everything.hessian_pattern()
     with np.errstate(all="ignore"):
@@ -211,6 +218,8 @@ def hessian(plan: Plan, z: Array, lam: Array) -> Any:
 
 def _jacobian_with_auxiliaries(plan: Plan, z: Array) -> Any:
     """∂r/∂z of all rows by the whole state; the −1 of the user's own elements included, of auxiliaries left out."""
+    from scipy import sparse
+
     lowered = plan.lowered
     rows, columns = plan.everything.jacobian_pattern()
     with np.errstate(all="ignore"):
@@ -225,6 +234,8 @@ def _jacobian_with_auxiliaries(plan: Plan, z: Array) -> Any:
 
 def _elimination(plan: Plan, full: Any) -> Any:
     """∂(z, a)/∂z = [I; (I − G_a)⁻¹ G_z] for the auxiliaries a = g(z, a): G_a is strictly triangular in their levels."""
+    from scipy import sparse
+
     lowered = plan.lowered
     identity = sparse.eye_array(lowered.n_user, format="csr")
     if lowered.n_user == lowered.state.size:

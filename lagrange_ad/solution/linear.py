@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import linalg, sparse
-from scipy.sparse import linalg as sparse_linalg
 
 from ..expression import Array
 
@@ -42,6 +40,8 @@ class System:
             dense = np.zeros((self.n, self.n), dtype=entries.dtype)
             dense[self.rows, self.columns] = data
             return dense
+        from scipy import sparse
+
         return sparse.csc_array((data, self.rows.astype(np.int32), self.indptr), shape=(self.n, self.n))
 
 
@@ -60,6 +60,8 @@ class Factor:
 
     def _dense(self, matrix: Array) -> None:
         """LU of the matrix with rows and columns scaled to 1, so that a tiny pivot means what it says."""
+        from scipy import linalg
+
         size = np.abs(matrix)
         self._row = _reciprocal(size.max(axis=1, initial=0.0))
         self._column = _reciprocal((size * self._row[:, None]).max(axis=0, initial=0.0))
@@ -72,6 +74,9 @@ class Factor:
 
     def _sparse(self, matrix: Any) -> None:
         """The same of a sparse matrix, which SuperLU as SciPy calls it does not scale."""
+        from scipy import sparse
+        from scipy.sparse.linalg import splu
+
         i, j = matrix.indices, np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.indptr))
         largest = np.zeros((2, matrix.shape[0]))
         np.maximum.at(largest[0], i, np.abs(matrix.data))
@@ -81,7 +86,7 @@ class Factor:
         self._column = _reciprocal(largest[1])
         scaled = sparse.csc_array((data * self._column[j], i, matrix.indptr), shape=matrix.shape)
         try:
-            self._superlu = sparse_linalg.splu(scaled, permc_spec="COLAMD")
+            self._superlu = splu(scaled, permc_spec="COLAMD")
         except RuntimeError:
             raise SingularMatrixError("the Jacobian is singular") from None
         diagonal = np.abs(self._superlu.U.diagonal())
@@ -111,6 +116,8 @@ class Substitution:
     """
 
     def __init__(self, matrix: Any) -> None:
+        from scipy import sparse
+
         entries = sparse.coo_array(matrix)
         below = entries.row != entries.col
         self._entries = entries.row[below], entries.col[below], entries.data[below]
@@ -137,12 +144,16 @@ class Triangular:
         self._dense: Any = matrix if isinstance(matrix, np.ndarray) else None
         self._superlu: Any = None
         if self._dense is None:
-            self._superlu = sparse_linalg.splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0)
+            from scipy.sparse.linalg import splu
+
+            self._superlu = splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0)
 
     def solve(self, b: Array, transposed: bool = False) -> Array:
         """x with A x = b, or Aᵀ x = b; ``b`` may have several columns."""
         if self._dense is None:
             return np.asarray(self._superlu.solve(b, "T" if transposed else "N"))
+        from scipy import linalg
+
         trans: Any = int(transposed)
         return np.asarray(linalg.solve_triangular(self._dense, b, lower=True, trans=trans, check_finite=False))
 

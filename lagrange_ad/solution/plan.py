@@ -304,7 +304,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
         raise structure_error(lowered, schedule)
-    return Plan(
+    plan = Plan(
         lowered=lowered,
         schedule=schedule,
         steps=_steps(lowered, schedule, executor),
@@ -312,6 +312,8 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
         constraints=executor.run(lowered.constraint_groups),
         executor=executor,
     )
+    _ = plan.compiled  # made here, under the program's lock: threads must share the one
+    return plan
 
 
 def _structure(lowered: Lowered, started: Array) -> Structure:

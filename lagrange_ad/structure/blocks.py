@@ -7,12 +7,13 @@ normal graph.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Indices: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -27,6 +28,8 @@ def strong_components(n: int, source: Indices, target: Indices) -> Indices:
     SciPy numbers components in the reverse of such an order in practice but does not promise it: one pass
     verifies it, and the levels of the condensation renumber otherwise.
     """
+    from scipy.sparse.csgraph import connected_components
+
     count, found = connected_components(_graph(n, source, target), directed=True, connection="strong")
     label = count - 1 - found.astype(np.int64)
     if (label[source] <= label[target]).all():
@@ -93,6 +96,8 @@ def _levels_one_by_one(
 
 def reachable(n: int, source: Indices, target: Indices, starts: Indices) -> Flags:
     """Which of n nodes can be reached from the nodes `starts` along the edges; the starts themselves can."""
+    from scipy.sparse.csgraph import breadth_first_order
+
     source = np.concatenate((source, np.full(starts.size, n, np.int64)))  # node n leads to every start
     target = np.concatenate((target, starts))
     visited = breadth_first_order(_graph(n + 1, source, target), n, directed=True, return_predecessors=False)
@@ -135,6 +140,8 @@ def pick(table: Indices, index: Indices) -> Indices:
 
 
 def _pattern(n_rows: int, n_columns: int, rows: Indices, columns: Indices) -> csr_array:
+    from scipy.sparse import coo_array
+
     present = np.ones(len(rows), np.bool_)
     return coo_array((present, (rows, columns)), shape=(n_rows, n_columns)).tocsr()
 
