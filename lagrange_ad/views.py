@@ -78,11 +78,20 @@ class ReducedView:
             return last[1]  # optimizers ask for value, gradient and constraints one after the other
         starts = last[1].values if last is not None else {}
         begin = starting_state(self._plan, self._declared, self.split(flat), starts, {})
+        if self._fast is not None:
+            begin = self._fast.from_last(begin)
         point = solve_from(self._plan, begin)
         self._last = flat.copy(), point
         if self._fast is not None:
             self._fast.start_from(point.state)
         return point
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_fast": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._fast = self._make_fast()
 
     def _checked(self, x: Any) -> Array:
         """x as a flat float64 array, or an error that names the inputs."""
@@ -99,6 +108,7 @@ class ReducedView:
         if self._fast is not None and self._is_flat(x):
             found = self._fast.value(x)
             if found is not None:
+                self._last = self._last if self._fast.is_explicit else None
                 return found
         return self.sign * self.point(x).objective
 
@@ -111,6 +121,7 @@ class ReducedView:
         if self._fast is not None and self._is_flat(x):
             found = self._fast.value_and_gradient(x)
             if found is not None:
+                self._last = self._last if self._fast.is_explicit else None
                 return found
         point = self.point(x)
         return self.sign * point.objective, self.gradient_at(point)

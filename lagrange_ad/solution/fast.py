@@ -7,12 +7,15 @@ the caller goes the careful way, which says what is wrong.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..execution.native.driver import Pointers, Tape, drive
 from ..expression import Array
 from .compiled import CompiledPlan
 from .evaluation import DeclaredState
+from .forward import Start
 from .newton import MAX_ITERATIONS
 
 
@@ -52,6 +55,19 @@ class FastPath:
     def needs_start(self) -> bool:
         """Whether cycles wait for the solution of a first point."""
         return self._unknowns is not None and self._start is None
+
+    @property
+    def is_explicit(self) -> bool:
+        """Whether there is no cycle, so that a point does not depend on where a solve began."""
+        return self._unknowns is None
+
+    def from_last(self, begin: Start) -> Start:
+        """A start with the unknowns of cycles where the last solve left them."""
+        if self._start is None:
+            return begin
+        z = begin.z.copy()
+        z[self._unknowns] = self._start
+        return replace(begin, z=z, started=np.ones(len(z), dtype=bool))
 
     def start_from(self, z: Array) -> None:
         """Take the unknowns of cycles from a solved state."""

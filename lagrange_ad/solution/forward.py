@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .newton import BlockReport, BlockSolver, propagate_wide, residuals, solve_b
 from .plan import BlockStep, Plan, SequenceStep, Step
 
 if TYPE_CHECKING:
+    from ..execution.native.driver import Pointers
     from .compiled import CompiledPlan
 
 
@@ -29,6 +30,9 @@ class Solved:
     reports: Sequence[BlockReport] = field(default_factory=list)
     failed: Step | None = None
     whole: Array | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "whole": None}  # places after the state are those of one process
 
     @property
     def guessed_columns(self) -> Array:
@@ -71,8 +75,6 @@ def propagate(plan: Plan, start: Start, max_iterations: int) -> Solved:
 
 def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_iterations: int) -> Solved:
     """The same by one native call, which comes back for what needs Python."""
-    from ..execution.native.driver import Pointers
-
     listing = compiled.forward(with_offsets=bool(start.offset.any()))
     z = compiled.memory(start.z)
     blocks = len(compiled.block_steps)
@@ -88,14 +90,43 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
         solved.failed = None if report.converged else step
         return report.converged
 
-    pointers = Pointers(
+    if not listing.run(_pointers(compiled, z, start, iterations, max_iterations), help_with):
+        solved.failed = _first_nan(plan, solved) or solved.failed
+        if solved.failed is not None:
+            _forget_later(plan, solved, start, reports)
+    return solved
+
+
+def _pointers(compiled: CompiledPlan, z: Array, start: Start, iterations: Array, max_iterations: int) -> Pointers:
+    """What a forward list works on."""
+    from ..execution.native.driver import Pointers
+
+    return Pointers(
         z=z, offset=start.offset, low=start.domain[0], high=start.domain[1], started=start.started,
         iterations=iterations, limit=np.array([max_iterations]),
-        scratch=np.empty(compiled.blocks.scratch if blocks else 0),
+        scratch=np.empty(compiled.blocks.scratch if compiled.block_steps else 0),
     )
-    if not listing.run(pointers, help_with):
-        solved.failed = _first_nan(plan, solved) or solved.failed
-    return solved
+
+
+def restored(compiled: CompiledPlan, solved: Solved) -> Array:
+    """The state with what compiled code keeps after it, for a state that came without (from a pickle)."""
+    listing, n = compiled.forward(with_offsets=bool(solved.offset.any())), len(solved.z)
+    whole = compiled.memory(solved.z)
+    everywhere = np.full(n, -np.inf), np.full(n, np.inf)
+    start = Start(solved.z, np.ones(n, dtype=bool), everywhere, solved.offset)
+    iterations = np.zeros(len(compiled.block_steps), dtype=np.int64)
+    listing.run(_pointers(compiled, whole, start, iterations, 0), lambda step: True)  # blocks are solved already
+    whole[:n] = solved.z
+    return whole
+
+
+def _forget_later(plan: Plan, solved: Solved, start: Start, reports: Reports) -> None:
+    """What compiled code computed after the step that failed: a pass that goes step by step had not come to it."""
+    later = plan.steps[next(i for i, step in enumerate(plan.steps) if step is solved.failed) + 1 :]
+    for step in later:
+        columns = step.all_columns if isinstance(step, BlockStep) else step.own
+        solved.z[columns] = start.z[columns]
+    reports.forget([step.number for step in later if isinstance(step, BlockStep)])
 
 
 def _first_nan(plan: Plan, solved: Solved) -> Step | None:
@@ -124,6 +155,12 @@ class Reports(Sequence[BlockReport]):
         done = self._iterations >= 0
         done[list(self.solved_here)] = True
         return len(done) if done.all() else int(np.argmin(done))
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """These blocks were not come to."""
+        self._iterations[list(numbers)] = -1
+        for number in numbers:
+            self.solved_here.pop(number, None)
 
     def guessed_columns(self) -> Array:
         """The unknowns that had neither a start nor an equation to give one, without making reports."""

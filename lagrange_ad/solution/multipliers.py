@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import SingularError
 from ..expression import Array
 from ..text import listing
-from .forward import Reports, Solved
+from .forward import Reports, Solved, restored
 from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step
@@ -33,9 +33,11 @@ def adjoints(plan: Plan, solved: Solved, lam: Array, seeds: Array | None = None)
     several seeds. ``seeds`` on state elements, shaped like w, are added to what the rows give. What is left in w at
     inputs and parameters is the gradient.
     """
-    if plan.compiled is not None and solved.whole is not None:
-        return _adjoints_compiled(plan, plan.compiled, solved, lam, seeds)
     z = solved.z
+    if plan.compiled is not None and z.dtype == np.float64:
+        if solved.whole is None:
+            solved.whole = restored(plan.compiled, solved)
+        return _adjoints_compiled(plan, plan.compiled, solved, lam, seeds)
     w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
     constrained = bool(lam[plan.lowered.objective_row + 1 :].any())
     if seeds is not None:

@@ -219,6 +219,9 @@ class Plan:
     constraints: Run
     executor: Executor
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "compiled"}  # made again when needed
+
     @cached_property
     def compiled(self) -> CompiledPlan | None:
         """The plan as lists of native calls, where its executor is native."""

@@ -72,6 +72,9 @@ class Point:
         self._plan, self._solved = plan, solved
         self._lowered = plan.lowered
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in ("_plan", "_solved", "_lowered")}  # the rest follows again
+
     @property
     def solved(self) -> bool:
         """Whether all equations hold; False for the point that a failed solve hands back."""

@@ -25,8 +25,8 @@ from .tape import tape_addresses, tape_record, turns_symbol
 LARGEST = 100
 """Blocks with more unknowns, auxiliaries included, are solved by the reference."""
 LARGEST_COMPILED = 16
-COST = 3000.0
-"""A guess of the nanoseconds of one solve."""
+ITERATIONS = 10
+"""A guess of how many iterations a solve takes, for when to look up."""
 
 
 class BlockLike(Protocol):
@@ -109,6 +109,7 @@ class BlockTable:
         self.record = np.zeros((len(blocks), BlockWord.WORDS), dtype=np.int64)
         self.solve = np.zeros(len(blocks), dtype=np.int64)
         self.adjoint = np.zeros(len(blocks), dtype=np.int64)
+        self.cost = np.zeros(len(blocks), dtype=np.int64)
         for cls in self.classes:
             self._prepare(cls)
 
@@ -122,7 +123,7 @@ class BlockTable:
         records = Records(keep=[self])
         functions = self.solve if quantity == "values" else self.adjoint
         address = self.record.ctypes.data + numbers * self.record.strides[0]
-        rows = np.stack([functions[numbers], address, np.full(len(numbers), int(COST))], axis=1)
+        rows = np.stack([functions[numbers], address, self.cost[numbers]], axis=1)
         records.rows += map(tuple, rows.tolist())
         return records
 
@@ -175,15 +176,15 @@ class BlockTable:
         terms, coefs, outside = [], list[Array](), list[Array]()
         numbers: dict[bytes, int] = {}
         for j in range(lines.shape[1]):
-            group, k = instances.groups[int(instances.group[lines[0, j]])], instances.index[lines[:, j]]
-            stand = model[j, 2 : 2 + group.kernel.n_args].tolist()
+            kernel, here = instances.kernels[int(model[j, 0])], lines[:, j]
+            stand = model[j, 2 : 2 + kernel.n_args].tolist()
             for at, column in enumerate(stand):
                 if column < 0:
-                    elements = group.args[at][k]
+                    elements = instances.args[here, at]
                     stand[at] = -1 - numbers.setdefault(elements.tobytes(), len(outside))
                     outside += [elements] if len(numbers) > len(outside) else []
-            terms.append(Term(group.kernel, int(model[j, 1]), tuple(stand), len(coefs)))
-            coefs += [c[k] for c in group.coefs]
+            terms.append(Term(kernel, int(model[j, 1]), tuple(stand), len(coefs)))
+            coefs += [instances.coefs[here, c] for c in range(kernel.n_coefs)]
         n = len(members)
         block = self._blocks[int(members[0])]
         return [BlockClass(
@@ -227,6 +228,7 @@ class BlockTable:
         else:
             self.solve[members], self.adjoint[members] = _on_tape(cls, record)
         self.record[members] = record
+        self.cost[members] = ITERATIONS * (100 + 30 * sum(len(t.kernel.nodes) for t in cls.terms) + cls.n**3)
 
 
 def _table(columns: list[Array], n: int, dtype: Any) -> Array:
@@ -239,56 +241,51 @@ def _lines(table: Array) -> Array:
 
 
 @dataclass(eq=False)
-class _Flat:
-    """A group's positions as flat arrays."""
-
-    kernel: Kernel
-    args: list[Array]
-    coefs: list[Array]
-    rows: Array
-
-
-@dataclass(eq=False)
 class _Instances:
-    """The instances inside blocks, in the order of blocks and of rows within: their block, group, and number in it.
+    """The instances inside blocks, in the order of blocks and of rows within: their block, arguments and coefficients.
 
     ``signature`` has a line each: the kernel's number, the row and the columns of the arguments within the block.
     """
 
-    groups: list[_Flat]
+    kernels: list[Kernel]
     block: Array
-    group: Array
-    index: Array
     signature: Array
+    args: Array
+    coefs: Array
 
     @staticmethod
     def of(groups: Sequence[Group], table: BlockTable) -> _Instances:
-        flats, blocks, numbers, indices, signatures = [], [], [], [], []
-        width = 2 + max((g.kernel.n_args for g in groups), default=0)
         kernels: dict[Kernel, int] = {}
-        for g, group in enumerate(groups):
+        inside = [group for group in groups if _meets(group, table._block_of_row)]
+        n_args = max((g.kernel.n_args for g in inside), default=0)
+        n_coefs = max((g.kernel.n_coefs for g in inside), default=0)
+        found: list[tuple[Array, Array, Array, Array]] = []
+        for group in inside:
             rows = group.row.array().ravel()
             here = np.flatnonzero(table._block_of_row[rows] >= 0)
-            args = [m.array().ravel() for m in group.args] if len(here) else []
-            flats.append(_Flat(group.kernel, args, [np.ravel(c) for c in group.coefs], rows))
             block = table._block_of_row[rows[here]]
-            signature = np.full((len(here), width), -2, dtype=np.int64)
+            signature = np.full((len(here), 2 + n_args), -2, dtype=np.int64)
             signature[:, 0] = kernels.setdefault(group.kernel, len(kernels))
             signature[:, 1] = table._local_of_row[rows[here]]
-            for j, positions in enumerate(args):
-                inside = table._block_of_column[positions[here]] == block
-                signature[:, 2 + j] = np.where(inside, table._local_of_column[positions[here]], -1)
-            blocks.append(block)
-            numbers.append(np.full(len(here), g))
-            indices.append(here)
-            signatures.append(signature)
-        if not groups:
-            nothing = np.empty(0, np.int64)
-            return _Instances([], nothing, nothing, nothing, np.empty((0, width), np.int64))
-        block, number, index = (np.concatenate(x) for x in (blocks, numbers, indices))
-        signature = np.concatenate(signatures)
-        order = np.lexsort((index, number, signature[:, 1], block))
-        return _Instances(flats, block[order], number[order], index[order], signature[order])
+            own_args, own_coefs = np.zeros((len(here), n_args), dtype=np.int32), np.zeros((len(here), n_coefs))
+            for j, positions in enumerate(m.array().ravel()[here] for m in group.args):
+                own_args[:, j] = positions
+                within = table._block_of_column[positions] == block
+                signature[:, 2 + j] = np.where(within, table._local_of_column[positions], -1)
+            for j, c in enumerate(group.coefs):
+                own_coefs[:, j] = np.ravel(c)[here]
+            found.append((block, signature, own_args, own_coefs))
+        if not found:
+            return _Instances([], np.empty(0, np.int64), np.empty((0, 2), np.int64), np.empty((0, 0)), np.empty((0, 0)))
+        block, signature, args, coefs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.lexsort((np.arange(len(block)), signature[:, 1], block))
+        return _Instances([*kernels], block[order], signature[order], args[order], coefs[order])
+
+
+def _meets(group: Group, block_of_row: Array) -> bool:
+    """Whether some row of a group may be in a block; told without making anything of the group's size."""
+    low, high = group.row.range()
+    return bool((block_of_row[low : high + 1] >= 0).any())
 
 
 # the functions of a block: residual(frame, record, r), jacobian(frame, record, matrix), adjoint(frame, record, λ) ----

@@ -24,7 +24,7 @@ def folder() -> Path | None:
     if named.lower() in _OFF:
         return None
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     if not home:
         home = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")

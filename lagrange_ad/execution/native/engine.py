@@ -16,6 +16,8 @@ from .cache import ObjectCache
 from .host import Host, host
 from .ir import Function
 
+PIPELINE = "speed level 2, no loop or SLP vectorizer, code generation level 2"
+"""How text is compiled: part of what names a kept object, so change it with the code below."""
 FRAME = "ptr %frame, ptr %data"
 """What every compiled function takes: the pointers of one evaluation, and its own record."""
 
@@ -36,7 +38,7 @@ class Engine:
         self._known: dict[bytes, dict[str, int]] = {}
         self._trackers: list[Any] = []
         self._linked = 0
-        self.cache = ObjectCache(f"llvmlite {llvm.llvm_version_info} {machine.cpu} {machine.features}")
+        self.cache = ObjectCache(f"{PIPELINE}; llvmlite {llvm.llvm_version_info} {machine.cpu} {machine.features}")
         self.symbols: dict[str, int] = {}
         """Compiled functions that others may call, by symbol."""
         self.compiled = 0

@@ -189,9 +189,12 @@ class NativeRun:
 
     def __init__(self, groups: Sequence[Group], compile_from: int = COMPILE_FROM) -> None:
         self.groups, self.parts = list(groups), parts_of(groups, compile_from)
-        self._most = grouping.CHUNK
+        self._most, self._compile_from = grouping.CHUNK, compile_from
         self._tapes: dict[str, Tape] = {}
         self._additions: dict[str, tuple[Array, Addition, list[Array]]] = {}
+
+    def __reduce__(self) -> Any:
+        return NativeRun, (self.groups, self._compile_from)
 
     @cached_property
     def reference(self) -> ReferenceRun:
@@ -367,6 +370,9 @@ class NativeSequence:
 
     def __init__(self, groups: Sequence[Group], order: Sequence[int], own: Array, compile_from: int) -> None:
         self._groups, self._order, self._own, self._compile_from = groups, order, own, compile_from
+
+    def __reduce__(self) -> Any:
+        return NativeSequence, (self._groups, self._order, self._own, self._compile_from)
 
     @cached_property
     def _reference(self) -> ScalarSequence:

@@ -258,9 +258,7 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
             f.emit("ret i64 0")
             f.place(f.label())
         _go_unless(f, f.do(f"icmp slt i64 {iteration}, {limit}"), failed)
-        with f.when(f.do(f"icmp eq i64 {iteration}, 0")):
-            s.scales()  # good for all iterations: they are only scales
-        _go_unless(f, s.factor(), failed)
+        _factor(s, iteration, failed)
         _pad(s, r)
         s.solve(r, d)
         size, _ = s.largest(r, rows)
@@ -330,6 +328,24 @@ def _move(s: _Solver, before: str, d: str, step: str) -> None:
     with f.loop(0, s.rows_count) as j:
         change = f.real("fmul", step, f.load(f.at(d, j)))
         f.store(f.real("fsub", f.load(f.at(before, j)), change), s.column(j))
+
+
+def _factor(s: _Solver, iteration: str, failed: str) -> None:
+    """Factor the Jacobian by the scales of the first iteration; by new ones where those call it singular."""
+    f = s.f
+    anew = f.variable("i1", f.do(f"icmp eq i64 {iteration}, 0"))
+    begin, again, regular = f.label(), f.label(), f.label()
+    f.jump(begin)
+    f.place(begin)
+    with f.when(f.load(anew, "i1", 1)):
+        s.scales()
+    f.branch(s.factor(), regular, again)
+    f.place(again)
+    _go_unless(f, f.do(f"xor i1 {f.load(anew, 'i1', 1)}, true"), failed)
+    f.store("true", anew, "i1", 1)
+    s.call(BlockWord.JACOBIAN, s.matrix)
+    f.jump(begin)
+    f.place(regular)
 
 
 def _pad(s: _Solver, r: str) -> None:
