@@ -19,6 +19,7 @@ from ..structure.blocks import changes, compress, expand
 from .cuts import SIZE_CAP, Cuts
 from .grouping import Group, GroupMaker, IndexMap
 from .instances import heaviness, residuals
+from .irregular import ROWS, Pieces, Root, take_apart
 from .layout import Blocks, state_blocks
 from .own import own_elements
 from .terms import TermMaker, spread
@@ -29,9 +30,9 @@ class Lowered:
     """One version of a program, lowered.
 
     ``state``: blocks of z, the user's first, then auxiliaries (from ``n_user`` on). ``rows``: blocks of equation rows,
-    in the same manner (``n_user_rows``); the objective's row is ``rows.size``, the constraints' rows follow in the
-    order of ``constraint_rows``. ``own[row]``: the state element alone on the left, or −1. ``source[i]``: the user's
-    equation that row block i belongs to.
+    in the same manner (``n_user_rows``), the results of irregular expressions last (from ``n_regular_rows`` on); the
+    objective's row is ``rows.size``, the constraints' rows follow in the order of ``constraint_rows``. ``own[row]``:
+    the state element alone on the left, or −1. ``source[i]``: the user's equation that row block i belongs to.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Lowered:
     constraint_rows: Blocks
     n_user: int
     n_user_rows: int
+    n_regular_rows: int
     own: Array
     source: tuple[str, ...]
     groups: tuple[Group, ...]
@@ -157,19 +159,22 @@ def lower(program: Declarations) -> Lowered:
     own = own_elements(program, equations, starts)
     explicit = _are_explicit(own, starts)
     light = [packed for packed in program.forms if heaviness(packed.form) <= SIZE_CAP]
-    roots = _roots(equations, explicit, {id(packed) for packed in light})
-    cuts = _cut(program, equations, roots)
-
-    state, rows = state_blocks(program.symbols, [symbol for symbol, _, _ in cuts.auxiliaries]), _rows(equations, cuts)
-    for (symbol, _, _), start in zip(cuts.auxiliaries, state.start[len(program.symbols) :].tolist(), strict=False):
-        symbol.start = start
     constraint_rows = Blocks(
         [c.name for c in program.constraints], [c.body.shape for c in program.constraints],
         [None for _ in program.constraints],
     )
-    maker = TermMaker(cuts)
-    goals = [(program.objective.expression, rows.size)] if program.objective is not None else []
-    bodies = zip([c.body for c in program.constraints], constraint_rows.start.tolist(), strict=False)
+    roots = [*_equation_roots(equations, explicit, starts, {id(packed) for packed in light}),
+             *_other_roots(program, constraint_rows)]
+    cuts, pieces, others = _cut(program, roots)
+    auxiliaries = [*((symbol, source) for symbol, _, source in cuts.auxiliaries), *pieces.blocks]
+    state, rows = state_blocks(program.symbols, [symbol for symbol, _ in auxiliaries]), _rows(equations, auxiliaries)
+    for (symbol, _), start in zip(auxiliaries, state.start[len(program.symbols) :].tolist(), strict=False):
+        symbol.start = start
+    maker, first = TermMaker(cuts), {EQUATIONS: 0, OBJECTIVE: rows.size, CONSTRAINTS: rows.size + 1}
+    n_cut = len(equations) + len(cuts.auxiliaries)
+    pieces.place(int(rows.start[n_cut]), int(state.start[n_cut - len(equations) + len(program.symbols)]),
+                 maker.position)
+    collected = {goal: _collect(maker, goal, first[goal], others, pieces) for goal in (OBJECTIVE, CONSTRAINTS)}
     return Lowered(
         name=program.name,
         equations=equations,
@@ -181,17 +186,22 @@ def lower(program: Declarations) -> Lowered:
         constraint_rows=constraint_rows,
         n_user=program.size,
         n_user_rows=int(starts[-1]),
+        n_regular_rows=int(rows.start[n_cut]),
         own=np.concatenate([own, np.arange(program.size, state.size)]),
-        source=(*(e.name for e in equations), *(source for _, _, source in cuts.auxiliaries)),
-        groups=_equation_groups(maker, light, explicit, starts, roots),
-        objective_groups=_groups(maker, goals),
-        constraint_groups=_groups(maker, [(body, rows.size + 1 + start) for body, start in bodies]),
+        source=(*(e.name for e in equations), *(source for _, source in auxiliaries)),
+        groups=_equation_groups(maker, light, explicit, starts, others, pieces),
+        objective_groups=collected[OBJECTIVE],
+        constraint_groups=collected[CONSTRAINTS],
     )
 
 
-def _rows(equations: Sequence[Equation], cuts: Cuts) -> Blocks:
+EQUATIONS, OBJECTIVE, CONSTRAINTS = "equations", "objective", "constraints"
+"""What the rows of expressions are counted in."""
+
+
+def _rows(equations: Sequence[Equation], auxiliaries: Sequence[tuple[Symbol, str]]) -> Blocks:
     """The rows of the equations, then those of the auxiliaries."""
-    symbols = [symbol for symbol, _, _ in cuts.auxiliaries]
+    symbols = [symbol for symbol, _ in auxiliaries]
     return Blocks(
         [*(e.name for e in equations), *(symbol.name for symbol in symbols)],
         [*(e.shape for e in equations), *(symbol.shape for symbol in symbols)],
@@ -200,27 +210,38 @@ def _rows(equations: Sequence[Equation], cuts: Cuts) -> Blocks:
 
 
 def _equation_groups(maker: TermMaker, light: Sequence[PackedEquations], explicit: Array, starts: Array,
-                     roots: Sequence[tuple[int, Expression]]) -> tuple[Group, ...]:
-    """The groups of the equations: by form, one by one, and of the auxiliaries."""
+                     others: Sequence[Root], pieces: Pieces) -> tuple[Group, ...]:
+    """The groups of the equations, by form, one by one, and of the auxiliaries."""
     terms = maker.groups = GroupMaker()
     for packed in light:
         for columns in residuals(packed, explicit):
             terms.add_columns(columns, starts[columns.owners])
-    for i, root in roots:
-        maker.equation(root, int(starts[i]))
+    _add(maker, EQUATIONS, 0, others, pieces)
     row = int(starts[-1])
     for _, expression, _ in maker.cuts.auxiliaries:
         maker.equation(expression, row, whole=True)
         row += expression.size
+    _add(maker, ROWS, 0, others, pieces)
     return terms.groups()
 
 
-def _groups(maker: TermMaker, roots: Iterable[tuple[Expression, int]]) -> tuple[Group, ...]:
-    """The groups of expressions, each with its first row."""
+def _collect(maker: TermMaker, goal: str, first: int, others: Sequence[Root], pieces: Pieces) -> tuple[Group, ...]:
+    """The groups of a goal's expressions."""
     terms = maker.groups = GroupMaker()
-    for root, row in roots:
-        maker.equation(root, row)
+    _add(maker, goal, first, others, pieces)
     return terms.groups()
+
+
+def _add(maker: TermMaker, goal: str, first: int, others: Sequence[Root], pieces: Pieces) -> None:
+    """Lower what adds to a goal's rows, from the first on: the roots that are not in pieces, and the pieces."""
+    for root in others:
+        if root.goal == goal:
+            maker.equation(root.node, first + root.row)
+    for term in pieces.terms:
+        if term.goal == goal:
+            maker.equation(term.node, pieces.row(term.row, first), factor=term.factor)
+    for columns in pieces.columns(goal, first):
+        maker.groups.add_columns(columns, columns.owners)
 
 
 def _row_starts(equations: Sequence[Equation]) -> Array:
@@ -237,23 +258,33 @@ def _are_explicit(own: Array, starts: Array) -> Array:
     return explicit
 
 
-def _roots(equations: Sequence[Equation], explicit: Array, light: set[int]) -> list[tuple[int, Expression]]:
-    """The residuals that are lowered one by one, with the numbers of their equations: all but those of light forms."""
-    chosen = [i for i, e in enumerate(equations) if isinstance(e.sides, Sides) or id(e.sides) not in light]
-    return [(i, _residual_root(equations[i], bool(explicit[i]))) for i in chosen]
+def _equation_roots(equations: Sequence[Equation], explicit: Array, starts: Array, light: set[int]) -> list[Root]:
+    """The residuals that are lowered one by one: all but those of light forms."""
+    return [
+        Root(_residual_root(e, bool(explicit[i])), EQUATIONS, int(starts[i]), e.name, e.location, not explicit[i])
+        for i, e in enumerate(equations) if isinstance(e.sides, Sides) or id(e.sides) not in light
+    ]
 
 
-def _cut(program: Declarations, equations: Sequence[Equation], roots: list[tuple[int, Expression]]) -> Cuts:
-    """The cuts of everything that is not lowered by form."""
-    cuts = Cuts()
-    for i, root in roots:
-        cuts.visit(root, equations[i].name, program, equations[i].location)
-    objective = program.objective
+def _other_roots(program: Declarations, constraint_rows: Blocks) -> list[Root]:
+    """The objective and the constraints."""
+    roots, objective = [], program.objective
     if objective is not None:
-        cuts.visit(objective.expression, f"the objective {objective.name}", program, objective.location)
-    for constraint in program.constraints:
-        cuts.visit(constraint.body, constraint.name, program, constraint.location)
-    return cuts
+        source = f"the objective {objective.name}"
+        roots.append(Root(objective.expression, OBJECTIVE, 0, source, objective.location))
+    starts = constraint_rows.start.tolist()
+    return roots + [Root(c.body, CONSTRAINTS, start, c.name, c.location)
+                    for c, start in zip(program.constraints, starts, strict=False)]
+
+
+def _cut(program: Declarations, roots: Sequence[Root]) -> tuple[Cuts, Pieces, list[Root]]:
+    """The cuts of all roots, the pieces of irregular ones, and the other roots."""
+    cuts = Cuts()
+    pieces = take_apart(roots, cuts, program)
+    others = [root for root in roots if id(root) not in pieces.taken]
+    for root in others:
+        cuts.visit(root.node, root.source, program, root.location)
+    return cuts, pieces, others
 
 
 def _row_labels(equation: Equation) -> list[object] | None:

@@ -66,15 +66,15 @@ class TermMaker:
             self._numbers[name] = np.arange(start, start + symbol.size).reshape(symbol.shape)
         return self._numbers[name]
 
-    def equation(self, root: Expression, row: int, whole: bool = False) -> None:
-        """Emit the terms of ``root``, whose elements add to the rows from ``row`` on.
+    def equation(self, root: Expression, row: int, whole: bool = False, factor: float = 1.0) -> None:
+        """Emit the terms of factor·``root``, whose elements add to the rows from ``row`` on.
 
         ``whole``: take the node itself although it was cut (the equation of an auxiliary).
         """
         place: Any = row
         if root.shape:
             place = np.arange(row, row + root.size).reshape(root.shape)
-        pending: list[tuple[Expression, Any, float]] = [(root, place, 1.0)]
+        pending: list[tuple[Expression, Any, float]] = [(root, place, factor)]
         while pending:
             node, place, factor = pending.pop()
             linear = self.cuts.weight[id(node)] == LINEAR
@@ -147,6 +147,10 @@ class TermMaker:
                 return [(self._weighed(product), place.T if swap else place, factor)]
         entries = self._weighed(sum_(left[..., :, :, None] * right[..., None, :, :], axis=-2))
         return [(entries, place, factor)]
+
+    def position(self, node: Expression) -> int:
+        """Where a scalar that was cut, or a plain rearrangement of a symbol, stands in the state."""
+        return int(_KernelWalk(self, None).numbers(node))
 
     # one kernel --------------------------------------------------------------------------------------------
 
@@ -227,7 +231,7 @@ class _KernelWalk:
         if node.op == "symbol" and path == _ROOT and not node.shape:
             positions: Any = node.data.start
         else:
-            positions = self.paths.apply(path, self._numbers(node))
+            positions = self.paths.apply(path, self.numbers(node))
         self.args.append(positions)
         return self.builder.raw(("arg", len(self.args) - 1))
 
@@ -236,7 +240,7 @@ class _KernelWalk:
         self.coefs.append(value)
         return self.builder.raw(("coef", len(self.coefs) - 1))
 
-    def _numbers(self, root: Expression) -> Array:
+    def numbers(self, root: Expression) -> Array:
         """The state positions of a plain rearrangement of symbols."""
         leaf = self.maker.cuts.leaf
         done = self.maker.plain_numbers

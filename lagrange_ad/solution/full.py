@@ -241,8 +241,32 @@ def _elimination(plan: Plan, full: Any) -> Any:
     if lowered.n_user == lowered.state.size:
         return identity
     hidden = full[lowered.n_user_rows : lowered.n_rows]
-    on_user, on_hidden = hidden[:, : lowered.n_user], hidden[:, lowered.n_user :]
-    total = on_user
-    for _ in plan.auxiliary_steps[1:]:
-        total = on_user + on_hidden @ total
-    return sparse.vstack([identity, total], format="csr")
+    levels = [step.rows - lowered.n_user_rows for step in plan.auxiliary_steps]
+    eliminated = _substituted(hidden[:, : lowered.n_user], hidden[:, lowered.n_user :], levels)
+    return sparse.vstack([identity, eliminated], format="csr")
+
+
+def _substituted(on_user: Any, on_hidden: Any, levels: list[Array]) -> Any:
+    """The X with X = on_user + on_hidden X: each level of rows from the levels before it, in CSR memory that grows."""
+    from scipy import sparse
+
+    order = np.concatenate(levels)
+    on_user, on_hidden = on_user[order], on_hidden[order][:, order]
+    n, width = on_user.shape
+    indptr = np.zeros(n + 1, dtype=np.int64)
+    found = [np.empty(on_user.nnz + 64, dtype=x.dtype) for x in (on_user.data, on_user.indices)]
+    begin = 0
+    for rows in levels:
+        end = begin + len(rows)
+        before = sparse.csr_array((*(x[: indptr[begin]] for x in found), indptr[: begin + 1]), shape=(begin, width))
+        level = sparse.csr_array(on_user[begin:end] + on_hidden[begin:end, :begin] @ before)
+        indptr[begin + 1 : end + 1] = indptr[begin] + level.indptr[1:]
+        for i, new in enumerate((level.data, level.indices)):
+            if indptr[end] > len(found[i]):
+                found[i] = np.resize(found[i], 2 * indptr[end])
+            found[i][indptr[begin] : indptr[end]] = new
+        begin = end
+    total = sparse.csr_array((*(x[: indptr[n]] for x in found), indptr), shape=(n, width))
+    back = np.empty(n, dtype=np.int64)
+    back[order] = np.arange(n)
+    return total[back]

@@ -18,7 +18,7 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
 from ..lowering.lowered import coarse_pairs
-from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, reachable
+from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, levels, reachable
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
 from .deficiency import structure_error
@@ -247,24 +247,32 @@ class Plan:
     def auxiliary_steps(self) -> tuple[WideStep, ...]:
         """The auxiliaries alone, in an order in which each needs only earlier ones and the user's state."""
         lowered = self.lowered
-        n = lowered.n_rows - lowered.n_user_rows
-        if n == 0:
+        if lowered.n_rows == lowered.n_user_rows:
             return ()
-        starts, sizes = lowered.rows.start, np.diff(lowered.rows.start)
-        blocks = np.flatnonzero(starts[:-1] >= lowered.n_user_rows)
-        first_block = len(lowered.rows.names) - len(blocks)
-        row_block, state_block = lowered.coarse_incidence()
-        n_symbols = len(lowered.state.names) - len(blocks)
-        keep = (row_block >= first_block) & (state_block >= n_symbols)
-        from ..structure import levels
-
-        level = levels(len(blocks), state_block[keep] - n_symbols, row_block[keep] - first_block)
-        row_level = np.repeat(level, sizes[first_block:])
-        by_level = [lowered.n_user_rows + np.flatnonzero(row_level == k) for k in range(int(np.max(level)) + 1)]
+        level = _levels_of_auxiliaries(lowered)
+        order = np.argsort(level, kind="stable")
+        bounds = np.flatnonzero(np.diff(level[order])) + 1
+        by_level = np.split(lowered.n_user_rows + order, bounds)
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:
         return describe(self.schedule, self.lowered.row_name)
+
+
+def _levels_of_auxiliaries(lowered: Lowered) -> Array:
+    """How many auxiliaries, one after the other, come before each: by blocks, or by elements of irregular ones."""
+    n_blocks = len(lowered.equations)
+    blocks = np.arange(n_blocks, len(lowered.rows.names))
+    if lowered.n_regular_rows < lowered.n_rows:
+        row, element = lowered.incidence(blocks)
+        hidden = element >= lowered.n_user
+        n = lowered.n_rows - lowered.n_user_rows
+        return levels(n, element[hidden] - lowered.n_user, row[hidden] - lowered.n_user_rows)
+    row_block, state_block = lowered.coarse_incidence()
+    n_symbols = len(lowered.state.names) - len(blocks)
+    keep = (row_block >= n_blocks) & (state_block >= n_symbols)
+    level = levels(len(blocks), state_block[keep] - n_symbols, row_block[keep] - n_blocks)
+    return np.repeat(level, np.diff(lowered.rows.start)[n_blocks:])
 
 
 def wide_steps(lowered: Lowered, batches: Sequence[Array], executor: Executor) -> tuple[WideStep, ...]:
