@@ -1,6 +1,15 @@
-"""Settings of the whole suite: property tests draw the same examples in every run, and none is timed."""
+"""Settings of the whole suite: property tests draw the same examples in every run, and none is timed.
+
+Compiled code is kept for one run alone, unless the caller names a folder: tests start from nothing and leave nothing.
+"""
+
+import os
+import tempfile
 
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="lagrange_ad_cache_")
+os.environ.setdefault("LAGRANGE_AD_CACHE", _FOLDER.name)
