@@ -15,11 +15,12 @@ import numpy as np
 from ...expression import Array
 from ...lowering import Group, Kernel
 from .driver import Records
+from .elimination import UNROLLED, BlockWord, scratch_size
 from .emit import Emitter
 from .engine import engine, function
 from .ir import Function, literal
 from .loops import Frame
-from .newton import UNROLLED, BlockWord, adjoint_function, newton_function, scratch_size
+from .newton import adjoint_function, newton_function
 from .tape import tape_addresses, tape_record, turns_symbol
 
 LARGEST = 100
