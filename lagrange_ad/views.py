@@ -41,15 +41,30 @@ class ReducedView:
                 f"{program.name!r} has no inputs, so there is nothing to optimize: declare one with input(name, value)"
             )
         self.inputs = Blocks([s.name for s in inputs], [s.shape for s in inputs], [s.labels for s in inputs])
-        self.x0 = self.join({s.name: s.value for s in inputs})
-        self.lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in inputs})
-        self.upper = self.join({s.name: np.broadcast_to(s.upper, s.shape) for s in inputs})
+        self._x0 = self.join({s.name: s.value for s in inputs})
+        self._lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in inputs})
+        self._upper = self.join({s.name: np.broadcast_to(s.upper, s.shape) for s in inputs})
         self._parameters = {s.name: s.value for s in program.of_kind("parameter")}
         objective = self._plan.lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
         self._declared = declared_state(program, self._plan)
         self._last: tuple[Array, Point] | None = None
         self._fast = self._make_fast()
+
+    @property
+    def x0(self) -> Array:
+        """The declared inputs, flat; a copy, free to be changed."""
+        return self._x0.copy()
+
+    @property
+    def lower(self) -> Array:
+        """The lower bounds of x; a copy."""
+        return self._lower.copy()
+
+    @property
+    def upper(self) -> Array:
+        """The upper bounds of x; a copy."""
+        return self._upper.copy()
 
     @property
     def bounds(self) -> Any:
@@ -69,7 +84,7 @@ class ReducedView:
 
     def split(self, x: Array) -> dict[str, Array]:
         """The inputs by name of a flat x."""
-        return self.inputs.split(self._checked(x), self.inputs.names)
+        return self.inputs.split(self._checked(x).copy(), self.inputs.names)
 
     def point(self, x: Array) -> Point:
         """The evaluated point at x. Raises as ``Program.evaluate`` does."""
@@ -96,8 +111,8 @@ class ReducedView:
     def _checked(self, x: Any) -> Array:
         """x as a flat float64 array, or an error that names the inputs."""
         flat = np.asarray(x, dtype=np.float64)
-        if flat.shape != self.x0.shape:
-            raise ShapeError(f"x must have shape {self.x0.shape} for {listing(self.inputs.names)}, got {flat.shape}")
+        if flat.shape != self._x0.shape:
+            raise ShapeError(f"x must have shape {self._x0.shape} for {listing(self.inputs.names)}, got {flat.shape}")
         if not np.isfinite(flat).all():
             first = int(np.flatnonzero(~np.isfinite(flat))[0])
             raise DeclarationError(f"x is {flat[first]} at {self.inputs.element(first)}: give finite numbers")
@@ -140,7 +155,7 @@ class ReducedView:
     def _is_flat(self, x: Any) -> bool:
         """Whether x is as it should be, and cycles have a solution to start from."""
         assert self._fast is not None
-        return type(x) is np.ndarray and x.shape == self.x0.shape and x.dtype == np.float64 and (
+        return type(x) is np.ndarray and x.shape == self._x0.shape and x.dtype == np.float64 and (
             not self._fast.needs_start)
 
     def gradient_at(self, point: Point) -> Array:

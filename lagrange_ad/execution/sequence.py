@@ -77,7 +77,7 @@ class ScalarSequence:
         self.groups, self.order, self._kernel_values = groups, list(order), kernel_values
         turns = np.asarray(order)
         columns = [[own[turns == g], *(arg.array().ravel() for arg in group.args)] for g, group in enumerate(groups)]
-        self.positions = np.unique(np.concatenate([column for part in columns for column in part]))
+        self.positions = np.unique(np.concatenate([np.empty(0, np.int64), *(c for part in columns for c in part)]))
         self.columns = [
             [*(np.searchsorted(self.positions, c).tolist() for c in part), *(c.ravel().tolist() for c in group.coefs)]
             for part, group in zip(columns, groups, strict=True)

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ..execution.native.blocks import BlockTable
-from ..execution.native.driver import Pointers, Records, Tape
+from ..execution.native.driver import CallList, Pointers, Records
 from ..execution.native.executor import parts_of, records_of
 from ..execution.native.flat import Extra
 from ..execution.native.records import (
@@ -208,7 +208,7 @@ class CompiledPlan:
             return self._forward_lists[with_offsets]
 
     def _with_check(self, records: Records, asking: list[Step]) -> Listing:
-        records.extend(check(self.n_state))
+        records.extend(check(self.lowered.n_user))
         return Listing(records, asking)
 
     def backward(self, everything: bool, with_offsets: bool) -> Listing:
@@ -230,7 +230,8 @@ class CompiledPlan:
         records, asking = self._backward(everything, with_offsets)
         before: list[Step] = [None] * len(first)  # type: ignore[list-item]
         first.extend(records)
-        assert self.extra.size == room, "back-substitution needs places that the forward pass did not make"
+        if self.extra.size != room:
+            raise RuntimeError("back-substitution needs places that the forward pass did not make: please report this")
         return Listing(first, before + asking)
 
     @property
@@ -238,14 +239,14 @@ class CompiledPlan:
         """Whether no step needs Python as a rule."""
         return not self.block_steps or bool(self.blocks.fits.all())
 
-    def value(self, inputs: Array) -> Tape:
+    def value(self, inputs: Array) -> CallList:
         """One list: the inputs (state elements ``inputs``) from x, the forward pass, the objective."""
         with self._lock:
             records = self._value(inputs)
             records.extend(self._outer(self.lowered.objective_groups, "values"))
-            return Tape(records)
+            return CallList(records)
 
-    def value_and_gradient(self, inputs: Array, sign: float) -> Tape:
+    def value_and_gradient(self, inputs: Array, sign: float) -> CallList:
         """The same, the objective with its adjoint fused, then back-substitution and the gradient, times ``sign``."""
         with self._lock:
             records, objective = self._value(inputs), self._outer(self.lowered.objective_groups, "value_adjoint")
@@ -253,12 +254,12 @@ class CompiledPlan:
             records.extend(objective)
             records.extend(self._backward(everything=False, with_offsets=False)[0])
             records.extend(take_gradient(inputs))
-            return Tape(records)
+            return CallList(records)
 
     def _value(self, inputs: Array) -> Records:
         records = place_inputs(inputs)
         records.extend(self._forward(offset=False)[0])
-        records.extend(check(self.n_state))
+        records.extend(check(self.lowered.n_user))
         records.extend(zeros(np.array([self.n_state])))
         return records
 
@@ -267,7 +268,7 @@ class Listing:
     """A list of native calls with the step behind each that may ask for help."""
 
     def __init__(self, records: Records, asking: list[Step]) -> None:
-        self.tape, self._asking = Tape(records), asking
+        self.tape, self._asking = CallList(records), asking
 
     def run(self, pointers: Pointers, help_with: Callable[[Step], bool]) -> bool:
         """Run all of it; ``help_with(step)`` does a step in Python and says whether to go on. False: stopped or NaN."""

@@ -40,7 +40,7 @@ def failure(plan: Plan, solved: Solved, at: Any) -> SolveError:
 def domain_message(lowered: Lowered, z: Array, row: int) -> str:
     """Which function of which equation has no real value, and for which argument."""
     equation = _equation_of(lowered, row)
-    roots = [equation.right] if equation.own is not None else [equation.left, equation.right]
+    roots = [equation.right] if lowered.own[row] >= 0 else [equation.left, equation.right]
     culprit = _culprit(roots, symbol_values(lowered, z))
     return f"equation {lowered.row_name(row)!r} ({place(equation.location)}): {culprit}"
 
@@ -100,9 +100,14 @@ def _operation(node: Expression, operands: list[Array], bad: Array) -> str:
     ))
     row = TABLE.get(node.op)
     needs = "the result is too large, or undefined"
-    if row is not None and row.domain:
+    if row is not None and row.domain and not _overflows(node, operands, bad, first):
         needs = f"{node.op} needs {row.domain}"
     return f"{to_text(node, 100)} has no finite value{index}: {shown}{'; ' if shown else ''}{needs}"
+
+
+def _overflows(node: Expression, operands: list[Array], bad: Array, first: tuple[int, ...]) -> bool:
+    """Whether a power of a positive base is too large, rather than outside its domain."""
+    return node.op == "power" and bool(np.broadcast_to(operands[0], bad.shape)[first] > 0.0)
 
 
 def convergence_message(lowered: Lowered, report: BlockReport) -> str:

@@ -132,7 +132,7 @@ class DeclaredState:
 
 def declared_state(program: Declarations, plan: Plan) -> DeclaredState:
     """The present declared values of a program, laid out for its plan."""
-    stamp = (program.version, program.values_version)
+    stamp = (plan.lowered, program.values_version)  # not the version: another thread may be declaring meanwhile
     return program.remembered("state", stamp, lambda: _lay_out(plan.lowered))
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..execution.native.driver import Pointers, Tape, drive
+from ..execution.native.driver import CallList, Pointers, drive
 from ..expression import Array
 from .compiled import CompiledPlan
 from .evaluation import DeclaredState
@@ -22,7 +22,8 @@ from .newton import MAX_ITERATIONS
 class Workspace:
     """The arrays of one evaluation at a time, and the argument of the driver for each list."""
 
-    def __init__(self, compiled: CompiledPlan, declared: DeclaredState, n_inputs: int, tapes: tuple[Tape, ...]) -> None:
+    def __init__(self, compiled: CompiledPlan, declared: DeclaredState, n_inputs: int,
+                 tapes: tuple[CallList, ...]) -> None:
         rows, blocks = compiled.lowered.n_all_rows, len(compiled.block_steps)
         self.x, self.gradient = np.empty(n_inputs), np.empty(n_inputs)
         self.z = compiled.memory(declared.z)
@@ -31,7 +32,8 @@ class Workspace:
             z=self.z, w=self.w, x=self.x, gradient=self.gradient, lam=np.zeros(rows if blocks else 0),
             offset=compiled.no_offset, low=declared.domain[0], high=declared.domain[1],
             started=np.ones(len(declared.z), dtype=bool), iterations=np.zeros(blocks, dtype=np.int64),
-            limit=np.array([MAX_ITERATIONS]), scratch=np.empty(compiled.blocks.scratch if blocks else 0),
+            limit=np.array([MAX_ITERATIONS], dtype=np.int64),
+            scratch=np.empty(compiled.blocks.scratch if blocks else 0),
         )
         self.calls = [tape.call(self.pointers) for tape in tapes]
         self.addresses = [call.ctypes.data for call in self.calls]

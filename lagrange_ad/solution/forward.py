@@ -103,7 +103,7 @@ def _pointers(compiled: CompiledPlan, z: Array, start: Start, iterations: Array,
 
     return Pointers(
         z=z, offset=start.offset, low=start.domain[0], high=start.domain[1], started=start.started,
-        iterations=iterations, limit=np.array([max_iterations]),
+        iterations=iterations, limit=np.array([max_iterations], dtype=np.int64),
         scratch=np.empty(compiled.blocks.scratch if compiled.block_steps else 0),
     )
 

@@ -6,6 +6,7 @@ Takes the lowered program; asks ``structure`` for the schedule; gives steps that
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,10 @@ from .linear import System
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
     from .full import FullSpace
+
+
+_MAKING = threading.Lock()
+"""Threads share the one compiled plan."""
 
 
 class Cut:
@@ -220,16 +225,20 @@ class Plan:
     executor: Executor
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "compiled"}  # made again when needed
+        return {key: value for key, value in self.__dict__.items() if key != "_compiled"}  # made again when needed
 
-    @cached_property
+    @property
     def compiled(self) -> CompiledPlan | None:
         """The plan as lists of native calls, where its executor is native."""
         if self.executor.name != "native":
             return None
         from .compiled import CompiledPlan
 
-        return CompiledPlan(self)
+        with _MAKING:
+            made = self.__dict__.get("_compiled")
+            if made is None:
+                made = self.__dict__["_compiled"] = CompiledPlan(self)
+        return made
 
     @cached_property
     def full_space(self) -> FullSpace:
@@ -315,7 +324,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
         raise structure_error(lowered, schedule)
-    plan = Plan(
+    return Plan(
         lowered=lowered,
         schedule=schedule,
         steps=_steps(lowered, schedule, executor),
@@ -323,8 +332,6 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
         constraints=executor.run(lowered.constraint_groups),
         executor=executor,
     )
-    _ = plan.compiled  # made here, under the program's lock: threads must share the one
-    return plan
 
 
 def _structure(lowered: Lowered, started: Array) -> Structure:

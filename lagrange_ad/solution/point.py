@@ -239,8 +239,13 @@ class Point:
             result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
         if lowered.objective is not None and self.solved:
             result["sense"] = lowered.objective.sense
+            try:
+                result["objective"] = self.objective
+            except DomainError as error:
+                result["message"] = str(error)
+        if self._why_no_multipliers:
+            result["message"] = self._why_no_multipliers
         if self._has_multipliers:
-            result["objective"] = self.objective
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
         return result
@@ -258,7 +263,9 @@ class Point:
             lines.append(table("constraints, not enforced here", ["name", "constraint", "value"], [
                 [c.name, str(c), values(self[c.name])] for c in lowered.constraints
             ]))
-        reports = self._solved.reports
+        why, reports = self._why_no_multipliers, self._solved.reports
+        if why is not None and why not in lines[0]:
+            lines.append(f"no multipliers and no gradient: {why}")
         lines += [f"{b.kind} {{{listing(b.unknowns, 6)}}}: {b}" for b in reports[:10]]
         if len(reports) > 10:
             lines.append(f"… {len(reports) - 10} more blocks")
@@ -278,14 +285,20 @@ class Point:
         except DomainError as error:
             return f"{self._lowered.name}: {objective.sense} {objective.name} = nan\n{error}"
 
-    @cached_property
+    @property
     def _has_multipliers(self) -> bool:
+        return self._lowered.objective is not None and self.solved and self._why_no_multipliers is None
+
+    @cached_property
+    def _why_no_multipliers(self) -> str | None:
+        """What keeps a solved point from having multipliers, in words; None where it has them, or no objective."""
         if self._lowered.objective is None or not self.solved:
-            return False
+            return None
         try:
-            return self._adjoints is not None
-        except SolveError:
-            return False
+            _ = self._adjoints
+        except SolveError as error:
+            return str(error)
+        return None
 
     def _symbol_table(self) -> str:
         """Values, with λ of the equation that goes by a variable's name, and the gradient of inputs."""

@@ -79,7 +79,7 @@ class Product:
             return None
         records = Records()
         for parts in wanted:
-            placed = [p if p.part == -1 else p.in_part(part_of(Frame(p.part), quantity, in_state)) for p in parts]
+            placed = [p if p.part == -1 else p.in_part(part_of(Frame(p.part), in_state)) for p in parts]
             for call in self._calls(*placed) or []:
                 record = np.array(call, dtype=np.int64)
                 m, n, k = call[6] & 0xFFFFFFFF, call[6] >> 32, call[7] & 0xFFFFFFFF

@@ -165,7 +165,8 @@ class BlockTable:
     def _class(self, instances: _Instances, members: Array, lines: Array) -> list[BlockClass]:
         """The class of some blocks; where the numbers lied, one class a block."""
         model = instances.signature[lines[0]]
-        if not (instances.signature[lines] == model).all():
+        same = self._own_local[self._first[members][:, None] + np.arange(int(self._size[members[0]]))]
+        if not ((instances.signature[lines] == model).all() and (same == same[0]).all()):
             return [c for m, line in zip(members, lines, strict=True)
                     for c in self._class(instances, np.array([m]), line[None])]
         first, size = self._first[members], int(self._size[members[0]])

@@ -28,7 +28,8 @@ def folder() -> Path | None:
     home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     if not home:
         home = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    return Path(home) / "lagrange_ad"
+    path = Path(home) / "lagrange_ad"
+    return path if path.is_absolute() else None  # no home: nothing is kept, least of all in the working directory
 
 
 class ObjectCache:

@@ -52,11 +52,13 @@ class Pointers:
         self.arrays = arrays
         self.frame = np.zeros(len(Frame), dtype=np.int64)
         for name, array in arrays.items():
+            if array.dtype not in (np.float64, np.int64, np.bool_) or not array.flags.c_contiguous:
+                raise TypeError(f"compiled code cannot work on {name}: {array.dtype}, strides {array.strides}")
             self.frame[Frame[name.upper()]] = array.ctypes.data
         self.address = self.frame.ctypes.data
 
 
-class Tape:
+class CallList:
     """Records ready to run."""
 
     def __init__(self, records: Records) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from .cache import ObjectCache
@@ -84,10 +83,17 @@ class Engine:
         return bytes(self._target.emit_object(module))
 
 
-@lru_cache(maxsize=1)
+_ENGINES: list[Engine] = []
+_MAKING = threading.Lock()
+
+
 def engine() -> Engine:
     """The one engine of this process. Raises ImportError without llvmlite."""
-    return Engine(host())
+    if not _ENGINES:
+        with _MAKING:  # two would be fatal: code of the one collected would still be called
+            if not _ENGINES:
+                _ENGINES.append(Engine(host()))
+    return _ENGINES[0]
 
 
 _MADE: dict[Any, int] = {}

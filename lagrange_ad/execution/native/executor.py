@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 
 from ...expression import Array
-from ...lowering import Group, IndexMap, grouping
+from ...lowering import Group, grouping
 from ..reference import GroupRun, ReferenceExecutor, ReferenceRun
 from ..sequence import ScalarSequence
 from .blas import Product, product_of
-from .driver import Pointers, Records, Tape
+from .driver import CallList, Pointers, Records, drive
 from .engine import engine, function
-from .flat import Extra
 from .loops import loop_function, pairs_of
 from .maps import Box, box_of, map_key
 from .records import Addition
-from .sequence import StateSequence
 from .tape import REGISTERS, tape_addresses, tape_code, tape_group
 
 LARGEST_LOOP = 300
@@ -190,7 +188,7 @@ class NativeRun:
     def __init__(self, groups: Sequence[Group], compile_from: int = COMPILE_FROM) -> None:
         self.groups, self.parts = list(groups), parts_of(groups, compile_from)
         self._most, self._compile_from = grouping.CHUNK, compile_from
-        self._tapes: dict[str, Tape] = {}
+        self._tapes: dict[str, CallList] = {}
         self._additions: dict[str, tuple[Array, Addition, list[Array]]] = {}
 
     def __reduce__(self) -> Any:
@@ -204,7 +202,7 @@ class NativeRun:
     def _run(self, quantity: str, **pointers: Array) -> None:
         tape = self._tapes.get(quantity)
         if tape is None:
-            tape = self._tapes[quantity] = Tape(records_of(self.parts, quantity))
+            tape = self._tapes[quantity] = CallList(records_of(self.parts, quantity))
         tape.run(Pointers(**pointers))
 
     def values(self, z: Array, out: Array) -> None:
@@ -332,7 +330,19 @@ class NativeRun:
     @cached_property
     def _twice_of_pairs(self) -> Array | None:
         """The same for the entries of ``hessian_sums``."""
-        return None if self._twice is None else self._slots_of_pairs(self._twice)
+        if self._twice is None:
+            return None
+        factors = self._slots_of_pairs(self._twice)
+        at = 0
+        for part in self.parts:
+            if not isinstance(part, LoopPart):
+                at += sum(entries_of(group, "hessian") for group in part.groups)
+                continue
+            for one, other in pairs_of(part.kernels, part.box):
+                if one == other:  # the loop has doubled what was to be doubled
+                    factors[at : at + part.groups[0].size] = 1.0
+                at += part.groups[0].size
+        return factors
 
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""
@@ -365,43 +375,6 @@ def _each_seed(run: Callable[..., None], given: Sequence[Array], out: Array) -> 
         columns[:, k] = column
 
 
-class NativeSequence:
-    """Explicit rows in order; ``own`` are the elements they add to. Complex arrays are the reference's."""
-
-    def __init__(self, groups: Sequence[Group], order: Sequence[int], own: Array, compile_from: int) -> None:
-        self._groups, self._order, self._own, self._compile_from = groups, order, own, compile_from
-
-    def __reduce__(self) -> Any:
-        return NativeSequence, (self._groups, self._order, self._own, self._compile_from)
-
-    @cached_property
-    def _reference(self) -> ScalarSequence:
-        return ReferenceExecutor().sequence(self._groups, self._order, self._own)
-
-    @cached_property
-    def _tape(self) -> tuple[Tape, Extra]:
-        order, own = np.asarray(self._order), np.asarray(self._own)
-        groups = [
-            Group(g.kernel, g.shape, g.args, g.coefs, IndexMap.of(own[order == i])) for i, g in enumerate(self._groups)
-        ]
-        last = [m.range()[1] for g in groups for m in (*g.args, g.row)]
-        extra = Extra(1 + max(last, default=-1))
-        return Tape(StateSequence(groups, order, self._compile_from, extra).records("values")), extra
-
-    def propagate(self, z: Array) -> None:
-        """z[own[i]] += φ of the i-th instance, one after the other."""
-        if not _real(z):
-            self._reference.propagate(z)
-            return
-        tape, extra = self._tape
-        room = np.zeros(max(len(z), extra.size))
-        room[: len(z)] = z
-        extra.fill(room)
-        tape.run(Pointers(z=room))
-        used = extra.first
-        z[:used] = room[:used]
-
-
 class NativeExecutor:
     """Runs groups by compiled loops, tapes and BLAS.
 
@@ -412,12 +385,12 @@ class NativeExecutor:
 
     def __init__(self, compile_from: int = COMPILE_FROM) -> None:
         self.compile_from = compile_from
-        engine()  # raises ImportError here, not in the middle of something
+        drive()  # what cannot compile here says so now, not in the middle of something
 
     def run(self, groups: Sequence[Group]) -> NativeRun:
         """Prepare groups to be evaluated together."""
         return NativeRun(groups, self.compile_from)
 
-    def sequence(self, groups: Sequence[Group], order: Sequence[int], own: Array) -> NativeSequence:
-        """Prepare rows to be evaluated one after the other."""
-        return NativeSequence(groups, order, own, self.compile_from)
+    def sequence(self, groups: Sequence[Group], order: Sequence[int], own: Array) -> ScalarSequence:
+        """Rows one after the other, for complex arrays: plans run them by lists of their own (``sequence.py``)."""
+        return ReferenceExecutor().sequence(groups, order, own)

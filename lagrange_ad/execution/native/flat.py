@@ -39,12 +39,13 @@ class Extra:
 
     def __init__(self, first: int) -> None:
         self.first = self.size = first
-        self._place: dict[float, int] = {}
+        self._place: dict[bytes, int] = {}
         self._filled: list[tuple[int, Array]] = []
 
     def constants(self, values: Array) -> Array:
         """The places of some numbers."""
-        distinct, which = np.unique(values, return_inverse=True)
+        bits, which = np.unique(np.ascontiguousarray(values).view(np.int64), return_inverse=True)
+        distinct = bits.view(np.float64)  # told apart by their bits: 0.0 from −0.0
         if len(distinct) <= 8:
             return np.array([self._constant(v) for v in distinct.tolist()], dtype=np.int64)[which.ravel()]
         first = self.temporaries(len(distinct))
@@ -52,15 +53,22 @@ class Extra:
         return first + which.ravel()
 
     def _constant(self, value: float) -> int:
-        place = self._place.get(value)
+        number = np.array([value])
+        place = self._place.get(number.tobytes())
         if place is None:
-            place = self._place[value] = self.temporaries(1)
-            self._filled.append((place, np.array([value])))
+            place = self.temporaries(1)
+            self._filled.append((place, number))  # first: an interrupt between the two must not leave it unwritten
+            self._place[number.tobytes()] = place
         return place
 
     def temporaries(self, count: int) -> int:
         """The first of ``count`` new places."""
         first = self.size
+        if first + count >= 1 << 31:
+            raise OverflowError(
+                f"compiled code counts places by 32 bits, and this program needs {first + count}: use "
+                "Program(..., executor='reference')"
+            )
         self.size += count
         return first
 

@@ -19,7 +19,8 @@ class Host:
     def __init__(self, cpu: str, features: str, has: Any, machine: str) -> None:
         self.cpu, self.features = cpu, features
         self.width, self._prefix = _vector(has, machine)
-        self._libm: Any = ctypes.CDLL(ctypes.util.find_library("m") or None)
+        names = [ctypes.util.find_library(name) for name in ("m", "ucrtbase")]  # the second one on Windows
+        self._libm: Any = ctypes.CDLL(next((name for name in names if name), "libm.so.6"))
         try:
             self._libmvec: Any = ctypes.CDLL("libmvec.so.1") if self._prefix else None
         except OSError:

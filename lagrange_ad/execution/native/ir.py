@@ -10,8 +10,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-ATTRIBUTES = "nounwind"
-
 
 def literal(value: float) -> str:
     """A double as LLVM writes it exactly."""
@@ -42,7 +40,7 @@ class Function:
         self.needed: dict[str, str] = {}
         """Declarations of the functions that this one calls, by symbol."""
 
-    def text(self, attributes: str = ATTRIBUTES) -> str:
+    def text(self, attributes: str) -> str:
         """The whole definition."""
         if self.inline:
             attributes = f"alwaysinline {attributes}"

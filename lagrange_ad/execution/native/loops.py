@@ -42,14 +42,11 @@ class Frame(IntEnum):
 WITH_ENTRIES = ("jacobian", "hessian", "hessian_sums")
 ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}
 """In state space a row is the state element it computes: values are added to the state, multipliers are adjoints."""
-TANGENT_ALIASES = {Frame.OUT: Frame.DZ}
 
 
-def part_of(part: Frame, quantity: str, in_state: bool) -> Frame:
-    """The pointer that stands for ``part`` in a quantity, in state space or not."""
-    if not in_state:
-        return part
-    return (TANGENT_ALIASES if quantity == "tangent" else ALIASES).get(part, part)
+def part_of(part: Frame, in_state: bool) -> Frame:
+    """The pointer that stands for ``part``, in state space or not."""
+    return ALIASES.get(part, part) if in_state else part
 
 
 def loop_function(kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool = False) -> Function:
@@ -117,7 +114,7 @@ class _Loop:
     def write(self) -> Function:
         f = self.f
         for part in _POINTERS[self.quantity]:
-            self.pointer[part] = f.pointer("%frame", part_of(part, self.quantity, self.in_state))
+            self.pointer[part] = f.pointer("%frame", part_of(part, self.in_state))
         for m in self.maps:
             m.base = f.word("%data", self.slots.base(m.number))
             if m.mode == "s":
@@ -144,10 +141,9 @@ class _Loop:
             self._enter(m, indices)
         self._open_sums()
         whole = f.do(f"and i64 {size}, {-self.host.width}")
-        if self.host.width > 1:
-            with f.loop(0, whole, self.host.width) as k:
-                self._body(k, self.host.width)
-        with f.loop(whole if self.host.width > 1 else 0, size) as k:
+        with f.loop(0, whole, self.host.width) as k:
+            self._body(k, self.host.width)
+        with f.loop(whole, size) as k:
             self._body(k, 1)
         self._close_sums()
 
@@ -320,6 +316,8 @@ class _Loop:
         multiplier = self._read(Frame.LAM, group.row, k, width)
         for (i, j), second in zip(group.kernel.second_partials[1], outputs, strict=True):
             pair = _ordered(group.args[i].number, group.args[j].number)
+            if i != j and pair[0] == pair[1]:  # off the kernel's diagonal, but on that of the matrix
+                second = self._plus(second, second, width)
             self.paired[pair] = self._plus(self.paired.get(pair), self._times(multiplier, second, width), width)
 
     def _hessian_product(self, group: _Group, outputs: list[str], k: str, width: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...expression import Array
-from .driver import Records, Tape
+from .driver import CallList, Records
 from .engine import FRAME, function
 from .ir import Function, literal
 from .loops import Frame
@@ -179,7 +179,7 @@ class Addition:
                            self._where.ctypes.data], dtype=np.int64)
         records = Records()
         records.add(function("add up", _add_up), record, size + len(slot), [self])
-        self.tape = Tape(records)
+        self.tape = CallList(records)
 
 
 def _add_up() -> Function:

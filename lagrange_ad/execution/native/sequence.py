@@ -21,7 +21,7 @@ from .emit import Emitter
 from .engine import FRAME, engine, function
 from .flat import Extra, FlatCode, part_of_group
 from .host import Host
-from .ir import Function, literal, vector_type
+from .ir import Function, vector_type
 from .loops import Frame, part_of
 from .maps import Mode
 from .records import zeros
@@ -70,11 +70,6 @@ class Loop:
 
     def __init__(self, items: Sequence[Item], count: int) -> None:
         self.items, self.count = items, count
-
-    @property
-    def n_turns(self) -> int:
-        """How many turns this is."""
-        return len(self.items) * self.count
 
     def records(self, quantity: str, cost: float) -> Records:
         """The calls of one quantity, a chunk of periods each; adjoints last chunk first."""
@@ -164,15 +159,15 @@ class _Walk:
 class _Body:
     """Writes the loop over a body of items for one quantity.
 
-    Values go one period at a time. Derivatives do not need them in turn: partials of several periods are computed at
-    once, and only the multiplications with λ (or ż) go one by one.
+    Values go one period at a time. Adjoints do not need them in turn: partials of several periods are computed at once,
+    and only the multiplications with λ go one by one.
     """
 
     def __init__(self, items: Sequence[Item], quantity: str, links: Any, host: Host) -> None:
         self.f, self.items, self.quantity, self.host = Function("sequence", FRAME), items, quantity, host
         self.links = links
-        parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W, Frame.DZ)
-        self.pointer = {part: self.f.pointer("%frame", part_of(part, quantity, True)) for part in parts}
+        parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W)
+        self.pointer = {part: self.f.pointer("%frame", part_of(part, True)) for part in parts}
         self.walks: list[list[_Walk]] = []
         at = 2
         for item in items:
@@ -189,7 +184,7 @@ class _Body:
         if self.quantity in ("values", "store_values"):
             self._values(start, stop)
         else:
-            self._derivatives(start, stop)
+            self._adjoint(start, stop)
         f.finish()
         return f
 
@@ -223,30 +218,15 @@ class _Body:
                 if i in carried:
                     f.store(value, carried[i])
 
-    def _derivatives(self, start: str, stop: str) -> None:
-        """Periods in vectors' worth, and the rest of them, which come last, one by one."""
+    def _adjoint(self, start: str, stop: str) -> None:
+        """The last few periods one by one, then the others in vectors' worth."""
         f, width = self.f, self.host.width
-        if width == 1:
-            bounds = (f.add(stop, -1), f.add(start, -1), -1) if self._backward else (start, stop, 1)
-            with f.loop(*bounds) as t:
-                self._chunk(t, 1)
-            return
         count = f.do(f"sub i64 {stop}, {start}")
         middle = f.add(start, f.do(f"and i64 {count}, {-width}"))
-        if self._backward:
-            with f.loop(f.add(stop, -1), f.add(middle, -1), -1) as t:
-                self._chunk(t, 1)
-            with f.loop(f.add(middle, -width), f.add(start, -1), -width) as t:
-                self._chunk(t, width)
-        else:
-            with f.loop(start, middle, width) as t:
-                self._chunk(t, width)
-            with f.loop(middle, stop) as t:
-                self._chunk(t, 1)
-
-    @property
-    def _backward(self) -> bool:
-        return self.quantity == "adjoint"
+        with f.loop(f.add(stop, -1), f.add(middle, -1), -1) as t:
+            self._chunk(t, 1)
+        with f.loop(f.add(middle, -width), f.add(start, -1), -width) as t:
+            self._chunk(t, width)
 
     def _chunk(self, t: str, width: int) -> None:
         f = self.f
@@ -258,26 +238,17 @@ class _Body:
             partials = item.kernel.partials
             found = Emitter(f, self.host, width).kernel(partials, args, coefs)
             lanes.append({j: f.lanes(found[j], width) for j in range(n) if not partials.is_zero(j)})
-        order = range(len(self.items))
-        for lane in reversed(range(width)) if self._backward else range(width):
+        for lane in reversed(range(width)):
             here = f.add(t, lane)
-            for i in reversed(order) if self._backward else order:
-                self._apply(self.walks[i], len(self.items[i].args), lanes[i], lane, here)
+            for i in reversed(range(len(self.items))):
+                self._pass_back(self.walks[i], len(self.items[i].args), lanes[i], lane, here)
 
-    def _apply(self, walks: list[_Walk], n: int, lanes: dict[int, list[str]], lane: int, t: str) -> None:
-        """w[arg] += λ·∂φ/∂arg of one instance, or ż[own] += Σ ∂φ/∂arg·ż[arg]."""
-        f = self.f
-        if self._backward:
-            w = self.pointer[Frame.W]
-            multiplier = f.load(f.at(w, walks[n].position(f, t)))
-            for j, partials in lanes.items():
-                f.increase(f.at(w, walks[j].position(f, t)), f.real("fmul", multiplier, partials[lane]))
-            return
-        dz, total = self.pointer[Frame.DZ], literal(0.0)
+    def _pass_back(self, walks: list[_Walk], n: int, lanes: dict[int, list[str]], lane: int, t: str) -> None:
+        """w[arg] += λ·∂φ/∂arg of one instance."""
+        f, w = self.f, self.pointer[Frame.W]
+        multiplier = f.load(f.at(w, walks[n].position(f, t)))
         for j, partials in lanes.items():
-            moved = f.load(f.at(dz, walks[j].position(f, t)))
-            total = f.real("fadd", total, f.real("fmul", moved, partials[lane]))
-        f.increase(f.at(dz, walks[n].position(f, t)), total)
+            f.increase(f.at(w, walks[j].position(f, t)), f.real("fmul", multiplier, partials[lane]))
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ def tape_group(group: Group, slots: Array | None = None) -> TapeGroup:
 def tape_record(kernel: Kernel, args: Array, coefs: Array, rows: Array, slots: Array | None) -> TapeGroup:
     """The record of instances given as tables of one line each."""
     code = tape_code(kernel)
+    if code.n_registers > REGISTERS:
+        raise OverflowError(f"a kernel of {code.n_registers} values is too large for the tape's {REGISTERS} registers")
     arrays = [code.consts, code.code, np.ascontiguousarray(args, dtype=np.int32), np.ascontiguousarray(coefs),
               np.ascontiguousarray(rows, dtype=np.int32)]
     record = np.zeros(Word.SIZE, dtype=np.int64)
@@ -144,7 +146,7 @@ def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Fu
         case "jacobian":
             one = [_forward(host), _reverse(host), _jacobian()]
         case "tangent":
-            one = [_tangent(host), _tangents(in_state)]
+            one = [_tangent(host), _tangents()]
         case _:
             raise KeyError(quantity)
     return [*one, _group(), _turns(backwards=quantity.endswith("adjoint"))]
@@ -309,7 +311,7 @@ def _instance() -> Function:
 
 def _values(quantity: str, in_state: bool) -> Function:
     f = _instance()
-    z, out = f.pointer("%frame", Frame.Z), f.pointer("%frame", part_of(Frame.OUT, quantity, in_state))
+    z, out = f.pointer("%frame", Frame.Z), f.pointer("%frame", part_of(Frame.OUT, in_state))
     value = f.do(f"call double @forward(ptr {f.slot('double', REGISTERS)}, ptr {z}, ptr %data, i64 %k)")
     target = f.at(out, f.index(f.pointer("%data", Word.ROWS), "%k"))
     if quantity == "values":
@@ -340,11 +342,11 @@ class _Backward:
 
 def _adjoint(quantity: str, in_state: bool) -> Function:
     f = _instance()
-    w, lam = f.pointer("%frame", Frame.W), f.pointer("%frame", part_of(Frame.LAM, quantity, in_state))
+    w, lam = f.pointer("%frame", Frame.W), f.pointer("%frame", part_of(Frame.LAM, in_state))
     row, args = f.index(f.pointer("%data", Word.ROWS), "%k"), f.pointer("%data", Word.ARG_TABLE)
     back = _Backward.of(f, f.load(f.at(lam, row)))
     if quantity == "value_adjoint":
-        out = f.pointer("%frame", part_of(Frame.OUT, quantity, in_state))
+        out = f.pointer("%frame", part_of(Frame.OUT, in_state))
         f.increase(f.at(out, row), f.load(f.at(back.regs, f.word("%data", Word.OUTPUT))))
     n_args = f.word("%data", Word.ARGS)
     begin = f.mul("%k", n_args)
@@ -410,13 +412,13 @@ def _tangent(host: Host) -> Function:
     return f
 
 
-def _tangents(in_state: bool) -> Function:
+def _tangents() -> Function:
     f = _instance()
     z, dz = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.DZ)
     regs, dots, live = f.slot("double", REGISTERS), f.slot("double", REGISTERS), f.slot("i8", REGISTERS)
     value = f.do(
         f"call double @tangent(ptr {regs}, ptr {dots}, ptr {live}, ptr {z}, ptr {dz}, ptr %data, i64 %k)")
-    out = f.pointer("%frame", part_of(Frame.OUT, "tangent", in_state))
+    out = f.pointer("%frame", Frame.OUT)
     f.increase(f.at(out, f.index(f.pointer("%data", Word.ROWS), "%k")), value)
     f.finish(None)
     return f
