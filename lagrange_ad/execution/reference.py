@@ -103,13 +103,13 @@ class GroupRun:
         partials = self._outputs(self.kernel.partials, z)
         for j, partial in enumerate(partials):
             if not self.kernel.partials.is_zero(j):
-                self.to_args[j].add(w, multiplier * self._beside(partial, lam))
+                self.to_args[j].add(w, self._product(multiplier, self._beside(partial, lam)))
 
     def tangent(self, z: Array, dz: Array, out: Array) -> None:
         """out[row_k] += Σ_j ∂φ_k/∂arg_j·ż[arg_jk]."""
         for j, partial in enumerate(self._outputs(self.kernel.partials, z)):
             if not self.kernel.partials.is_zero(j):
-                self.to_row.add(out, self._beside(partial, dz) * gather(dz, self.args[j]))
+                self.to_row.add(out, self._product(gather(dz, self.args[j]), self._beside(partial, dz)))
 
     def jacobian_pattern(self) -> tuple[Array, Array]:
         """Rows and state elements, argument by argument."""
@@ -151,6 +151,11 @@ class GroupRun:
             self.to_args[i].add(w, weighted * directions[j])
             if i != j:
                 self.to_args[j].add(w, weighted * directions[i])
+
+    def _product(self, weight: Any, partial: Any) -> Any:
+        """weight·partial; 0 where a selection made the partial 0: no ∞·0 of the branch not taken."""
+        product = weight * partial
+        return np.where(np.equal(partial, 0.0), 0.0, product) if self.kernel.selects else product
 
     def _outputs(self, kernel: Kernel, z: Array) -> list[Any]:
         return kernel_values(kernel, [gather(z, arg) for arg in self.args], self.coefs)

@@ -64,6 +64,11 @@ class Kernel:
                 placed.append(builder.raw((name, *(placed[i] for i in operands))))
         return builder.finish([placed[i] for i in self.outputs])
 
+    @cached_property
+    def selects(self) -> bool:
+        """Whether a branch is selected somewhere: a partial derivative that is 0 may then be of the one not taken."""
+        return any(node[0] in TABLE and TABLE[node[0]].selects for node in self.nodes)
+
     def is_zero(self, output: int) -> bool:
         """Whether an output is the constant 0."""
         return self.nodes[self.outputs[output]] == ("const", 0.0)

@@ -230,6 +230,7 @@ def _own_adjoint(cls: BlockClass) -> Function:
         found, multiplier = read.outputs(term, partials), f.load(f.at("%target", term.row))
         for j in live:
             part, place = f.real("fmul", multiplier, found[j]), term.places[j]
+            part = f.unless_zero(found[j], part) if term.kernel.selects else part
             totals[place] = f.real("fadd", totals[place], part) if place in totals else part
     for place, total in totals.items():
         f.increase(f.at(w, read.position(place)), total)

@@ -115,7 +115,7 @@ class FlatCode:
         length = np.zeros(n_turns + 1, dtype=np.int64)
         plain, selecting = [], []
         for part in parts:
-            if any(TABLE[node[0]].selects for node in part.kernel.nodes if node[0] in TABLE):
+            if part.kernel.selects:
                 selecting.append(part)
                 continue
             plain.append(part)

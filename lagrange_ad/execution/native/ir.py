@@ -220,6 +220,12 @@ class Function:
             vector = self.do(f"insertelement {kind} {vector}, double {scalar}, i64 {k}")
         return vector
 
+    def unless_zero(self, factor: str, product: str, width: int = 1) -> str:
+        """0 where the factor is, else the product."""
+        kind, truth = vector_type(width), "i1" if width == 1 else f"<{width} x i1>"
+        zero = self.do(f"fcmp oeq {kind} {factor}, {splat(0.0, width)}")
+        return self.do(f"select {truth} {zero}, {kind} {splat(0.0, width)}, {kind} {product}")
+
     def total(self, vector: str, width: int) -> str:
         """The sum of the lanes, by halves."""
         lanes = self.lanes(vector, width)

@@ -261,6 +261,11 @@ class _Loop:
     def _plus(self, a: str | None, b: str, width: int) -> str:
         return b if a is None else self.f.do(f"fadd contract {vector_type(width)} {a}, {b}")
 
+    def _weighted(self, group: _Group, weight: str, partial: str, width: int) -> str:
+        """weight·partial; 0 where a selection made the partial 0: no ∞·0 of the branch not taken."""
+        product = self._times(weight, partial, width)
+        return self.f.unless_zero(partial, product, width) if group.kernel.selects else product
+
     def _gather(self, m: _Map, value: str, width: int) -> None:
         """Something for w[m]: what several groups have for one argument is added once."""
         self.gathered[m.number] = self._plus(self.gathered.get(m.number), value, width)
@@ -279,7 +284,7 @@ class _Loop:
     def _adjoint(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
         multiplier = self._read(Frame.LAM, group.row, k, width)
         for j in group.live:
-            self._gather(group.args[j], self._times(multiplier, outputs[j], width), width)
+            self._gather(group.args[j], self._weighted(group, multiplier, outputs[j], width), width)
 
     def _value_adjoint(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
         self._add(Frame.OUT, group.row, outputs[0], k, width)
@@ -289,7 +294,7 @@ class _Loop:
         total: str | None = None
         for j in group.live:
             moved = self._read(Frame.DZ, group.args[j], k, width)
-            total = self._plus(total, self._times(outputs[j], moved, width), width)
+            total = self._plus(total, self._weighted(group, moved, outputs[j], width), width)
         if total is not None:
             self._add(Frame.OUT, group.row, total, k, width)
 

@@ -241,14 +241,17 @@ class _Body:
         for lane in reversed(range(width)):
             here = f.add(t, lane)
             for i in reversed(range(len(self.items))):
-                self._pass_back(self.walks[i], len(self.items[i].args), lanes[i], lane, here)
+                self._pass_back(self.walks[i], self.items[i].kernel, lanes[i], lane, here)
 
-    def _pass_back(self, walks: list[_Walk], n: int, lanes: dict[int, list[str]], lane: int, t: str) -> None:
+    def _pass_back(self, walks: list[_Walk], kernel: Kernel, lanes: dict[int, list[str]], lane: int, t: str) -> None:
         """w[arg] += λ·∂φ/∂arg of one instance."""
         f, w = self.f, self.pointer[Frame.W]
-        multiplier = f.load(f.at(w, walks[n].position(f, t)))
+        multiplier = f.load(f.at(w, walks[kernel.n_args].position(f, t)))
         for j, partials in lanes.items():
-            f.increase(f.at(w, walks[j].position(f, t)), f.real("fmul", multiplier, partials[lane]))
+            product = f.real("fmul", multiplier, partials[lane])
+            if kernel.selects:
+                product = f.unless_zero(partials[lane], product)
+            f.increase(f.at(w, walks[j].position(f, t)), product)
 
 
 @dataclass(frozen=True)
