@@ -1,4 +1,4 @@
-"""Programs that were once wrong on compiled code, or differed between the executors; found by reading and by using it."""
+"""Programs that compiled code once had wrong, or where the executors differed; found by reading and by using it."""
 
 import numpy as np
 import pytest
