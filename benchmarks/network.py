@@ -4,18 +4,22 @@
     python benchmarks/network.py --batch 64
 
 Nearly all the work is in eight matrix products, so the question is what is lost around them. Everything is float64, on
-all cores, which must be idle: two threads that wait for each other suffer most from a third. PyTorch runs eagerly:
-``torch.compile`` takes 20 s and then was slower here (15 ms against 13).
+all cores, which must be idle: two threads that wait for each other suffer most from a third. Each row is timed in
+processes of its own, in turns: the threads of one library's products go on waiting for a while after it, and slow down
+whoever is next. PyTorch runs eagerly: ``torch.compile`` takes 20 s and then was slower here (15 ms against 13).
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from common import Array, Peer, Work, compare, cores, cpu_jax, heading, parser, rounds, show
+from common import Array, Peer, Work, child, compare, cores, cpu_jax, heading, medians, parser, rounds, show
 
 import lagrange_ad as la
 
@@ -121,10 +125,21 @@ def peers(batch: int) -> list[Peer]:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--batch", type=int, default=0, help="rows of the batch (default 512, quick 64)")
+    options.add_argument("--alone", help=argparse.SUPPRESS)
     given = options.parse_args()
     batch = given.batch or (64 if given.quick else 512)
+    if given.alone:
+        (peer,) = (peer for peer in peers(batch) if peer.name == given.alone)
+        print(json.dumps({"seconds": medians([peer.make()], 25)[0]}))
+        return
     heading(f"Dense network {'-'.join(map(str, LAYERS))}, batch {batch}: value and gradient")
-    show(compare(peers(batch), rounds(given)))
+    rows = compare(peers(batch), 1)  # the numbers agree; the times are those of processes of their own
+    timed = [row for row in rows if not row.missing]
+    turns = [[child(__file__, "--alone", row.peer.name, "--batch", batch)["seconds"] for row in timed]
+             for _ in range(rounds(given))]
+    for row, seconds in zip(timed, zip(*turns, strict=True), strict=True):
+        row.seconds = statistics.median(seconds)
+    show(rows)
 
 
 if __name__ == "__main__":

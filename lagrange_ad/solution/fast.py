@@ -18,6 +18,9 @@ from .evaluation import DeclaredState
 from .forward import Start
 from .newton import MAX_ITERATIONS
 
+LARGE = 1000
+"""More inputs than this are read where they stand, and their gradient is written where the caller gets it."""
+
 
 class Workspace:
     """The arrays of one evaluation at a time, and the argument of the driver for each list."""
@@ -35,8 +38,21 @@ class Workspace:
             limit=np.array([MAX_ITERATIONS], dtype=np.int64),
             scratch=np.empty(compiled.blocks.scratch if blocks else 0),
         )
+        self._read = self.x
         self.calls = [tape.call(self.pointers) for tape in tapes]
         self.addresses = [call.ctypes.data for call in self.calls]
+
+
+    def renew_gradient(self) -> None:
+        """Other memory for the next gradient."""
+        self.gradient = np.empty(len(self.gradient))
+        self.pointers.point("gradient", self.gradient)
+
+    def read_from(self, x: Array) -> None:
+        """Where the next call finds the inputs."""
+        if self._read is not x:
+            self._read = x
+            self.pointers.point("x", x)
 
 
 class FastPath:
@@ -90,7 +106,11 @@ class FastPath:
         done = self._run(x, 1)
         if done is None:
             return None
-        value, gradient = self._sign * done.z.item(self._objective), done.gradient.copy()
+        value, gradient = self._sign * done.z.item(self._objective), done.gradient
+        if self._n > LARGE:
+            done.renew_gradient()  # the memory goes to the caller, the next call has some of its own
+        else:
+            gradient = gradient.copy()
         self._free.append(done)
         return (value, gradient) if value == value else None
 
@@ -99,7 +119,11 @@ class FastPath:
             space = self._free.pop()
         except IndexError:
             space = Workspace(self._compiled, self._declared, self._n, self._tapes)
-        space.x[:] = x
+        if self._n > LARGE and x.flags.c_contiguous:
+            space.read_from(x)
+        else:
+            space.read_from(space.x)
+            space.x[:] = x
         if self._unknowns is not None:
             assert self._start is not None
             space.z[self._unknowns] = self._start

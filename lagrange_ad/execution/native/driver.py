@@ -49,13 +49,18 @@ class Pointers:
     """The frame of one evaluation: arrays by the names of :class:`Frame`, held for as long as it is used."""
 
     def __init__(self, **arrays: Array) -> None:
-        self.arrays = arrays
+        self.arrays: dict[str, Array] = {}
         self.frame = np.zeros(len(Frame), dtype=np.int64)
         for name, array in arrays.items():
-            if array.dtype not in (np.float64, np.int64, np.bool_) or not array.flags.c_contiguous:
-                raise TypeError(f"compiled code cannot work on {name}: {array.dtype}, strides {array.strides}")
-            self.frame[Frame[name.upper()]] = array.ctypes.data
+            self.point(name, array)
         self.address = self.frame.ctypes.data
+
+    def point(self, name: str, array: Array) -> None:
+        """Let a pointer of the frame be that of an array. Here arrays become addresses: here they are looked at."""
+        if array.dtype not in (np.float64, np.int64, np.bool_) or not array.flags.c_contiguous:
+            raise TypeError(f"compiled code cannot work on {name}: {array.dtype}, strides {array.strides}")
+        self.arrays[name] = array
+        self.frame[Frame[name.upper()]] = array.ctypes.data
 
 
 class CallList:

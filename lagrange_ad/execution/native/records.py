@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...expression import Array
@@ -108,23 +110,65 @@ def _ask() -> Function:
     return f
 
 
+MOST_RUNS = 64
+"""Inputs that stand in more stretches than this are moved one by one."""
+
+
+def _stretches(positions: Array) -> list[tuple[int, int, int]]:
+    """(place in x, place in the state, length) of what moves together."""
+    ends = np.flatnonzero(np.diff(positions, append=-2) != 1) + 1
+    if len(ends) > MOST_RUNS:
+        ends = np.arange(1, len(positions) + 1)
+    starts = np.concatenate([[0], ends[:-1]])
+    return [(lo, int(positions[lo]), hi - lo) for lo, hi in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
 def place_inputs(positions: Array) -> Records:
     """z[positions] = x; status NOT_A_NUMBER where an entry of x is not finite."""
-    table = np.ascontiguousarray(positions, dtype=np.int32)
+    return _moves(positions, "place inputs", lambda: _move("place_inputs", Frame.X, Frame.Z, checked=True))
+
+
+def take_gradient(positions: Array) -> Records:
+    """gradient = w[positions]."""
+    return _moves(positions, "take gradient", lambda: _move("take_gradient", Frame.W, Frame.GRADIENT, checked=False))
+
+
+def _moves(positions: Array, name: str, write: Callable[[], Function]) -> Records:
+    table = np.array(_stretches(positions), dtype=np.int64).reshape(-1, 3)
+    if name == "take gradient":
+        table = table[:, [1, 0, 2]]
+    table = np.ascontiguousarray(table)
     records, record = Records(), np.array([len(table), table.ctypes.data], dtype=np.int64)
-    records.add(function("place inputs", _place_inputs), record, len(table), [table])
+    records.add(function(name, write), record, len(positions) / 4 + 10 * len(table), [table])
     return records
 
 
-def _place_inputs() -> Function:
-    f = Function("place_inputs", FRAME)
-    z, x, table = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.X), f.pointer("%data", 1)
-    total = f.variable("double", literal(0.0))
-    with f.loop(0, f.word("%data", 0)) as i:
-        value = f.load(f.at(x, i))
-        f.store(value, f.at(z, f.index(table, i)))
-        f.store(f.do(f"fadd double {f.load(total)}, {f.do(f'fmul double {value}, {literal(0.0)}')}"), total)
-    f.leave_when(f.compare("une", f.load(total), literal(0.0)), NOT_A_NUMBER)
+def _move(name: str, source: Frame, target: Frame, checked: bool) -> Function:
+    """Copy stretches (place in source, place in target, length), eight numbers at a time."""
+    f = Function(name, FRAME)
+    x, z, table = f.pointer("%frame", source), f.pointer("%frame", target), f.pointer("%data", 1)
+    wide, one = "<8 x double>", "double"
+    total = {kind: f.variable(kind, "zeroinitializer" if kind == wide else literal(0.0)) for kind in (wide, one)}
+
+    def move(i: str, here: str, there: str, kind: str) -> None:
+        value = f.load(f.at(here, i), kind)
+        f.store(value, f.at(there, i), kind)
+        if checked:
+            nothing = f.do(f"fmul {kind} {value}, {'zeroinitializer' if kind == wide else literal(0.0)}")
+            f.store(f.do(f"fadd {kind} {f.load(total[kind], kind)}, {nothing}"), total[kind], kind)
+
+    with f.loop(0, f.word("%data", 0)) as k:
+        at = f.mul(k, 3)
+        here, there = f.at(x, f.word(table, at)), f.at(z, f.word(table, f.add(at, 1)))
+        length = f.word(table, f.add(at, 2))
+        whole = f.do(f"and i64 {length}, -8")
+        with f.loop(0, whole, 8) as i:
+            move(i, here, there, wide)
+        with f.loop(whole, length) as i:
+            move(i, here, there, one)
+    if checked:
+        found = f.real("fadd", f.load(total[one]), f.total(f.load(total[wide], wide), 8))
+        f.leave_when(f.compare("une", found, literal(0.0)), NOT_A_NUMBER)
     f.finish()
     return f
 
@@ -139,27 +183,10 @@ def begin_adjoint(n: int, seeded: int, seed: float) -> Records:
 
 def _begin_adjoint() -> Function:
     f = Function("begin_adjoint", FRAME)
-    w = f.pointer("%frame", Frame.W)
-    with f.loop(0, f.word("%data", 0)) as i:
-        f.store(literal(0.0), f.at(w, i))
+    w, n = f.pointer("%frame", Frame.W), f.word("%data", 0)
+    f.needed["llvm.memset.p0.i64"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
+    f.emit(f"call void @llvm.memset.p0.i64(ptr {w}, i8 0, i64 {f.mul(n, 8)}, i1 false)")
     f.store(f.load(f.pointer("%data", 2)), f.at(w, f.word("%data", 1)))
-    f.finish()
-    return f
-
-
-def take_gradient(positions: Array) -> Records:
-    """gradient = w[positions]."""
-    table = np.ascontiguousarray(positions, dtype=np.int32)
-    records, record = Records(), np.array([len(table), table.ctypes.data], dtype=np.int64)
-    records.add(function("take gradient", _take_gradient), record, len(table), [table])
-    return records
-
-
-def _take_gradient() -> Function:
-    f = Function("take_gradient", FRAME)
-    w, gradient, table = f.pointer("%frame", Frame.W), f.pointer("%frame", Frame.GRADIENT), f.pointer("%data", 1)
-    with f.loop(0, f.word("%data", 0)) as i:
-        f.store(f.load(f.at(w, f.index(table, i))), f.at(gradient, i))
     f.finish()
     return f
 
