@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("six_equations", "cheap_gradient", "power_flow", "recurrence", "robertson", "network", "declare",
+SCRIPTS = ("limits", "six_equations", "cheap_gradient", "power_flow", "recurrence", "robertson", "network", "declare",
            "random_expression")
 
 

@@ -1,4 +1,4 @@
-"""Large programs by the reference executor: time and memory against size, to see that both grow linearly.
+"""Large programs: time and memory against size, to see that both grow linearly.
 
     python benchmarks/large.py            prints the table
     python benchmarks/large.py --most 5   up to 10^5 only
@@ -81,7 +81,7 @@ def main() -> None:
         print(json.dumps(measure(options.case, options.size)))
         return
     print(f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, "
-          f"{platform.machine()}, lagrange_ad {la.__version__}, reference executor")
+          f"{platform.machine()}, lagrange_ad {la.__version__}")
     print("| program | n | declare | first evaluation | evaluation | first gradient | evaluation + gradient | peak MB "
           "| kB an equation |")
     print("|---|---|---|---|---|---|---|---|---|")
