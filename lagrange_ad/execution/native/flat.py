@@ -47,10 +47,11 @@ class Extra:
         bits, which = np.unique(np.ascontiguousarray(values).view(np.int64), return_inverse=True)
         distinct = bits.view(np.float64)  # told apart by their bits: 0.0 from −0.0
         if len(distinct) <= 8:
-            return np.array([self._constant(v) for v in distinct.tolist()], dtype=np.int64)[which.ravel()]
+            places = np.array([self._constant(v) for v in distinct.tolist()], dtype=np.int64)
+            return np.asarray(places[which.ravel()])
         first = self.temporaries(len(distinct))
         self._filled.append((first, distinct))
-        return first + which.ravel()
+        return np.asarray(first + which.ravel())
 
     def _constant(self, value: float) -> int:
         number = np.array([value])
