@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lagrange_ad as la
+from lagrange_ad.solution.evaluation import declared_state, plan_of
 
 
 @pytest.mark.parametrize("n", [1, 300])
@@ -110,3 +111,14 @@ def test_sums_of_nothing_on_the_reference() -> None:
     z = p.define("z", np.sin(np.sum(np.array([1.0, 2.0]) * np.exp(np.sum(x)))))
     p.minimize(z)
     np.testing.assert_allclose(p.evaluate().objective, np.sin(3.0))
+
+
+def test_a_state_laid_out_for_an_older_plan_is_not_kept_for_the_newer() -> None:
+    """As when one thread evaluates while another declares: it lays out the state of the plan it took before."""
+    p = la.Program("while declaring")
+    z = p.define("z0", np.cos(p.input("a", 1.0)))
+    p.minimize(z)
+    plan = plan_of(p)
+    p.define("z1", np.cos(z))
+    assert len(declared_state(p, plan).z) == 2
+    assert p.evaluate()["z1"] == np.cos(np.cos(1.0))
