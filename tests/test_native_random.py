@@ -170,7 +170,7 @@ QUANTITIES = {"values": check_values, "adjoint": check_adjoint, "tangent": check
 
 # programs of random groups ---------------------------------------------------------------------------------
 
-N_GROUPS = 1600
+N_GROUPS = 2000
 
 
 @cache
