@@ -38,7 +38,7 @@ class Extra:
     """Places after the state: for constants, each number once, and for intermediate results."""
 
     def __init__(self, first: int) -> None:
-        self.first = self.size = first
+        self.size = first
         self._place: dict[bytes, int] = {}
         self._filled: list[tuple[int, Array]] = []
 

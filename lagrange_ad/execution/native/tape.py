@@ -141,24 +141,20 @@ def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Fu
     match quantity:
         case "values" | "store_values":
             one = [_forward(host), _values(quantity, in_state)]
-        case "adjoint" | "value_adjoint":
-            one = [_forward(host), _reverse(host), _adjoint(quantity, in_state)]
+        case "adjoint":
+            one = [_forward(host), _reverse(host), _adjoint(in_state)]
         case "jacobian":
             one = [_forward(host), _reverse(host), _jacobian()]
         case "tangent":
             one = [_tangent(host), _tangents()]
         case _:
             raise KeyError(quantity)
-    return [*one, _group(), _turns(backwards=quantity.endswith("adjoint"))]
-
-
-def tape_addresses(quantity: str, in_state: bool = False) -> dict[str, int]:
-    """The functions that run a group's record (``group``), or a list of turns (``turns``), on the tape."""
-    return _tape_addresses(quantity, in_state)
+    return [*one, _group(), _turns(backwards=quantity == "adjoint")]
 
 
 @cache
-def _tape_addresses(quantity: str, in_state: bool) -> dict[str, int]:
+def tape_addresses(quantity: str, in_state: bool) -> dict[str, int]:
+    """The functions that run a group's record (``group``), or a list of turns (``turns``), on the tape."""
     found = engine().addresses(tape_functions(quantity, engine().host, in_state))
     engine().symbols[turns_symbol(quantity, in_state)] = found["turns"]
     return found
@@ -340,14 +336,11 @@ class _Backward:
         return _Backward(regs, bars, live, f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS)))
 
 
-def _adjoint(quantity: str, in_state: bool) -> Function:
+def _adjoint(in_state: bool) -> Function:
     f = _instance()
     w, lam = f.pointer("%frame", Frame.W), f.pointer("%frame", part_of(Frame.LAM, in_state))
     row, args = f.index(f.pointer("%data", Word.ROWS), "%k"), f.pointer("%data", Word.ARG_TABLE)
     back = _Backward.of(f, f.load(f.at(lam, row)))
-    if quantity == "value_adjoint":
-        out = f.pointer("%frame", part_of(Frame.OUT, in_state))
-        f.increase(f.at(out, row), f.load(f.at(back.regs, f.word("%data", Word.OUTPUT))))
     n_args = f.word("%data", Word.ARGS)
     begin = f.mul("%k", n_args)
     with f.loop(0, n_args) as j:
