@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
+    ("tables",),
     ("elementary",),
     ("printing",),
     ("expression",),
