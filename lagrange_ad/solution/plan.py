@@ -19,9 +19,10 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
 from ..lowering.lowered import coarse_pairs
-from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, levels, reachable
+from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, described_steps, levels, reachable
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
+from ..tables import Column, Report, Shown, Table
 from .deficiency import structure_error
 from .linear import System
 
@@ -214,7 +215,7 @@ def numbering(indices: Array) -> Callable[[Array], Array]:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Shown):
     """Everything that is computed once a version: steps in order, and runs for objective and constraints."""
 
     lowered: Lowered
@@ -265,7 +266,13 @@ class Plan:
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:
-        return describe(self.schedule, self.lowered.row_name)
+        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+
+    def _report(self) -> Report:
+        steps = len(self.steps)
+        heading = f"schedule of {self.lowered.name}: {steps} {'step' if steps == 1 else 'steps'}"
+        rows = described_steps(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+        return Report(heading, [Table("", [Column("step", role="kind"), Column("rows")], rows)])
 
 
 def _levels_of_auxiliaries(lowered: Lowered) -> Array:
