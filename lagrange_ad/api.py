@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import DeclarationError
+from .errors import DeclarationError, LagrangeError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations
+from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
+from .tables import Report, Shown
 from .views import ReducedView
 
+MOST_TO_ANALYSE = 5000
+"""Printing a program looks for its cycles where it has at most this many elements, or where that is known."""
 
-class Program(Declarations):
+
+class Program(Shown, Declarations):
     """A system of equations with inputs, parameters, variables and at most one objective."""
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
@@ -75,3 +80,19 @@ class Program(Declarations):
                       progress=progress)
 
     descend = ascend
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    def _report(self) -> Report:
+        return overview_of(self, self._cycles())
+
+    def _cycles(self) -> str:
+        """The cycles in words, where they are known or cheap to find; or why the equations cannot be ordered."""
+        known = self._memory.get("plan")
+        if self.size > MOST_TO_ANALYSE and (known is None or known[0] != self.version):
+            return "cycles: not looked for yet in a program of this size; p.schedule finds them"
+        try:
+            plan = plan_of(self)
+        except LagrangeError as error:
+            return str(error)
+        return plan.cycles()

@@ -230,7 +230,8 @@ class ReducedView(Shown):
         objective, name = self._plan.lowered.objective, self._plan.lowered.name
         assert objective is not None
         sign = "−" if self.sign < 0 else ""
-        heading = f"{name}: {sign}{objective.name} as a function of {self.inputs.size} inputs, to be minimized"
+        count = f"{self.inputs.size} {'input' if self.inputs.size == 1 else 'inputs'}"
+        heading = f"{name}: {sign}{objective.name} as a function of {count}, to be minimized"
         return Report(heading, self._input_tables(), [f"constraints: {listing(self.constraint_names)}"]
                       if self.constraint_names else [])
 

@@ -19,10 +19,22 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
 from ..lowering.lowered import coarse_pairs
-from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, described_steps, levels, reachable
+from ..structure import (
+    Block,
+    Deficiency,
+    Schedule,
+    Structure,
+    Wide,
+    build_schedule,
+    describe,
+    described_steps,
+    levels,
+    reachable,
+)
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
 from ..tables import Column, Report, Shown, Table
+from ..text import listing
 from .deficiency import structure_error
 from .linear import System
 
@@ -31,6 +43,7 @@ if TYPE_CHECKING:
     from .full import FullSpace
 
 
+MOST_IN_WORDS = 6
 _MAKING = threading.Lock()
 """Threads share the one compiled plan."""
 
@@ -214,7 +227,7 @@ def numbering(indices: Array) -> Callable[[Array], Array]:
     return local
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan(Shown):
     """Everything that is computed once a version: steps in order, and runs for objective and constraints."""
 
@@ -265,8 +278,22 @@ class Plan(Shown):
         by_level = np.split(lowered.n_user_rows + order, bounds)
         return wide_steps(lowered, by_level, self.executor)
 
+    def cycles(self) -> str:
+        """The blocks in words: what each is solved for."""
+        blocks = [step for step in self.steps if isinstance(step, BlockStep)]
+        if not blocks:
+            return "no cycles"
+        names = [listing(map(self.lowered.state.element, block.columns[:MOST_IN_WORDS].tolist()))
+                 + (f", … ({len(block.columns)} in all)" if len(block.columns) > MOST_IN_WORDS else "")
+                 for block in blocks[:MOST_IN_WORDS]]
+        more = f", … ({len(blocks)} in all)" if len(blocks) > MOST_IN_WORDS else ""
+        return f"{'cycle' if len(blocks) == 1 else 'cycles'} {', '.join(f'{{{each}}}' for each in names)}{more}"
+
     def __str__(self) -> str:
         return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+
+    def __repr__(self) -> str:
+        return f"<schedule of {self.lowered.name!r}: {len(self.steps)} steps, {self.lowered.n_rows} rows>"
 
     def _report(self) -> Report:
         steps = len(self.steps)

@@ -13,13 +13,12 @@ import numpy as np
 from ..expression import Array, Symbol
 from ..lowering import Blocks
 from ..tables import ARRAY_COLUMNS, Column, Report, Rows, Table, array_cells, is_small
-from ..text import listing, number, values
+from ..text import listing, number, shorten, values
 
 if TYPE_CHECKING:
     from .point import Named, Point
 
 MOST_BLOCKS = 8
-MOST_CHARACTERS = 160
 MOST_NAMES = 40
 MULTIPLIER, GRADIENT = "multiplier dJ/dε", "gradient dJ/dx"
 
@@ -29,11 +28,6 @@ def point_report(at: Point) -> Report:
     heading = at._head()
     tables = [*symbol_tables(at, "name"), *_equation_tables(at), *_constraint_tables(at)]
     return Report(heading, tables, list(_notes(at, heading)))
-
-
-def shorten(text: str, most: int = MOST_CHARACTERS) -> str:
-    """The beginning of a long text."""
-    return text if len(text) <= most else text[: most - 2] + " …"
 
 
 def in_parts(blocks: Blocks, chosen: Sequence[int]) -> tuple[Array, list[int]]:
@@ -56,7 +50,8 @@ class _Symbols:
         self.symbols: list[Symbol] = list(self.lowered.symbols.values())
         self.z = at.state
         self.has = at._has_multipliers
-        self.lam, self.w = at._adjoints if self.has else (np.empty(0), np.empty(0))
+        self.lam: Array = at._adjoints[0] if self.has else np.empty(0)
+        self.w: Array = at._adjoints[1] if self.has else np.empty(0)
 
     def equation(self, block: int) -> int | None:
         """The first row of the equation that goes by the name of a variable and has its shape."""

@@ -23,7 +23,7 @@ ARRAY_COLUMNS = (
 
 def is_small(size: int, labelled: bool) -> bool:
     """Whether an array is shown element by element."""
-    return size <= (MOST_LABELLED if labelled else MOST_ELEMENTS)
+    return 0 < size <= (MOST_LABELLED if labelled else MOST_ELEMENTS)
 
 
 def array_cells(array: Any) -> list[str]:
