@@ -78,6 +78,8 @@ def _show(options: argparse.Namespace) -> int:
     program = _read(options)
     program.set(dict(options.set))
     lagrangian = str(program.lagrangian) if program.objective is not None else None
+    if options.plot:
+        program.plot(path=options.plot)
     if options.json:
         _write(_json(_description(program, lagrangian)))
         return WORKED
@@ -153,7 +155,8 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "evaluate", _evaluate, "solve the equations; values, multipliers and the gradient")
     ascend = _command(commands, "ascend", _ascend, "improve the objective step by step along its gradient")
     _add_ascent(ascend)
-    _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
+    show = _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
+    show.add_argument("--plot", metavar="PNG", type=_picture, help="draw the program (.png, .svg or .pdf)")
     return parser
 
 

@@ -28,8 +28,9 @@ ORDER = (
     ("lagrangian",),
     ("views",),
     ("optimization",),
+    ("display",),
     ("api",),
-    ("display", "files", "testing"),
+    ("files", "testing"),
     ("cli",),
 )
 NEVER = {"structure": {"expression", "program", "lowering"}}

@@ -99,6 +99,11 @@ class Point(Shown):
         return self._solved.failed is None
 
     @property
+    def plan(self) -> Plan:
+        """The schedule it was computed by."""
+        return self._plan
+
+    @property
     def state(self) -> Array:
         """The flat state, auxiliaries included."""
         return self._solved.z
@@ -235,11 +240,15 @@ class Point(Shown):
         return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner,
                      column="tangent", blocks=self._lowered.state)
 
-    def explain(self, name: str) -> str:
-        """The stationarity equation of one variable (or the gradient of one input), term by term with numbers."""
+    def explain(self, what: Any) -> str:
+        """The stationarity equation of one variable (or the gradient of one input), term by term with numbers.
+
+        ``what`` is a name, a variable or input, or one element of an array, as in ``at.explain(y[0])``. Raises
+        UnknownNameError for other expressions.
+        """
         from .explanation import explain
 
-        return explain(self, key_name(name, self._owner))
+        return explain(self, what)
 
     # showing -----------------------------------------------------------------------------------------------
 
