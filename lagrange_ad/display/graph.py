@@ -87,12 +87,12 @@ def _new_axes(layout: Layout, title: str, pyplot: bool) -> Axes:
     if pyplot:
         import matplotlib.pyplot as plt
 
-        figure = plt.figure(figsize=size)
+        figure = plt.figure(figsize=size, facecolor="white")
     else:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=size)
+        figure = Figure(figsize=size, facecolor="white")
         FigureCanvasAgg(figure)
     return figure.add_axes((0, 0, 1, 1))
 

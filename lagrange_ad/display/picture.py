@@ -6,6 +6,7 @@ counted by layer, and blocks are single nodes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -164,12 +165,18 @@ class _Text:
     def _heads(self, members: Array, kind: str) -> list[tuple[str, str]]:
         if len(members) > 1:
             first, last = (self._symbols[members[i]].name for i in (0, -1))
-            cycles = len({number for i in members.tolist() if (number := self._cycle.get(i)) is not None})
-            what = f"{kind}s" if kind != "block" else f"in {cycles} cycle{'s' if cycles > 1 else ''}"
-            return [("name", f"{len(members)} {what}"), ("detail", f"{short(first, 11)} … {short(last, 11)}")]
+            what = f"{len(members)} {kind}s" if kind != "block" else self._cycles(members)
+            return [("name", what), ("detail", f"{short(first, 11)} … {short(last, 11)}")]
         symbol = self._symbols[members[0]]
         shape = [("detail", "×".join(map(str, symbol.shape)))] if symbol.shape else []
         return [("name", short(symbol.name)), *shape]
+
+    def _cycles(self, members: Array) -> str:
+        """How many cycles, of how many variables."""
+        cycles = Counter(self._cycle[i] for i in members.tolist())
+        counted = "cycle" if len(cycles) == 1 else f"{len(cycles)} cycles"
+        sizes = set(cycles.values())
+        return f"{counted} of {sizes.pop()}" if len(sizes) == 1 else f"{counted}, {len(members)} variables"
 
     def _kind(self, members: Array) -> str:
         if len(members) > 1 and all(i in self._cycle for i in members.tolist()):

@@ -71,15 +71,14 @@ def _symbol_table(symbols: list[Symbol], title: str, value: str) -> Table:
         Column(title, role="name"): lambda s: s.name,
         Column("kind", role="kind"): lambda s: s.kind,
         Column("shape", role="kind"): lambda s: str(s.shape) if s.shape else "",
-        Column(value, numeric=True): lambda s: _shown(s.value),
+        Column(value, numeric=True): lambda s: _shown(s.value).removesuffix(f" {s.shape}"),
         Column("unit"): lambda s: s.unit,
         Column("lower", numeric=True, drop=1): lambda s: _bound_text(s.lower),
         Column("upper", numeric=True, drop=1): lambda s: _bound_text(s.upper),
     }
-    if not any(s.shape for s in symbols):
-        del columns[Column("shape", role="kind")]
-    if not any(s.unit for s in symbols):
-        del columns[Column("unit")]
+    empty = {"shape": not any(s.shape for s in symbols), "unit": not any(s.unit for s in symbols),
+             "lower": all(s.is_unbounded for s in symbols), "upper": all(s.is_unbounded for s in symbols)}
+    columns = {column: cell for column, cell in columns.items() if not empty.get(column.heading)}
     return Table("", list(columns), Rows(len(symbols), lambda i: [cell(symbols[i]) for cell in columns.values()]))
 
 
