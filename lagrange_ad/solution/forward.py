@@ -81,10 +81,14 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
     iterations = np.full(blocks, -1, dtype=np.int64)
     reports = Reports(plan, compiled.block_steps, start, z[: compiled.n_state], iterations)
     solved = Solved(z[: compiled.n_state], start.offset, reports, whole=z)
-    work = np.zeros(plan.lowered.n_all_rows if blocks else 0)
+    work = np.zeros(0 if compiled.is_whole and not blocks else plan.lowered.n_all_rows)
 
     def help_with(step: Step) -> bool:
-        assert isinstance(step, BlockStep)
+        if not isinstance(step, BlockStep):
+            with np.errstate(all="ignore"):
+                good = _explicit(step, solved.z, start.offset, work) or not _of_equations(plan, step, solved.z)
+            solved.failed = None if good else step
+            return good
         with np.errstate(all="ignore"):
             report = reports.solved_here[step.number] = _solve(plan, step, start, solved.z, work, max_iterations)
         solved.failed = None if report.converged else step
