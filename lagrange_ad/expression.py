@@ -5,8 +5,8 @@ protocols ``__array_ufunc__`` and ``__array_function__`` build the nodes, so ``n
 what is not supported says so by name. Graphs are walked by loops (:func:`postorder`), never by recursion.
 
 Operations: ``symbol``, ``constant``, every row of the table of elementary functions, ``view`` (any rearrangement
-of elements: indexing, reshape, transpose, …), ``concatenate``, ``sum``, ``scatter`` (``np.bincount``), ``matmul``
-and ``sparse_matmul``.
+of elements: indexing, reshape, transpose, …), ``concatenate``, ``sum``, ``scatter`` (``np.bincount``), ``matmul``,
+``sparse_matmul`` and ``external`` (a user's own function).
 """
 
 from __future__ import annotations
@@ -1039,6 +1039,8 @@ def _apply(node: Expression, operands: list[Any], values: Mapping[str, Any]) -> 
             return operands[0] @ operands[1]
         case "sparse_matmul":
             return node.data @ operands[0]
+        case "external":
+            return node.data.apply(operands)
         case _:
             row = TABLE[node.op]
             analytic = row.analytic is not None and any(np.iscomplexobj(x) for x in operands)

@@ -117,9 +117,10 @@ class External:
         if not any(np.iscomplexobj(x) for x in arrays):
             return value
         if self.elementwise:
-            return value + 1j * sum(d * x.imag for d, x in zip(self.slopes(real), arrays, strict=True))
+            moved = [d * x.imag for d, x in zip(self.slopes(real), arrays, strict=True)]
+            return np.asarray(value + 1j * np.sum(moved, axis=0))
         imaginary = np.concatenate([x.imag.ravel() for x in arrays])
-        return value + 1j * (self.jacobian_at(real) @ imaginary).reshape(value.shape)
+        return np.asarray(value + 1j * (self.jacobian_at(real) @ imaginary).reshape(value.shape))
 
     def values(self, args: Sequence[Array]) -> Array:
         """f at float64 arrays, checked."""
@@ -189,7 +190,7 @@ class External:
         else:
             columns = [difference(self.jacobian_at, args, d) for d in units]
             found = np.array(columns).reshape(n, m, n).transpose(1, 0, 2)
-        return 0.5 * (found + found.transpose(0, 2, 1))
+        return np.asarray(0.5 * (found + found.transpose(0, 2, 1)))
 
     def _square(self, found: Any, count: int) -> list[tuple[Any, ...]]:
         """A tuple of tuples of second derivatives; one alone for one argument."""

@@ -27,7 +27,7 @@ class ExternalKernel(Kernel):
     ``quantity`` says what its outputs are: the value, ∂f/∂arg_j of every argument, or ∂²f/∂arg_i∂arg_j, i >= j.
     """
 
-    selects = False  # type: ignore[assignment]
+    selects = False
     nodes: tuple[KernelNode, ...] = ()
     outputs: tuple[int, ...] = ()
 
@@ -138,7 +138,7 @@ def external_kernel(function: External, shapes: tuple[Shape, ...], constant: tup
     """The one kernel of a function for such operands."""
     if function.elementwise:
         shapes = ((),) * len(shapes)
-    known = function.kernels.get((shapes, constant))
+    known: ExternalKernel | None = function.kernels.get((shapes, constant))
     return known or function.kernels.setdefault((shapes, constant), ExternalKernel(function, shapes, constant))
 
 

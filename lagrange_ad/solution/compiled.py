@@ -28,7 +28,14 @@ from ..execution.native.records import (
     zeros,
 )
 from ..execution.native.sequence import StateSequence
-from ..execution.native.state import SmallSteps, SmallTerms, in_state_space, instances_of_rows, rows_of_calls, wide_records
+from ..execution.native.state import (
+    SmallSteps,
+    SmallTerms,
+    in_state_space,
+    instances_of_rows,
+    rows_of_calls,
+    wide_records,
+)
 from ..expression import Array
 from ..lowering import Group
 from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
