@@ -135,13 +135,15 @@ def _check_points(x: Array, y: Array, kind: str) -> None:
 
 
 def _polynomial(x: Array, y: Array, kind: str) -> Any:
+    """SciPy's coefficients as a PPoly that goes on beyond the ends."""
     from scipy import interpolate as scipy_interpolate
 
     if kind == "linear" or (len(x) == 2 and kind != "periodic"):
         return scipy_interpolate.PPoly(np.stack([np.diff(y) / np.diff(x), y[:-1]]), x)
-    if kind == "monotone":
-        return scipy_interpolate.PchipInterpolator(x, y)
-    if kind == "akima":
-        return scipy_interpolate.Akima1DInterpolator(x, y)
-    ends: Any = {"cubic": "not-a-knot", "natural": "natural", "periodic": "periodic"}[kind]
-    return scipy_interpolate.CubicSpline(x, y, bc_type=ends)
+    if kind in ("monotone", "akima"):
+        name = "PchipInterpolator" if kind == "monotone" else "Akima1DInterpolator"
+        found = getattr(scipy_interpolate, name)(x, y)
+    else:
+        ends: Any = {"cubic": "not-a-knot"}.get(kind, kind)
+        found = scipy_interpolate.CubicSpline(x, y, bc_type=ends)
+    return scipy_interpolate.PPoly(found.c, found.x, extrapolate="periodic" if kind == "periodic" else True)

@@ -28,6 +28,7 @@ class ExternalKernel(Kernel):
     """
 
     selects = False
+    shares_arguments = False
     nodes: tuple[KernelNode, ...] = ()
     outputs: tuple[int, ...] = ()
 
@@ -54,10 +55,6 @@ class ExternalKernel(Kernel):
         """∂²f/∂arg_i∂arg_j, found by calls."""
         pairs = tuple((i, j) for i in range(self.n_args) for j in range(i + 1))
         return ExternalKernel(self.function, self.shapes, self.constant, SECOND), pairs
-
-    def with_arguments(self, numbers: Sequence[int]) -> Kernel:
-        """Itself: arguments that coincide stay apart."""
-        return self
 
     def is_zero(self, output: int) -> bool:
         """No partial derivative is known to be 0."""

@@ -209,8 +209,7 @@ def blamed(lowered: Lowered, step: Step) -> Iterator[None]:
     except Exception as error:
         rows = step.all_rows if isinstance(step, BlockStep) else step.rows
         names = dict.fromkeys(lowered.row_name(row) for row in rows[:100].tolist())
-        which = "the equation" if len(names) == 1 else "one of the equations"
-        error.add_note(f"while computing {which} {listing(names)}")
+        error.add_note(f"while computing {listing(names)}")
         raise
 
 
