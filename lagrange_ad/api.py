@@ -13,6 +13,7 @@ from .program import Declarations
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
+from .solution.showing import cycles_in_words
 from .tables import Report, Shown
 from .text import shorten
 from .views import ReducedView
@@ -118,7 +119,6 @@ class Program(Shown, Declarations):
         if self.size > MOST_TO_ANALYSE and (known is None or known[0] != self.version):
             return "cycles: not looked for yet in a program of this size; p.schedule finds them"
         try:
-            plan = plan_of(self)
+            return cycles_in_words(plan_of(self))
         except LagrangeError as error:
             return str(error)
-        return plan.cycles()

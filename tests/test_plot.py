@@ -173,7 +173,26 @@ def test_every_cycle_is_boxed():
               for left, low, right, high in boxes]
     assert sorted(map(sorted, inside)) == [["u0", "w0"], ["u1", "w1"]]
     assert any(text.get_text().startswith("λ (law0) ") for text in artists(axes, "worth"))
+    assert {text.get_text() for text in artists(axes, "box label")} == {"cycle"}
     assert not artists(drawn(domke())[0], "box")
+
+
+def test_implicit_equations_and_recurrences_in_turns_are_told_from_cycles():
+    p = la.Program("kinds")
+    a, b = p.variable("a", shape=20), p.variable("b", shape=20)
+    p.equate(a, np.concatenate([[1.0], a[:-1] + 0.1 * b[:-1]]))
+    p.equate(b, np.concatenate([[0.0], b[:-1] - 0.1 * a[:-1]]))
+    q, r = p.variable("q", shape=20, start=0.5), p.variable("r", start=0.5)
+    p.equate(q + 0.1 * q**3, a, name="damping")
+    p.equate(r, np.cos(r) + q[0])
+    axes, where = drawn(p)
+    labels = sorted(text.get_text() for text in artists(axes, "box label"))
+    assert labels == ["20 implicit equations", "computed in turns", "implicit"]
+    dashed = [box for box in artists(axes, "box") if box.get_linestyle() != "solid" and box.get_linestyle() != "-"]
+    assert len(dashed) == 1
+    left, low, right, high = bounds(dashed[0])
+    assert {name for name, (x, y) in where.items() if left < x < right and low < y < high} == {"a", "b"}
+    assert "solved for by itself: q[0], q[1]" in str(p) and "(21 in all)" in str(p)
 
 
 def test_the_structure_alone_and_a_program_without_a_solution():

@@ -24,7 +24,8 @@ class Dependence:
     """``source[k]`` is a parent of ``target[k]``, each pair once, none with itself.
 
     ``component``: the nodes that depend on each other share one; ``level``: how many components come before, the
-    objective last. ``blocks``: the nodes of every block of the schedule. ``equations``: of every node.
+    objective last. ``blocks``: the nodes of every block of the schedule, ``block_sizes`` its
+    unknowns. ``equations``: of every node.
     ``objective``: its node, or −1.
     """
 
@@ -34,6 +35,7 @@ class Dependence:
     component: Array
     level: Array
     blocks: list[Array]
+    block_sizes: list[int]
     equations: dict[int, list[int]]
     objective: int
 
@@ -51,12 +53,14 @@ def dependence(plan: Plan) -> Dependence:
         source, target = np.append(source, parents), np.append(target, np.full(len(parents), n - 1))
     source, target = _distinct(n, source, target)
     component = strong_components(n, source, target)
-    blocks = [_symbols_at(lowered, step.columns) for step in plan.steps if isinstance(step, BlockStep)]
+    columns = [step.columns for step in plan.steps if isinstance(step, BlockStep)]
+    blocks = [_symbols_at(lowered, each) for each in columns]
     equations: dict[int, list[int]] = {}
     for number, symbol in zip(equation.tolist(), determined.tolist(), strict=True):
         equations.setdefault(symbol, []).append(number)
     level = _levels(n, component, source, target, objective)
-    return Dependence(n, source, target, component, level, blocks, equations, objective)
+    sizes = [len(each) for each in columns]
+    return Dependence(n, source, target, component, level, blocks, sizes, equations, objective)
 
 
 def _levels(n: int, component: Array, source: Array, target: Array, objective: int) -> Array:

@@ -33,11 +33,13 @@ STYLES: dict[str, dict[str, Any]] = {
     "detail": {"size": 8.0, "color": FAINT},
     "value": {"size": 8.5, "color": INK},
     "worth": {"size": 8.5, "color": WORTH},
+    "title": {"size": 11.5, "color": INK, "weight": "bold"},
+    "legend": {"size": 8.0, "color": FAINT},
+    "box label": {"size": 7.5, "color": CYCLE, "style": "italic"},
 }
 LEADING = 1.32
 INSIDE = 0.09
 MARGIN = 0.3
-TITLE = 11.5
 DPI = 160
 
 
@@ -54,11 +56,14 @@ def plot_program(plan: Plan, at: Point | None, path: str | PathLike[str] | None 
         raise PlotError(f"no picture format {Path(path).suffix!r} for {str(path)!r}: use .png, .svg or .pdf")
     shown = picture(plan, at)
     sizes = np.array([_size(node) for node in shown.nodes]).reshape(-1, 2)
+    legend = note or _legend(shown)
     layout = arrange(sizes, shown.clusters, shown.layers, shown.edges)
     if ax is None:
-        ax = _new_axes(layout, shown.title, pyplot=path is None)
+        ax = _new_axes(layout, shown.title, legend, pyplot=path is None)
     scale = _fit(ax, layout)
-    _draw(ax, shown, layout, sizes, scale, note)
+    _draw(ax, shown, layout, sizes, scale)
+    for text, role, y in ((shown.title, "title", layout.height + 0.38), (legend, "legend", -0.32)):
+        ax.text(0, y, _literal(text), va="center", gid=role, **_style(role, scale))
     if path is not None:
         ax.figure.savefig(path, dpi=DPI)  # type: ignore[union-attr]
     return ax
@@ -71,18 +76,24 @@ def _size(node: Node) -> tuple[float, float]:
     return max(width + 2 * INSIDE, 0.5), height + 1.5 * INSIDE
 
 
+def _style(role: str, scale: float) -> dict[str, Any]:
+    return {**STYLES[role], "size": STYLES[role]["size"] * scale}
+
+
 def _text_width(text: str, role: str) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     style = STYLES[role]
+    if not text:
+        return 0.0
     prop = FontProperties(weight=style.get("weight", "normal"))
     return float(TextPath((0, 0), text.replace("$", r"\$"), size=style["size"], prop=prop).get_extents().width) / 72
 
 
-def _new_axes(layout: Layout, title: str, pyplot: bool) -> Axes:
+def _new_axes(layout: Layout, title: str, legend: str, pyplot: bool) -> Axes:
     """Axes of a figure in which text has its own size; one of pyplot's, to be shown, unless it is for a file."""
-    width = max(layout.width, len(title) * TITLE * 0.62 / 72, 5.4) + 2 * MARGIN
+    width = max(layout.width, _text_width(title, "title"), _text_width(legend, "legend")) + 2 * MARGIN
     size = (width, layout.height + 2 * MARGIN + 0.65)
     if pyplot:
         import matplotlib.pyplot as plt
@@ -111,7 +122,7 @@ def _fit(ax: Axes, layout: Layout) -> float:
     return scale
 
 
-def _draw(ax: Axes, shown: Picture, layout: Layout, sizes: Array, scale: float, note: str) -> None:
+def _draw(ax: Axes, shown: Picture, layout: Layout, sizes: Array, scale: float) -> None:
     for box in shown.boxes:
         _draw_box(ax, box, layout.centre, sizes, scale)
     patches = [_draw_node(ax, node, centre, size, scale)
@@ -122,9 +133,6 @@ def _draw(ax: Axes, shown: Picture, layout: Layout, sizes: Array, scale: float, 
             _draw_arc(ax, layout.centre, patches, a, b, scale)
         else:
             _draw_edge(ax, layout.centre, sizes, a, b, route, scale)
-    top = layout.height + 0.38
-    ax.text(0, top, _literal(shown.title), size=TITLE * scale, weight="bold", color=INK, va="center", gid="title")
-    ax.text(0, -0.32, note or _legend(shown), size=8 * scale, color=FAINT, va="center", gid="legend")
 
 
 def _legend(shown: Picture) -> str:
@@ -153,8 +161,8 @@ def _draw_node(ax: Axes, node: Node, centre: Array, size: Array, scale: float) -
     heights = [STYLES[role]["size"] * LEADING / 72 for role, _ in node.lines]
     y = centre[1] + sum(heights) / 2
     for (role, text), height in zip(node.lines, heights, strict=True):
-        style = {**STYLES[role], "size": STYLES[role]["size"] * scale}
-        ax.text(centre[0], y - height / 2, _literal(text), ha="center", va="center", zorder=4, gid=role, **style)
+        ax.text(centre[0], y - height / 2, _literal(text), ha="center", va="center", zorder=4, gid=role,
+                **_style(role, scale))
         y -= height
     return patch
 
@@ -169,8 +177,8 @@ def _draw_box(ax: Axes, box: Box, centre: Array, sizes: Array, scale: float) -> 
         boxstyle="round,pad=0,rounding_size=0.1", facecolor=FACES["block"] if box.block else "none", edgecolor=CYCLE,
         linewidth=1.1 * scale, linestyle="-" if box.block else (0, (4, 3)),
     ))  # fmt: skip
-    ax.text(low[0] + 0.04, high[1] + 0.09, box.label, size=7.5 * scale, color=CYCLE, style="italic", va="center",
-            zorder=4, gid="box label")
+    ax.text(low[0] + 0.04, high[1] + 0.09, box.label, va="center", zorder=4, gid="box label",
+            **_style("box label", scale))
 
 
 def _draw_edge(ax: Axes, centre: Array, sizes: Array, a: int, b: int, route: Array, scale: float) -> None:

@@ -67,7 +67,7 @@ def picture(plan: Plan, at: Point | None) -> Picture:
     keys = np.unique(group[graph.source] * len(nodes) + group[graph.target])
     edges = [(int(k // len(nodes)), int(k % len(nodes))) for k in keys if k // len(nodes) != k % len(nodes)]
     clusters, layers = _clusters(len(nodes), edges, group, graph)
-    boxes = [] if condensed else _boxes(clusters, graph.blocks)
+    boxes = [] if condensed else _boxes(clusters, graph)
     return Picture(_title(plan, at), nodes, edges, clusters, layers, boxes, condensed)
 
 
@@ -112,19 +112,29 @@ def _clusters(n: int, edges: Sequence[tuple[int, int]], group: Array, graph: Dep
     return clusters, level.tolist()
 
 
-def _boxes(clusters: Sequence[list[int]], blocks: Sequence[Array]) -> list[Box]:
-    """A box a block; and one around what depends on each other without being solved together."""
-    inside = {int(node): number for number, block in enumerate(blocks) for node in block}
+def _boxes(clusters: Sequence[list[int]], graph: Dependence) -> list[Box]:
+    """A box around the nodes of blocks; and one around what depends on each other without being solved together."""
+    inside: dict[int, set[int]] = {}
+    for number, block in enumerate(graph.blocks):
+        for node in block.tolist():
+            inside.setdefault(node, set()).add(number)
     boxes = []
     for nodes in clusters:
-        numbers = sorted({inside[node] for node in nodes if node in inside})
-        if not numbers:
-            if len(nodes) > 1:
-                boxes.append(Box(list(nodes), "computed in turns", block=False))
-            continue
-        label = "cycle" if len(numbers) == 1 else f"{len(numbers)} cycles"
-        boxes.append(Box([node for node in nodes if node in inside], label))
+        numbers = set().union(*(inside.get(node, set()) for node in nodes))
+        if numbers:
+            label = _label([graph.block_sizes[number] for number in numbers])
+            boxes.append(Box([node for node in nodes if node in inside], label))
+        elif len(nodes) > 1:
+            boxes.append(Box(list(nodes), "computed in turns", block=False))
     return boxes
+
+
+def _label(sizes: Sequence[int]) -> str:
+    """What blocks of some sizes are: cycles, or single implicit equations."""
+    cycles, implicit = sum(size > 1 for size in sizes), sum(size == 1 for size in sizes)
+    parts = [f"{cycles} cycles" if cycles > 1 else "cycle"] if cycles else []
+    parts += [f"{implicit} implicit equations" if implicit > 1 else "implicit"] if implicit else []
+    return ", ".join(parts)
 
 
 def _title(plan: Plan, at: Point | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,23 +28,22 @@ from ..structure import (
     Wide,
     build_schedule,
     describe,
-    described_steps,
     levels,
     reachable,
 )
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
-from ..tables import Column, Report, Shown, Table
+from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
 from .linear import System
+from .showing import schedule_report
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
     from .full import FullSpace
 
 
-MOST_IN_WORDS = 6
 _MAKING = threading.Lock()
 """Threads share the one compiled plan."""
 
@@ -213,6 +213,18 @@ def _levels(levels: Sequence[Array], cut: Cut, first: int) -> tuple[WideStep, ..
 Step = WideStep | SequenceStep | BlockStep
 
 
+@contextmanager
+def blamed(lowered: Lowered, step: Step) -> Iterator[None]:
+    """What a user function raises on its way through a step goes on with the names of the equations."""
+    try:
+        yield
+    except Exception as error:
+        rows = step.all_rows if isinstance(step, BlockStep) else step.rows
+        names = dict.fromkeys(lowered.row_name(row) for row in rows[:100].tolist())
+        error.add_note(f"while computing {listing(names)}")
+        raise
+
+
 def numbering(indices: Array) -> Callable[[Array], Array]:
     """A function from global to local numbers of ``indices``; −1 for what is not among them."""
     order = np.argsort(indices, kind="stable")
@@ -278,17 +290,6 @@ class Plan(Shown):
         by_level = np.split(lowered.n_user_rows + order, bounds)
         return wide_steps(lowered, by_level, self.executor)
 
-    def cycles(self) -> str:
-        """The blocks in words: what each is solved for."""
-        blocks = [step for step in self.steps if isinstance(step, BlockStep)]
-        if not blocks:
-            return "no cycles"
-        names = [listing(map(self.lowered.state.element, block.columns[:MOST_IN_WORDS].tolist()))
-                 + (f", … ({len(block.columns)} in all)" if len(block.columns) > MOST_IN_WORDS else "")
-                 for block in blocks[:MOST_IN_WORDS]]
-        more = f", … ({len(blocks)} in all)" if len(blocks) > MOST_IN_WORDS else ""
-        return f"{'cycle' if len(blocks) == 1 else 'cycles'} {', '.join(f'{{{each}}}' for each in names)}{more}"
-
     def __str__(self) -> str:
         return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
 
@@ -296,10 +297,7 @@ class Plan(Shown):
         return f"<schedule of {self.lowered.name!r}: {len(self.steps)} steps, {self.lowered.n_rows} rows>"
 
     def _report(self) -> Report:
-        steps = len(self.steps)
-        heading = f"schedule of {self.lowered.name}: {steps} {'step' if steps == 1 else 'steps'}"
-        rows = described_steps(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
-        return Report(heading, [Table("", [Column("step", role="kind"), Column("rows")], rows)])
+        return schedule_report(self)
 
 
 def _levels_of_auxiliaries(lowered: Lowered) -> Array:

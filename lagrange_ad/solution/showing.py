@@ -1,6 +1,6 @@
-"""What a point shows: a table of elements, a table that summarises arrays, its constraints, its cycles.
+"""What points and schedules show: a table of elements, one that summarises arrays, constraints, cycles, steps.
 
-Takes points and mappings by name; gives reports (``tables``). Nothing is made for rows that no table shows.
+Takes points, mappings by name and plans; gives reports (``tables``). Nothing is made for rows that no table shows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import numpy as np
 
 from ..expression import Array, Symbol
 from ..lowering import Blocks
+from ..structure import Block, described_steps
 from ..tables import ARRAY_COLUMNS, Column, Report, Rows, Table, array_cells, is_small
 from ..text import listing, number, shorten, values
 
 if TYPE_CHECKING:
+    from .plan import Plan
     from .point import Named, Point
 
 MOST_BLOCKS = 8
+MOST_IN_WORDS = 6
 MOST_NAMES = 40
 MULTIPLIER, GRADIENT = "multiplier dJ/dε", "gradient dJ/dx"
 
@@ -191,3 +194,25 @@ def named_report(named: Named, what: str, column: str, blocks: Blocks | None) ->
               Table(f"arrays: {column}", [first, Column("shape", role="kind"), *ARRAY_COLUMNS], arrays)]
     more = [f"{len(names)} names in all: the first and the last {MOST_NAMES} were looked at"] if cut else []
     return Report("" if names else f"no {what}", tables, more)
+
+
+def schedule_report(plan: Plan) -> Report:
+    """The steps of a plan, one row each, or one for many alike."""
+    lowered, steps = plan.lowered, len(plan.steps)
+    heading = f"schedule of {lowered.name}: {steps} {'step' if steps == 1 else 'steps'}"
+    rows = described_steps(plan.schedule, lowered.row_name, lowered.n_user_rows)
+    return Report(heading, [Table("", [Column("step", role="kind"), Column("rows")], rows)])
+
+
+def cycles_in_words(plan: Plan) -> str:
+    """The blocks of a plan: the unknowns of cycles, and those of single implicit equations."""
+    def elements(columns: Array) -> str:
+        shown = ", ".join(map(plan.lowered.state.element, columns[:MOST_IN_WORDS].tolist()))
+        return shown if len(columns) <= MOST_IN_WORDS else f"{shown}, … ({len(columns)} in all)"
+
+    blocks = [step.columns for step in plan.schedule.steps if isinstance(step, Block)]
+    cycles = [f"{{{elements(columns)}}}" for columns in blocks if len(columns) > 1]
+    implicit = [elements(columns) for columns in blocks if len(columns) == 1]
+    parts = [f"{'cycle' if len(cycles) == 1 else 'cycles'} {listing(cycles, MOST_IN_WORDS)}"] if cycles else []
+    parts += [f"solved for by itself: {listing(implicit, MOST_IN_WORDS)}"] if implicit else []
+    return "; ".join(parts) or "no cycles"
