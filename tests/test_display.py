@@ -230,6 +230,7 @@ def test_lines_fit_the_terminal_and_numbers_stay_whole(monkeypatch, width):
         text = str(shown)
         assert max(map(len, text.splitlines())) <= width, text
         assert "0.1234567891" in text or shown is at.gradient
+    assert ("kind" in str(at).splitlines()[1]) == (width == 120)  # what inputs are is told by their gradient
     u_row = rows_of(str(at))["u"]
     assert u_row[4:6] == ["0.33333", "0.33333"] and (len(u_row) == 9) == (width == 120)
 

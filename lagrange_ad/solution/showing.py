@@ -103,13 +103,14 @@ def symbol_tables(at: Point, title: str, kinds: Sequence[str] = ("input", "param
     chosen = [i for i, symbol in enumerate(found.symbols) if symbol.kind in kinds]
     elements, arrays = in_parts(found.lowered.state, chosen)
     has_unit = any(found.symbols[i].unit for i in chosen)
-    every = [Column(title, role="name"), Column("kind", role="kind"), Column("value", numeric=True), Column("unit"),
-             Column(MULTIPLIER, numeric=True, role="multiplier"), Column(GRADIENT, numeric=True, role="gradient")]
+    every = [Column(title, role="name"), Column("kind", role="kind", drop=1), Column("value", numeric=True),
+             Column("unit"), Column(MULTIPLIER, numeric=True, role="multiplier"),
+             Column(GRADIENT, numeric=True, role="gradient")]
     several, variables = len(kinds) > 1, "variable" in kinds
     wanted = [True, several, True, has_unit, found.has and variables, found.has]
     tables = [select(Table("", every, Rows(len(elements), lambda i: found.element(int(elements[i])))), wanted)]
     rows = [row for block in arrays for row in found.arrays(block)]
-    columns = [Column(title, role="name"), Column("kind", role="kind"), Column("shape", role="kind"),
+    columns = [Column(title, role="name"), Column("kind", role="kind", drop=1), Column("shape", role="kind"),
                Column("of", role="kind"), Column("unit"), *ARRAY_COLUMNS]
     array_table = Table("arrays", columns, Rows(len(rows), lambda i: found.array(*rows[i])))
     return [*tables, select(array_table, [True, several, True, True, has_unit, *[True] * len(ARRAY_COLUMNS)])]
