@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     at = _read(options).evaluate(dict(options.set))
-    _write(_json(at.as_dict()) if options.json else str(at))
+    _write_shown(at, options.json)
     return WORKED
 
 
@@ -62,7 +62,7 @@ def _ascend(options: argparse.Namespace) -> int:
         require_matplotlib()  # before the work, not after it
     given = {name: getattr(options, name) for name in _ASCENT if getattr(options, name) is not None}
     result = program.ascend(**given, progress=False if options.json else None)
-    _write(_json(result.as_dict()) if options.json else str(result))
+    _write_shown(result, options.json)
     if options.history:
         result.write_history(options.history)
     if options.plot:
@@ -118,6 +118,18 @@ def _read(options: argparse.Namespace) -> Any:
 
 def _write(text: str) -> None:
     sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _write_shown(thing: Any, as_json: bool) -> None:
+    """A point or a result: JSON, or tables, in colour on a terminal."""
+    if as_json:
+        _write(_json(thing.as_dict()))
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(file=sys.stdout).print(thing)
+    else:
+        _write(str(thing))
 
 
 def _fail(reason: object, code: int) -> int:

@@ -1,6 +1,8 @@
 """What objects show of themselves: the same names and numbers as text, by rich and as HTML, however large they are."""
 
 import io
+import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from rich.console import Console
 
 import lagrange_ad as la
+from lagrange_ad.cli import main
 from lagrange_ad.tables import Column, Report, Rows, Table, array_cells
 from lagrange_ad.tables.description import MOST_ROWS, shares
 from lagrange_ad.tables.html import to_html
@@ -262,6 +265,25 @@ def test_shares_give_what_is_wanted_where_it_is_little():
 def test_array_cells():
     assert array_cells([3.0, -4.0]) == ["-4", "3", "3", "-4", "5"]
     assert array_cells(np.zeros(0))[0] == "empty" and array_cells([1.0, np.nan])[0] == "nan"
+
+
+def test_the_command_line_is_in_colour_on_a_terminal_alone(tmp_path, monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    source = tmp_path / "p.lag"
+    source.write_text("program p\ninput x = 3\ny = x^2\nminimize y\n")
+    assert main(["evaluate", str(source)]) == 0
+    plain = capsys.readouterr().out
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert main(["evaluate", str(source)]) == 0
+    coloured = sys.stdout.getvalue()
+    assert "\x1b[" in coloured and "\x1b[" not in plain
+    assert rows_of(re.sub(r"\x1b\[[0-9;]*m", "", coloured))["y"] == rows_of(plain)["y"] == ["y", "variable", "9", "1"]
 
 
 # explanations -----------------------------------------------------------------------------------------------
