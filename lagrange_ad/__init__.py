@@ -2,6 +2,7 @@
 
 from .api import Program
 from .errors import (
+    CheckpointError,
     ConvergenceError,
     DeclarationError,
     DomainError,
@@ -17,12 +18,13 @@ from .errors import (
 )
 from .expression import Expression
 from .lagrangian import Lagrangian
-from .optimization import AscentResult
+from .optimization import AscentResult, ascent
 from .solution import Point
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
     "DomainError",
@@ -41,5 +43,6 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "ascent",
 ]
 __version__ = "0.1.0"
