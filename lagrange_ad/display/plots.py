@@ -47,7 +47,7 @@ def plot_history(history: Any, path: str | Path, title: str = "history", *, smoo
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawn = [name for name in _HEIGHTS if name != "rate" or _has(records[0], name)]
+    drawn = [name for name in _HEIGHTS if name != "rate" or all(_has(record, name) for record in records)]
     heights = [_HEIGHTS[name] for name in drawn]
     figure = Figure(figsize=(8.0, 1.2 * sum(heights)), layout="constrained")
     canvas = FigureCanvasAgg(figure)

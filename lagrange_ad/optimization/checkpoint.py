@@ -176,7 +176,7 @@ def read(path: str | PathLike[str]) -> Saved:
         raise CheckpointError(f"there is no checkpoint {name!r} to resume from: leave out resume=, or, with "
                               "checkpoint=, say resume=True to go on where there is one")
     try:
-        with np.load(name, allow_pickle=False) as file:
+        with open(name, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         head = json.loads(arrays["head"].tobytes())
         if head["format"] != FORMAT:
@@ -229,7 +229,7 @@ def describe(view: ReducedView) -> dict[str, str]:
 def _shown(value: Any) -> str:
     if isinstance(value, Expression):
         return to_text(value, 400)
-    array = np.ascontiguousarray(value, dtype=np.float64)
+    array = np.asarray(value, dtype=np.float64)
     if array.size <= 3:
         return str(array.tolist())
     return f"an array with the checksum {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"

@@ -39,7 +39,6 @@ SMALLEST = 1e-18
 """Backtracking ends at this part of the first trial."""
 FAR = 1e150
 """Inputs beyond this (squares would overflow soon) mean that the objective has no bound."""
-_BACK = "back at the best point before"
 _UNBOUNDED = "the objective seems unbounded, or the rate is too large; bounds on the input help"
 ROUNDING = 1e-13
 """Tolerances up to this one stop a run that rounding keeps from going on; they do not say what is good enough."""
@@ -120,6 +119,7 @@ class _Run:
     def __init__(self, view: ReducedView, recipe: Recipe, callback: Callback | None, saver: Saver | None) -> None:
         self.view, self.recipe, self.callback, self.saver = view, recipe, callback, saver
         self.method, self.stopping = recipe.method, recipe.stopping
+        self.back = "back at the best point before" if recipe.feed is None else "back at the point before"
         self.lower, self.upper = view.lower, view.upper
         self.began = time.perf_counter()
         x = _frozen(np.clip(view.x0, self.lower, self.upper))
@@ -279,7 +279,7 @@ class _Run:
         largest = float(np.abs(x).max())
         if not np.isfinite(largest):
             far = self.view.inputs.element(int(np.flatnonzero(~np.isfinite(x))[0]))
-            return Ending("domain", f"a step of rate {rate:.3g} makes {far} infinite, {_BACK}: {_UNBOUNDED}")
+            return Ending("domain", f"a step of rate {rate:.3g} makes {far} infinite, {self.back}: {_UNBOUNDED}")
         return x, aimed != x
 
     def _trial(self, now: Place, direction: Array, rate: float) -> Trial | Ending:
@@ -297,14 +297,14 @@ class _Run:
         try:
             value, slope = self.view.value_and_gradient(x)
         except SingularError as error:
-            return Ending("domain", f"{what}: it led to where there is no gradient, {_BACK}: {error}")
+            return Ending("domain", f"{what}: it led to where there is no gradient, {self.back}: {error}")
         except SolveError as error:
-            return Ending("domain", f"{what}, {_BACK}: {error}")
+            return Ending("domain", f"{what}, {self.back}: {error}")
         if not np.isfinite(value):
-            return Ending("domain", f"{what}, {_BACK}: {_why(self.view.point(x))}")
+            return Ending("domain", f"{what}, {self.back}: {_why(self.view.point(x))}")
         if not np.isfinite(slope).all():
             return Ending("domain", f"{what}: it led to where the gradient by {self._infinite(slope)} is not finite, "
-                                    f"{_BACK}")
+                                    f"{self.back}")
         return value, slope, start
 
     def _backtrack(self, now: Place, direction: Array, state: State) -> Trial | Ending:

@@ -22,7 +22,6 @@ from ..text import listing, nearest
 State = Mapping[str, Array]
 
 
-@dataclass(frozen=True)
 class Method:
     """What the driver asks of a method; a subclass gives ``direction`` and changes what else it must.
 

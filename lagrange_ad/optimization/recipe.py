@@ -61,6 +61,8 @@ def make_recipe(view: ReducedView, *, method: Any, rate: Any, line_search: str |
     chosen = method_named(method)
     if line_search not in (None, "armijo", "fixed"):
         raise DeclarationError(f"line_search must be 'armijo' or 'fixed', got {line_search!r}")
+    if isinstance(rate, type):
+        raise DeclarationError(f"rate must be a number or an object: {rate.__name__}(...), with its numbers")
     schedule = rate if callable(rate) else None
     number = None if schedule is not None else rate
     if number is not None and not (is_number(number) and np.isfinite(number) and number > 0):
@@ -146,4 +148,7 @@ def _described(value: Method | Callable[..., Any]) -> str:
             for f in fields(value) for part in [getattr(value, f.name)]
         )
         return f"{type(value).__name__}({inner})"
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    if isinstance(value, Method):
+        plain = {name: part for name, part in vars(value).items() if isinstance(part, int | float | str)}
+        return f"{type(value).__name__}({', '.join(f'{name}={part!r}' for name, part in sorted(plain.items()))})"
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
