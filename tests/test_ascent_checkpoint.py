@@ -332,7 +332,7 @@ def other_equation(constant: float = 1.0, text: str = "a") -> la.Program:
     ((rosenbrock(), {}), (cycle(), {}), r"program: rosenbrock in the checkpoint, cycle here"),
     ((rosenbrock(), {}), (rosenbrock(k=50.0), {}),
      r"value of the parameter 'k': 100.0 in the checkpoint, 50.0 here"),
-    ((rosenbrock(), {}), (other_start(), {}), "start of the input 'x': -1.2 in the checkpoint, 0.5"),
+    ((rosenbrock(), {}), (other_start(), {}), "start of the input 'x': -1.2 in the checkpoint"),
     ((rosenbrock(), {}), (rosenbrock("reference"), {}), "executor: native in the checkpoint, reference here"),
     ((other_equation(), {}), (other_equation(text="b"), {}), r"equation 'y': y = .* in the checkpoint, y = .* here"),
     ((other_equation(1.0), {}), (other_equation(2.0), {}), "objective or its gradient at the start.*some equation or"),

@@ -172,7 +172,8 @@ def test_equations_without_a_solution_are_1(tmp_path: Path, capsys: pytest.Captu
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ascend", "--help"]) == 0
     out = capsys.readouterr().out
-    options = "--rate --steps --method --schedule --checkpoint --resume --tolerance --line-search --time --history --plot --set --json"
+    options = "--rate --steps --tolerance --line-search --time --history --plot --set --json"
+    options += " --method --schedule --checkpoint --checkpoint-every --resume"
     assert all(option in out for option in options.split())
 
 
