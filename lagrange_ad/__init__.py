@@ -17,6 +17,8 @@ from .errors import (
     UnknownNameError,
 )
 from .expression import Expression
+from .external import External, external
+from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
 from .solution import Point
@@ -31,6 +33,7 @@ __all__ = [
     "EquationFileError",
     "Expression",
     "ExpressionTypeError",
+    "External",
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
@@ -44,5 +47,7 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "ascent",
+    "external",
+    "interpolate",
 ]
 __version__ = "0.1.0"

@@ -337,7 +337,7 @@ def other_equation(constant: float = 1.0, text: str = "a") -> la.Program:
     ((other_equation(), {}), (other_equation(text="b"), {}), r"equation 'y': y = .* in the checkpoint, y = .* here"),
     ((other_equation(1.0), {}), (other_equation(2.0), {}), "objective or its gradient at the start.*some equation or"),
     ((rosenbrock(), {"rate": 1e-3}), (rosenbrock(), {"rate": 2e-3}), "rate: 0.001 in the checkpoint, 0.002 here"),
-    ((rosenbrock(), {"rate": 1e-3}), (rosenbrock(), {}), "rate: 0.001 in the checkpoint, none here\n  line_search: fix"),
+    ((rosenbrock(), {"rate": 1e-3}), (rosenbrock(), {}), "rate: 0.001 in the checkpoint, none here\n  line_search: "),
     ((rosenbrock(), {"rate": 1e-3}), (rosenbrock(), {"rate": la.ascent.Constant(1e-3)}), r"Constant\(rate=0.001\)"),
     ((rosenbrock(), {"rate": 1e-3, "method": "momentum"}),
      (rosenbrock(), {"rate": 1e-3, "method": la.ascent.Momentum(0.8)}),
