@@ -1,9 +1,12 @@
 """lagrange_ad: systems of equations, cyclic ones among them; values, exact derivatives, best inputs, multipliers."""
 
+from typing import Any
+
 from .api import Program
 from .errors import (
     ConvergenceError,
     DeclarationError,
+    DerivativeError,
     DomainError,
     EquationFileError,
     ExpressionTypeError,
@@ -25,6 +28,7 @@ __all__ = [
     "AscentResult",
     "ConvergenceError",
     "DeclarationError",
+    "DerivativeError",
     "DomainError",
     "EquationFileError",
     "Expression",
@@ -41,5 +45,15 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "testing",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``lagrange_ad.testing`` loads when first looked at."""
+    if name == "testing":
+        from importlib import import_module
+
+        return import_module(".testing", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -60,6 +60,10 @@ class SingularError(SolveError):
     """A block whose Jacobian is singular, where a regular one is needed."""
 
 
+class DerivativeError(LagrangeError, AssertionError):
+    """A derivative that disagrees with differences of values (``testing.check_derivatives``)."""
+
+
 class EquationFileError(LagrangeError, ValueError):
     """An equation file that cannot be read; shows the place with a caret."""
 

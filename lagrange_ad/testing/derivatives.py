@@ -1,0 +1,408 @@
+"""Every derivative of a program against differences of values alone.
+
+Takes a program and a point of it; gives a report, worst first. Small programs are checked element by element. Large
+ones along random directions, all rows at once; where a row fails, the element is found by halving the direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeclarationError, SingularError, SolveError
+from ..expression import Array
+from ..printing import place
+from ..program import Declarations
+from ..solution import Point, evaluate_program, plan_of
+from ..text import listing
+from .differences import EPS, RIGHT, VERDICTS, WRONG, Judged, Slope
+from .functions import RightSides, Solution, gradient_of, hessian_of
+from .report import DerivativeCheck, DerivativeReport
+
+MOST_COLUMNS, MOST_ENTRIES = 60, 60_000
+"""Programs with more state elements, or more (rows × elements), are checked along directions."""
+DIRECTIONS = 2
+MOST_LOCATED = 5
+"""How many equations, where a direction shows a wrong derivative, have their wrong element looked for."""
+MOST_ROWS = 1000
+"""How many rows a report keeps, the worst."""
+
+
+def check_derivatives(
+    program: Declarations,
+    at: Point | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    hessian: bool = False,
+    nearby: int = 0,
+    spread: float = 0.1,
+    elements: bool | None = None,
+    tolerance: float = 1e-9,
+    seed: int = 0,
+) -> DerivativeReport:
+    """Check the partials of every equation by each of its parents, and dJ/dx through all of them, against values.
+
+    At the point ``at``, or where the program is at ``values`` (declared ones for what is not named), and at ``nearby``
+    more points with inputs and parameters changed at random by a part ``spread``. Numbers to compare with come from
+    values alone: by complex step where the functions take complex numbers, confirmed by extrapolated central
+    differences, which serve alone elsewhere. ``hessian=True`` adds the second derivatives of Σ λ·f, λ drawn at random.
+
+    A derivative is ``right`` when it agrees to ``tolerance`` of its size (or to what rounding leaves), ``wrong`` when
+    it does not and differences, at ten times their estimated error, say so too; else ``could not tell``: at kinks, at
+    edges of domains, at infinite slopes. Programs with more than 60 state elements (``elements=None``) are checked
+    along random directions instead of element by element: an error in an entry that is 10⁹ times smaller than others
+    of its row then goes unseen. Where the equations cannot be solved, their partials are checked at the last iterate.
+    """
+    _require(at, nearby, spread, tolerance)
+    if at is not None and at._lowered is not plan_of(program).lowered:
+        raise DeclarationError(f"at= is a point of another program than {program.name!r}, or of it before a change")
+    random = np.random.default_rng(seed)
+    found = _Collected(tolerance)
+    first = at if at is not None else _point(program, values or {}, None, found)
+    points = [first, *_nearby(program, first, nearby, spread, random, found)]
+    for point in points:
+        _check_point(program, point, found, elements, hessian, random)
+    if nearby:
+        found.notes.append(f"checked at {len(points)} points")
+    return found.report(program.name)
+
+
+def _require(at: Any, nearby: Any, spread: Any, tolerance: Any) -> None:
+    if at is not None and not isinstance(at, Point):
+        raise DeclarationError(f"at= takes a point, as evaluate() gives it, got {type(at).__name__}: "
+                               "for inputs by name there is values={...}")
+    if not isinstance(nearby, int) or nearby < 0:
+        raise DeclarationError(f"nearby= is how many more points to check at, 0 or more, got {nearby!r}")
+    for name, value in (("spread", spread), ("tolerance", tolerance)):
+        if not isinstance(value, int | float) or not 0.0 < value < np.inf:
+            raise DeclarationError(f"{name}= must be a number > 0, got {value!r}")
+
+
+def _point(program: Declarations, values: Mapping[str, Any], start: Point | None, found: _Collected) -> Point:
+    """The point at given values; the last iterate, with a note, where there is no solution."""
+    try:
+        return evaluate_program(program, values, start=start)
+    except SolveError as error:
+        if not isinstance(error.at, Point):
+            raise
+        message, found.solved = str(error).splitlines()[0], False
+        found.notes.append(f"no solution, so partials were checked at the last iterate and no gradient: {message}")
+        return error.at
+
+
+def _nearby(program: Declarations, at: Point, count: int, spread: float, random: np.random.Generator,
+            found: _Collected) -> Iterable[Point]:
+    """Points with inputs and parameters changed at random, inside their bounds."""
+    for _ in range(count):
+        values = {}
+        for symbol in program.symbols.values():
+            if symbol.kind != "variable":
+                here = at.values[symbol.name]
+                size = np.where(here == 0.0, 1.0, np.abs(here))
+                moved = here + spread * size * random.uniform(-1.0, 1.0, here.shape)
+                values[symbol.name] = np.clip(moved, symbol.lower, symbol.upper)
+        yield _point(program, values, at if at.solved else None, found)
+
+
+def _check_point(program: Declarations, at: Point, found: _Collected, elements: bool | None, hessian: bool,
+                 random: np.random.Generator) -> None:
+    sides = RightSides(at._plan, at.state)
+    n, rows = len(sides.at), len(sides.shown)
+    if elements is None:
+        elements = n <= MOST_COLUMNS and n * rows <= MOST_ENTRIES
+    if elements:
+        _partials(sides, found)
+    _directions(sides, found, random, DIRECTIONS if not elements else 1, rows_too=not elements)
+    if hessian:
+        _second(sides, found, random, elements)
+    if program.objective is not None and at.solved:
+        _gradient(program, at, sides, found, random, elements)
+
+
+# partials --------------------------------------------------------------------------------------------------
+
+
+def _partials(sides: RightSides, found: _Collected) -> None:
+    """Every element of every partial."""
+    scale = _scales(sides.at)
+    sizes = _row_sizes(sides, scale)
+    for j in range(len(sides.at)):
+        direction = np.zeros(len(sides.at))
+        direction[j] = scale[j]
+        analytic, declared = sides.column(j)
+        judged = Slope(sides.values, sides.at, direction).judge(
+            _scaled(analytic, scale[j]), _floor(sizes), found.tolerance)
+        chosen = np.zeros(len(analytic), dtype=bool)
+        chosen[declared] = True
+        chosen |= judged.verdict == WRONG
+        found.add_rows("partial", sides, judged, np.flatnonzero(chosen), j, scale[j])
+
+
+def _directions(sides: RightSides, found: _Collected, random: np.random.Generator, count: int, rows_too: bool) -> None:
+    """All rows along random directions, by tangents; and back-substitution against them."""
+    scale = _scales(sides.at)
+    wrong: dict[int, tuple[int, Array]] = {}
+    for _ in range(count):
+        direction = scale * _random(random, len(scale))
+        with np.errstate(all="ignore"):
+            analytic = sides.tangent(direction)
+        if rows_too:
+            sizes = np.maximum(np.abs(analytic), np.abs(sides.values(sides.at)))
+            judged = Slope(sides.values, sides.at, direction).judge(analytic, _floor(sizes), found.tolerance)
+            found.add_rows("partial", sides, judged, np.flatnonzero(judged.verdict != WRONG), None, 1.0)
+            for row in np.flatnonzero(judged.verdict == WRONG)[np.argsort(
+                    -judged.badness[judged.verdict == WRONG])].tolist():
+                wrong.setdefault(int(sides.block_of_row[row]), (row, direction))
+                found.count(WRONG, 1)
+        _transposed(sides, found, random, direction, analytic)
+    for i, (row, direction) in enumerate(wrong.values()):
+        if i == MOST_LOCATED:
+            names = listing(sides.block(row)[1] for row, _ in list(wrong.values())[i:])
+            found.notes.append(f"wrong along random directions too, their elements not looked for: {names}")
+            break
+        _locate(sides, found, row, direction)
+
+
+def _locate(sides: RightSides, found: _Collected, row: int, direction: Array) -> None:
+    """The element behind a wrong row: the direction is halved as long as the larger error is in one half."""
+    def wrongness(part: Array) -> float:
+        with np.errstate(all="ignore"):
+            analytic = sides.tangent(part)[row : row + 1]
+        judged = Slope(lambda z: sides.values(z)[row : row + 1], sides.at, part).judge(analytic, 0.0, found.tolerance)
+        return float(judged.error[0])
+
+    one = np.zeros(len(sides.shown))
+    one[row] = 1.0
+    with np.errstate(all="ignore"):
+        parents = np.flatnonzero(sides.adjoint(one))
+    among = np.isin(np.arange(len(direction)), parents) * direction
+    columns = parents if wrongness(among) > 0.5 * wrongness(direction) else np.arange(len(direction))
+    j = _halved(wrongness, direction, columns)
+    part = np.zeros(len(direction))
+    part[j] = direction[j]
+    with np.errstate(all="ignore"):
+        analytic = sides.tangent(part)[row : row + 1]
+    judged = Slope(lambda z: sides.values(z)[row : row + 1], sides.at, part).judge(analytic, 0.0, found.tolerance)
+    found.add("partial", sides, judged, 0, row, j, direction[j])
+
+
+def _halved(wrongness: Callable[[Array], float], direction: Array, columns: Array) -> int:
+    """The one column left when the half of a direction with less of the error is dropped again and again."""
+    while len(columns) > 1:
+        halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
+        found = []
+        for half in halves:
+            part = np.zeros(len(direction))
+            part[half] = direction[half]
+            found.append(wrongness(part))
+        columns = halves[int(np.argmax(np.nan_to_num(found, nan=0.0)))]
+    return int(columns[0])
+
+
+def _transposed(sides: RightSides, found: _Collected, random: np.random.Generator, direction: Array,
+                tangent: Array) -> None:
+    """(weights·∂f/∂z)·direction = weights·(∂f/∂z·direction), the left by back-substitution, the right by tangents."""
+    weights = np.where(np.isfinite(tangent), _random(random, len(tangent)), 0.0)
+    with np.errstate(all="ignore"):
+        w = sides.adjoint(weights)
+        products = w * direction
+        terms = weights * np.where(np.isfinite(tangent), tangent, 0.0)
+    left, right = float(products.sum()), float(terms.sum())
+    if not np.isfinite(left):
+        found.notes.append("back-substitution was not compared with tangents: a slope is infinite here")
+        return
+    allowed = found.tolerance * max(abs(left), abs(right)) + 1e3 * EPS * float(
+        np.abs(products).sum() + np.abs(terms).sum())
+    if abs(left - right) <= allowed:
+        found.count(RIGHT, 1)
+        return
+
+    def apart(part: Array) -> float:
+        return abs(float(w @ part) - float(weights @ np.nan_to_num(sides.tangent(part))))
+
+    j = _halved(apart, direction, np.arange(len(direction)))
+    part = np.zeros(len(direction))
+    part[j] = 1.0
+    with np.errstate(all="ignore"):
+        expected = float(weights @ np.nan_to_num(sides.tangent(part)))
+    symbol, element = _column(sides, j)
+    found.count(WRONG, 1)
+    found.rows.append(DerivativeCheck(
+        "transposed", "all, random λ", symbol, element, float(w[j]), expected, abs(float(w[j]) - expected), allowed,
+        "tangents", VERDICTS[WRONG], badness=2000.0))
+
+
+# the gradient, second derivatives --------------------------------------------------------------------------
+
+
+def _gradient(program: Declarations, at: Point, sides: RightSides, found: _Collected, random: np.random.Generator,
+              elements: bool) -> None:
+    """dJ/dx by every input and parameter, or along directions, the equations solved anew for each."""
+    try:
+        solution = Solution(program, at)
+    except SingularError as error:
+        found.notes.append(f"no gradient: {error}")
+        return
+    except SolveError as error:
+        found.notes.append(f"no gradient: {str(error).splitlines()[0]}")
+        return
+    scale, n = _scales(solution.at), len(solution.at)
+    size = np.abs(solution.value(solution.at)).max(initial=0.0)
+
+    def judge(direction: Array) -> Judged:
+        slope = Slope(solution.value, solution.at, direction, allow_complex=not solution.has_cycles)
+        used = direction != 0.0
+        analytic = np.array([float(solution.gradient[used] @ direction[used])])
+        return slope.judge(analytic, _floor(np.array([size])), found.tolerance)
+
+    directions = [_unit(n, j, scale[j]) for j in range(n)] if elements or n <= MOST_COLUMNS // 4 else [
+        scale * _random(random, n) for _ in range(DIRECTIONS)]
+    for direction in directions:
+        judged = judge(direction)
+        column: int | None = int(np.argmax(direction != 0.0)) if np.count_nonzero(direction) == 1 else None
+        if column is None and judged.verdict[0] == WRONG:
+            column = _halved(lambda part: float(judge(part).error[0]), direction, np.arange(n))
+            judged = judge(_unit(n, column, scale[column]))
+        size_of_step = 1.0 if column is None else scale[column]
+        where = None if column is None else int(solution.elements[column])
+        found.count(int(judged.verdict[0]), 1)
+        found.add("gradient", sides, judged, 0, None, where, size_of_step)
+
+
+def _second(sides: RightSides, found: _Collected, random: np.random.Generator, elements: bool) -> None:
+    """∂²/∂z² of Σ λ·f, λ at random, against slopes of its gradient."""
+    weights = _random(random, len(sides.shown))
+    n, scale = len(sides.at), _scales(sides.at)
+    matrix, gradient = hessian_of(sides, weights), gradient_of(sides, weights)
+    with np.errstate(all="ignore"):
+        sizes = np.abs(matrix) @ scale + np.abs(gradient(sides.at))
+    directions = [_unit(n, j, scale[j]) for j in range(n)] if elements else [
+        scale * _random(random, n) for _ in range(DIRECTIONS)]
+    matrix = matrix.tocsc()
+    for direction in directions:
+        used = np.flatnonzero(direction)
+        with np.errstate(all="ignore"):
+            analytic = matrix[:, used] @ direction[used]
+        judged = Slope(gradient, sides.at, direction).judge(analytic, _floor(sizes), found.tolerance)
+        column = int(used[0]) if len(used) == 1 else None
+        touched = np.flatnonzero((analytic != 0.0) | (judged.verdict != RIGHT))
+        for verdict in (0, 1, 2):
+            found.count(verdict, int((judged.verdict[touched] == verdict).sum()))
+        for i in _worst_by(_symbol_of(sides)[touched], judged.badness[touched]).tolist():
+            row = int(touched[i])
+            found.add("second", sides, judged, row, None, column, scale[column] if column is not None else 1.0, row)
+
+
+# small parts -----------------------------------------------------------------------------------------------
+
+
+def _scales(z: Array) -> Array:
+    """The size of a change of each element: its own, 1 where it is 0."""
+    return np.where(z == 0.0, 1.0, np.abs(z))
+
+
+def _random(random: np.random.Generator, n: int) -> Array:
+    return np.asarray(random.choice([-1.0, 1.0], n) * random.uniform(0.5, 1.5, n))
+
+
+def _unit(n: int, j: int, size: float) -> Array:
+    direction = np.zeros(n)
+    direction[j] = size
+    return direction
+
+
+def _scaled(values: Array, size: float) -> Array:
+    with np.errstate(all="ignore"):
+        return values * size
+
+
+def _floor(sizes: Array) -> Array:
+    """What rounding may leave of slopes of quantities of these sizes."""
+    return 100.0 * EPS * np.where(np.isfinite(sizes), sizes, 0.0)
+
+
+def _row_sizes(sides: RightSides, scale: Array) -> Array:
+    """|f| + Σ_j |∂f/∂z_j|·|z_j| of every row."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.abs(sides.values(sides.at)) + np.abs(sides.jacobian) @ scale)
+
+
+def _column(sides: RightSides, j: int) -> tuple[str, str]:
+    """The symbol of a state element, and the element's name where that is an array."""
+    state = sides.lowered.state
+    block = state.block_of(j)
+    return state.names[block], state.element(j) if state.shapes[block] else ""
+
+
+def _symbol_of(sides: RightSides) -> Array:
+    starts = sides.lowered.state.start
+    return np.asarray(np.searchsorted(starts, np.arange(len(sides.at)), side="right") - 1)
+
+
+def _worst_by(group: Array, badness: Array) -> Array:
+    """The position of the largest badness of each group."""
+    order = np.lexsort((-badness, group))
+    return order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+
+
+class _Collected:
+    """Rows as they come, one an (equation, parent): the worst of their elements."""
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.rows: list[DerivativeCheck] = []
+        self.notes: list[str] = []
+        self.counts = [0, 0, 0]
+        self.solved = True
+
+    def count(self, verdict: int, number: int) -> None:
+        """So many more derivatives with a verdict."""
+        self.counts[verdict] += number
+
+    def add_rows(self, kind: str, sides: RightSides, judged: Judged, chosen: Array, column: int | None,
+                 size: float) -> None:
+        """Count the chosen rows of a column (None: a direction), and keep the worst of each equation."""
+        for verdict in (0, 1, 2):
+            self.count(verdict, int((judged.verdict[chosen] == verdict).sum()))
+        worst = chosen[_worst_by(sides.block_of_row[chosen], judged.badness[chosen])]
+        if len(worst) > MOST_ROWS:
+            worst = worst[np.argsort(-judged.badness[worst])[:MOST_ROWS]]
+        for row in worst.tolist():
+            self.add(kind, sides, judged, row, row, column, size)
+
+    def add(self, kind: str, sides: RightSides, judged: Judged, i: int, row: int | None, column: int | None,
+            size: float, along: int | None = None) -> None:
+        """Keep output i of a judgement: of a row (None: the objective solved, or Σ λ·f) by a column, ``size`` apart."""
+        details = judged.details(i)
+        for key in ("analytic", "numerical", "error", "tolerance"):
+            details[key] /= abs(size) if key in ("error", "tolerance") else size
+        lowered, names = sides.lowered, []
+        equation, location = "Σ λ·f, random λ", ""
+        if row is not None:
+            (_, equation), location = sides.block(row), place(sides.location(row))
+            names.append(sides.element(row) if sides.element(row) != equation else "")
+        elif kind == "gradient" and lowered.objective is not None:
+            equation, location = f"objective {lowered.objective.name}", place(lowered.objective.location)
+        wrt = "a random direction"
+        if column is not None:
+            wrt, element = _column(sides, column)
+            names.append(element)
+        if along is not None:
+            first, element = _column(sides, along)
+            wrt = f"{first}, {wrt}"
+            names.insert(0, element)
+        element = " by ".join(name for name in names if name)
+        self.rows.append(DerivativeCheck(kind, equation, wrt, element, place=location, **details))
+
+    def report(self, program: str) -> DerivativeReport:
+        """The rows, the worst first, one a kind, equation and parent."""
+        worst: dict[tuple[str, str, str], DerivativeCheck] = {}
+        for row in self.rows:
+            key = (row.kind, row.equation, row.wrt)
+            if key not in worst or worst[key].badness < row.badness:
+                worst[key] = row
+        rows = sorted(worst.values(), key=lambda row: -row.badness)[:MOST_ROWS]
+        checked = dict(zip(VERDICTS, self.counts, strict=True))
+        return DerivativeReport(program, rows, checked, tuple(dict.fromkeys(self.notes)), self.solved)

@@ -1,0 +1,101 @@
+"""What a check of derivatives found: one row a derivative, the worst first. Plain data that prints as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import DerivativeError
+from ..text import number, table
+
+
+@dataclass(frozen=True)
+class DerivativeCheck:
+    """One derivative beside its numerical value.
+
+    ``kind``: ``partial`` (of an equation's right side, of right − left where implicit, of the objective or of a
+    constraint), ``gradient`` (of the objective, the equations solved), ``transposed`` (back-substitution against the
+    partials) or ``second``. ``element`` names the elements where ``equation`` or ``wrt`` are arrays. ``verdict``:
+    ``right``, ``wrong`` or ``could not tell``, and ``note`` why.
+    """
+
+    kind: str
+    equation: str
+    wrt: str
+    element: str
+    analytic: float
+    numerical: float
+    error: float
+    tolerance: float
+    method: str
+    verdict: str
+    note: str = ""
+    place: str = ""
+    badness: float = field(default=0.0, repr=False)
+
+    def __str__(self) -> str:
+        where = f"{self.equation} by {self.wrt}" + (f" at {self.element}" if self.element else "")
+        text = (f"{self.kind} of {where}{f' ({self.place})' if self.place else ''}: {number(self.analytic)}, "
+                f"by {self.method} {number(self.numerical)}: {self.verdict}")
+        return f"{text} ({self.note})" if self.note else text
+
+
+@dataclass(frozen=True)
+class DerivativeReport:
+    """All that was checked of one program: ``rows``, the worst first; ``ok`` unless one of them is wrong.
+
+    ``checked`` counts derivatives by verdict, those that have no row of their own among them; ``notes`` say what was
+    not checked, and how; ``solved`` is False where the equations had no solution at a point. ``assert report.ok`` and ``report.raise_if_wrong()`` serve in tests.
+    """
+
+    program: str
+    rows: Sequence[DerivativeCheck]
+    checked: dict[str, int]
+    notes: Sequence[str] = ()
+    solved: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong; what could not be told does not count."""
+        return self.checked["wrong"] == 0
+
+    @property
+    def worst(self) -> DerivativeCheck | None:
+        """The first row."""
+        return self.rows[0] if self.rows else None
+
+    def raise_if_wrong(self) -> None:
+        """Raise DerivativeError, naming the worst, unless :attr:`ok`."""
+        if not self.ok:
+            raise DerivativeError(
+                f"{self.checked['wrong']} derivatives of {self.program!r} are wrong; the worst is the {self.rows[0]}. "
+                "Look at the derivative rule or the jacobian= of that equation"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data, for JSON."""
+        rows = [{key: value for key, value in asdict(row).items() if key != "badness"} for row in self.rows]
+        return {"program": self.program, "ok": self.ok, "solved": self.solved, "checked": dict(self.checked), "rows": rows,
+                "notes": list(self.notes)}
+
+    def __str__(self) -> str:
+        head = f"{self.program}: derivatives " + ("right" if self.ok else "WRONG")
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.checked.items() if count)
+        headings = ["equation", "with respect to", "element", "kind", "analytic", "numerical", "error", "tolerance",
+                    "method", "verdict"]
+        cells = [[row.equation, row.wrt, row.element, row.kind, number(row.analytic), number(row.numerical),
+                  f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method, row.verdict] for row in self.rows]
+        if not any(row.element for row in self.rows):
+            headings.remove("element")
+            cells = [[*row[:2], *row[3:]] for row in cells]
+        lines = [f"{head} ({counts or 'nothing to check'})"]
+        if cells:
+            lines.append(table("", headings, cells, width=140))
+        noted = [row for row in self.rows if row.note]
+        lines += [f"{row.equation} by {row.wrt}: {row.note}" for row in noted[:10]]
+        lines += [f"… {len(noted) - 10} more that could not be told"] * (len(noted) > 10)
+        return "\n".join([*lines, *self.notes])
+
+    def __repr__(self) -> str:
+        return f"<derivative report of {self.program!r}: {self.checked}>"
