@@ -1,6 +1,8 @@
 """``testing.check_derivatives`` finds what is wrong, by name, and does not take kinks and edges for errors."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,10 @@ from test_random_programs import ANY_SIZE
 import lagrange_ad as la
 from lagrange_ad.cli import main
 from lagrange_ad.elementary import TABLE
+from lagrange_ad.execution import ReferenceExecutor
 from lagrange_ad.files import read
+from lagrange_ad.lowering import kernel
+from lagrange_ad.solution import evaluation
 from lagrange_ad.testing import check_derivatives, functions
 from lagrange_ad.testing.differences import UNSURE, Slope, differences
 
@@ -25,7 +30,11 @@ EXECUTORS = pytest.mark.parametrize("executor", ["native", "reference"])
 
 
 def wrong_rule(monkeypatch: pytest.MonkeyPatch, name: str, partials: Callable[..., Any]) -> None:
+    """Another rule in the table, kernels without memory, and the reference: the tape is compiled once a process."""
     monkeypatch.setitem(TABLE, name, replace(TABLE[name], partials=partials))
+    monkeypatch.setattr(kernel, "_INTERNED", {})
+    monkeypatch.setattr(kernel, "_FINISHED", {})
+    monkeypatch.setattr(evaluation, "executor_named", lambda _: ReferenceExecutor())
 
 
 def cycle(executor: str | None = None) -> la.Program:
@@ -63,10 +72,9 @@ def test_analytic_numbers_are_those_of_the_point() -> None:
     assert rows["gradient", "objective J", "x"].analytic == pytest.approx(60.0)
 
 
-@EXECUTORS
-def test_a_wrong_rule_is_found_and_named(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_rule_is_found_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_rule(monkeypatch, "arctan", lambda x, v: (1.001 / (1.0 + x * x),))
-    report = check_derivatives(cycle(executor))
+    report = check_derivatives(cycle())
     assert not report.ok
     worst = report.worst
     assert worst is not None and worst.verdict == "wrong"
@@ -75,16 +83,29 @@ def test_a_wrong_rule_is_found_and_named(executor: str, monkeypatch: pytest.Monk
     row = next(row for row in report.rows if row.kind == "partial" and row.verdict == "wrong")
     assert "test_check.py" in row.place and row.element in ("u[0] by x[0]", "u[1] by x[1]")
     assert row.analytic == pytest.approx(1.001 * row.numerical, rel=1e-9)
-    with pytest.raises(la.DerivativeError, match=r"2|3|4.* wrong; the worst is the .*'?cycle'?|wrong"):
+    with pytest.raises(la.DerivativeError, match=r"\d derivatives of 'cycle' are wrong; the worst is the "):
         report.raise_if_wrong()
 
 
-@EXECUTORS
-def test_a_wrong_second_derivative_is_found_where_the_first_is_right(
-    executor: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiled_code_is_checked_as_well() -> None:
+    """In a process of its own, since compiled code is kept."""
+    code = (
+        "from dataclasses import replace\nimport numpy as np, lagrange_ad as la\n"
+        "from lagrange_ad.elementary import TABLE\n"
+        "TABLE['exp'] = replace(TABLE['exp'], partials=lambda x, v: (1.5 * v,))\n"
+        "p = la.Program('p', executor='native')\nx = p.input('x', np.linspace(0, 1, 300))\n"
+        "p.define('y', np.exp(x))\nz = p.define('z', np.exp(x[7]))\np.define('fine', np.sin(z))\n"
+        "p.minimize(z)\n"
+        "report = la.testing.check_derivatives(p)\n"
+        "print(sorted({row.equation for row in report.rows if row.verdict == 'wrong'}))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['objective z', 'y', 'z']"
+
+
+def test_a_wrong_second_derivative_is_found_where_the_first_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_rule(monkeypatch, "cos", lambda x, v: (-1.01 * np.sin(x),))
-    p = la.Program("p", executor=executor)
+    p = la.Program("p")
     x = p.input("x", 0.4)
     p.define("y", np.sin(x))
     p.minimize(3 * x, name="J")
@@ -93,10 +114,9 @@ def test_a_wrong_second_derivative_is_found_where_the_first_is_right(
     assert [(row.kind, row.wrt) for row in report.rows if row.verdict == "wrong"] == [("second", "x, x")]
 
 
-@EXECUTORS
-def test_one_wrong_equation_among_many_is_found(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_wrong_equation_among_many_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_rule(monkeypatch, "sinh", lambda x, v: (np.cosh(x) + 1e-6,))
-    p = la.Program("many", executor=executor)
+    p = la.Program("many")
     u = p.input("u", np.linspace(0.1, 1.0, 700))
     for i in range(3000):
         p.define(f"y{i}", np.sin(u[i % 700]) * u[(7 * i) % 700] + i)
@@ -107,6 +127,18 @@ def test_one_wrong_equation_among_many_is_found(executor: str, monkeypatch: pyte
     wrong = [(row.kind, row.equation, row.wrt, row.element) for row in report.rows if row.verdict == "wrong"]
     assert wrong == [("partial", "odd", "u", "u[501]")]
     assert report.checked["right"] > 6000
+
+
+def test_many_wrong_equations_are_all_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong_rule(monkeypatch, "sinh", lambda x, v: (2 * np.cosh(x),))
+    p = la.Program("many")
+    u = p.input("u", np.linspace(0.1, 1.0, 150))
+    for i in range(20):
+        p.define(f"y{i}", u[i + 3] * np.sinh(u[7 * i]))
+    wrong = [row for row in check_derivatives(p).rows if row.verdict == "wrong"]
+    assert {row.equation for row in wrong} == {f"y{i}" for i in range(20)}
+    located = {row.equation: row.element for row in wrong if row.wrt == "u"}
+    assert len(located) == 5 and all(element == f"u[{7 * int(name[1:])}]" for name, element in located.items())
 
 
 def test_a_wrong_back_substitution_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +254,7 @@ def test_a_program_without_objective_and_one_without_equations() -> None:
 def test_random_programs_pass(drawn: Drawn, elements: bool) -> None:
     report = check_derivatives(drawn.program, elements=elements, hessian=True)
     assert report.ok, report
-    assert report.checked["could not tell"] <= 0.05 * report.checked["right"], report
+    assert report.checked["could not tell"] <= 0.05 * report.checked["right"], str(report)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.lag")), ids=lambda path: path.name)
@@ -268,7 +300,7 @@ def test_differences_state_an_honest_error() -> None:
         found = differences(function, x, x)
         assert (np.abs(found.slope - slope(x) * x) <= 10 * found.error).all()
         assert not found.kink.any()
-    assert (differences(np.sin, x, x).error < 1e-11).all()
+    assert (differences(np.sin, x, x).error < 1e-10).all()
 
 
 def test_noise_widens_the_stated_error() -> None:
@@ -278,8 +310,10 @@ def test_noise_widens_the_stated_error() -> None:
         return np.sin(x) + 1e-7 * random.standard_normal(x.shape)
 
     x = np.linspace(0.2, 1.4, 200)
-    judged = Slope(noisy, x, x).judge(np.cos(x) * x, 0.0, 1e-9)
+    judged = Slope(noisy, x, x, allow_complex=False).judge(np.cos(x) * x, 0.0, 1e-9)
     assert (judged.verdict == UNSURE).all()
+    found = differences(noisy, x, x)
+    assert (np.abs(found.slope - np.cos(x) * x) <= 10 * found.error).mean() >= 0.99
 
 
 def test_a_function_that_drops_imaginary_parts_does_not_pass_for_constant() -> None:
@@ -298,3 +332,16 @@ def test_a_function_that_refuses_complex_numbers_is_differenced() -> None:
 
     judged = Slope(picky, np.array([0.7]), np.ones(1)).judge(np.cos(np.array([0.7])), 0.0, 1e-9)
     assert judged.details(0)["method"] == "central differences" and judged.details(0)["verdict"] == "right"
+
+
+def test_a_kink_inside_a_cycle_is_seen_in_the_gradient() -> None:
+    p = la.Program("pair")
+    x = p.input("x", 0.5)
+    u = p.variable("u", start=1.0)
+    v = p.define("v", np.exp(-u) + x)
+    p.equate(u, np.abs(x - 0.5) + v**2, name="law")
+    p.minimize(u * v, name="J")
+    report = check_derivatives(p)
+    assert report.ok
+    unsure = {(row.kind, row.equation) for row in report.rows if "kink" in row.note}
+    assert unsure == {("partial", "law"), ("gradient", "objective J")}

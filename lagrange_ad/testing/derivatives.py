@@ -13,21 +13,18 @@ import numpy as np
 
 from ..errors import DeclarationError, SingularError, SolveError
 from ..expression import Array
-from ..printing import place
 from ..program import Declarations
 from ..solution import Point, evaluate_program, plan_of
-from ..text import listing
-from .differences import EPS, RIGHT, VERDICTS, WRONG, Judged, Slope
+from .collected import Collected, column_of, worst_by
+from .differences import RIGHT, ROUNDING, VERDICTS, WRONG, Judged, Slope
 from .functions import RightSides, Solution, gradient_of, hessian_of
 from .report import DerivativeCheck, DerivativeReport
 
-MOST_COLUMNS, MOST_ENTRIES = 60, 60_000
+MOST_COLUMNS, MOST_ENTRIES = 100, 60_000
 """Programs with more state elements, or more (rows × elements), are checked along directions."""
 DIRECTIONS = 2
 MOST_LOCATED = 5
 """How many equations, where a direction shows a wrong derivative, have their wrong element looked for."""
-MOST_ROWS = 1000
-"""How many rows a report keeps, the worst."""
 
 
 def check_derivatives(
@@ -51,7 +48,7 @@ def check_derivatives(
 
     A derivative is ``right`` when it agrees to ``tolerance`` of its size (or to what rounding leaves), ``wrong`` when
     it does not and differences, at ten times their estimated error, say so too; else ``could not tell``: at kinks, at
-    edges of domains, at infinite slopes. Programs with more than 60 state elements (``elements=None``) are checked
+    edges of domains, at infinite slopes. Programs with more than 100 state elements (``elements=None``) are checked
     along random directions instead of element by element: an error in an entry that is 10⁹ times smaller than others
     of its row then goes unseen. Where the equations cannot be solved, their partials are checked at the last iterate.
     """
@@ -59,7 +56,7 @@ def check_derivatives(
     if at is not None and at._lowered is not plan_of(program).lowered:
         raise DeclarationError(f"at= is a point of another program than {program.name!r}, or of it before a change")
     random = np.random.default_rng(seed)
-    found = _Collected(tolerance)
+    found = Collected(tolerance)
     first = at if at is not None else _point(program, values or {}, None, found)
     points = [first, *_nearby(program, first, nearby, spread, random, found)]
     for point in points:
@@ -80,7 +77,7 @@ def _require(at: Any, nearby: Any, spread: Any, tolerance: Any) -> None:
             raise DeclarationError(f"{name}= must be a number > 0, got {value!r}")
 
 
-def _point(program: Declarations, values: Mapping[str, Any], start: Point | None, found: _Collected) -> Point:
+def _point(program: Declarations, values: Mapping[str, Any], start: Point | None, found: Collected) -> Point:
     """The point at given values; the last iterate, with a note, where there is no solution."""
     try:
         return evaluate_program(program, values, start=start)
@@ -93,7 +90,7 @@ def _point(program: Declarations, values: Mapping[str, Any], start: Point | None
 
 
 def _nearby(program: Declarations, at: Point, count: int, spread: float, random: np.random.Generator,
-            found: _Collected) -> Iterable[Point]:
+            found: Collected) -> Iterable[Point]:
     """Points with inputs and parameters changed at random, inside their bounds."""
     for _ in range(count):
         values = {}
@@ -106,7 +103,7 @@ def _nearby(program: Declarations, at: Point, count: int, spread: float, random:
         yield _point(program, values, at if at.solved else None, found)
 
 
-def _check_point(program: Declarations, at: Point, found: _Collected, elements: bool | None, hessian: bool,
+def _check_point(program: Declarations, at: Point, found: Collected, elements: bool | None, hessian: bool,
                  random: np.random.Generator) -> None:
     sides = RightSides(at._plan, at.state)
     n, rows = len(sides.at), len(sides.shown)
@@ -124,7 +121,7 @@ def _check_point(program: Declarations, at: Point, found: _Collected, elements: 
 # partials --------------------------------------------------------------------------------------------------
 
 
-def _partials(sides: RightSides, found: _Collected) -> None:
+def _partials(sides: RightSides, found: Collected) -> None:
     """Every element of every partial."""
     scale = _scales(sides.at)
     sizes = _row_sizes(sides, scale)
@@ -133,39 +130,38 @@ def _partials(sides: RightSides, found: _Collected) -> None:
         direction[j] = scale[j]
         analytic, declared = sides.column(j)
         judged = Slope(sides.values, sides.at, direction).judge(
-            _scaled(analytic, scale[j]), _floor(sizes), found.tolerance)
+            _scaled(analytic, scale[j]), sizes, found.tolerance)
         chosen = np.zeros(len(analytic), dtype=bool)
         chosen[declared] = True
         chosen |= judged.verdict == WRONG
         found.add_rows("partial", sides, judged, np.flatnonzero(chosen), j, scale[j])
 
 
-def _directions(sides: RightSides, found: _Collected, random: np.random.Generator, count: int, rows_too: bool) -> None:
+def _directions(sides: RightSides, found: Collected, random: np.random.Generator, count: int, rows_too: bool) -> None:
     """All rows along random directions, by tangents; and back-substitution against them."""
     scale = _scales(sides.at)
-    wrong: dict[int, tuple[int, Array]] = {}
+    wrong: dict[int, tuple[int, Array, Judged]] = {}
     for _ in range(count):
         direction = scale * _random(random, len(scale))
         with np.errstate(all="ignore"):
             analytic = sides.tangent(direction)
         if rows_too:
             sizes = np.maximum(np.abs(analytic), np.abs(sides.values(sides.at)))
-            judged = Slope(sides.values, sides.at, direction).judge(analytic, _floor(sizes), found.tolerance)
+            judged = Slope(sides.values, sides.at, direction).judge(analytic, sizes, found.tolerance)
             found.add_rows("partial", sides, judged, np.flatnonzero(judged.verdict != WRONG), None, 1.0)
-            for row in np.flatnonzero(judged.verdict == WRONG)[np.argsort(
-                    -judged.badness[judged.verdict == WRONG])].tolist():
-                wrong.setdefault(int(sides.block_of_row[row]), (row, direction))
-                found.count(WRONG, 1)
+            bad = np.flatnonzero(judged.verdict == WRONG)
+            found.count(WRONG, len(bad))
+            for row in bad[worst_by(sides.block_of_row[bad], judged.badness[bad])].tolist():
+                wrong.setdefault(int(sides.block_of_row[row]), (row, direction, judged))
         _transposed(sides, found, random, direction, analytic)
-    for i, (row, direction) in enumerate(wrong.values()):
-        if i == MOST_LOCATED:
-            names = listing(sides.block(row)[1] for row, _ in list(wrong.values())[i:])
-            found.notes.append(f"wrong along random directions too, their elements not looked for: {names}")
-            break
+    worst_first = sorted(wrong.values(), key=lambda item: -item[2].badness[item[0]])
+    for row, direction, _ in worst_first[:MOST_LOCATED]:
         _locate(sides, found, row, direction)
+    for row, _, judged in worst_first[MOST_LOCATED:]:
+        found.add("partial", sides, judged, row, row, None, 1.0)
 
 
-def _locate(sides: RightSides, found: _Collected, row: int, direction: Array) -> None:
+def _locate(sides: RightSides, found: Collected, row: int, direction: Array) -> None:
     """The element behind a wrong row: the direction is halved as long as the larger error is in one half."""
     def wrongness(part: Array) -> float:
         with np.errstate(all="ignore"):
@@ -201,7 +197,7 @@ def _halved(wrongness: Callable[[Array], float], direction: Array, columns: Arra
     return int(columns[0])
 
 
-def _transposed(sides: RightSides, found: _Collected, random: np.random.Generator, direction: Array,
+def _transposed(sides: RightSides, found: Collected, random: np.random.Generator, direction: Array,
                 tangent: Array) -> None:
     """(weights·∂f/∂z)·direction = weights·(∂f/∂z·direction), the left by back-substitution, the right by tangents."""
     weights = np.where(np.isfinite(tangent), _random(random, len(tangent)), 0.0)
@@ -213,7 +209,7 @@ def _transposed(sides: RightSides, found: _Collected, random: np.random.Generato
     if not np.isfinite(left):
         found.notes.append("back-substitution was not compared with tangents: a slope is infinite here")
         return
-    allowed = found.tolerance * max(abs(left), abs(right)) + 1e3 * EPS * float(
+    allowed = found.tolerance * max(abs(left), abs(right)) + 10.0 * ROUNDING * float(
         np.abs(products).sum() + np.abs(terms).sum())
     if abs(left - right) <= allowed:
         found.count(RIGHT, 1)
@@ -227,7 +223,7 @@ def _transposed(sides: RightSides, found: _Collected, random: np.random.Generato
     part[j] = 1.0
     with np.errstate(all="ignore"):
         expected = float(weights @ np.nan_to_num(sides.tangent(part)))
-    symbol, element = _column(sides, j)
+    symbol, element = column_of(sides, j)
     found.count(WRONG, 1)
     found.rows.append(DerivativeCheck(
         "transposed", "all, random λ", symbol, element, float(w[j]), expected, abs(float(w[j]) - expected), allowed,
@@ -237,7 +233,7 @@ def _transposed(sides: RightSides, found: _Collected, random: np.random.Generato
 # the gradient, second derivatives --------------------------------------------------------------------------
 
 
-def _gradient(program: Declarations, at: Point, sides: RightSides, found: _Collected, random: np.random.Generator,
+def _gradient(program: Declarations, at: Point, sides: RightSides, found: Collected, random: np.random.Generator,
               elements: bool) -> None:
     """dJ/dx by every input and parameter, or along directions, the equations solved anew for each."""
     try:
@@ -255,7 +251,7 @@ def _gradient(program: Declarations, at: Point, sides: RightSides, found: _Colle
         slope = Slope(solution.value, solution.at, direction, allow_complex=not solution.has_cycles)
         used = direction != 0.0
         analytic = np.array([float(solution.gradient[used] @ direction[used])])
-        return slope.judge(analytic, _floor(np.array([size])), found.tolerance)
+        return slope.judge(analytic, size, found.tolerance)
 
     directions = [_unit(n, j, scale[j]) for j in range(n)] if elements or n <= MOST_COLUMNS // 4 else [
         scale * _random(random, n) for _ in range(DIRECTIONS)]
@@ -271,7 +267,7 @@ def _gradient(program: Declarations, at: Point, sides: RightSides, found: _Colle
         found.add("gradient", sides, judged, 0, None, where, size_of_step)
 
 
-def _second(sides: RightSides, found: _Collected, random: np.random.Generator, elements: bool) -> None:
+def _second(sides: RightSides, found: Collected, random: np.random.Generator, elements: bool) -> None:
     """∂²/∂z² of Σ λ·f, λ at random, against slopes of its gradient."""
     weights = _random(random, len(sides.shown))
     n, scale = len(sides.at), _scales(sides.at)
@@ -285,12 +281,12 @@ def _second(sides: RightSides, found: _Collected, random: np.random.Generator, e
         used = np.flatnonzero(direction)
         with np.errstate(all="ignore"):
             analytic = matrix[:, used] @ direction[used]
-        judged = Slope(gradient, sides.at, direction).judge(analytic, _floor(sizes), found.tolerance)
+        judged = Slope(gradient, sides.at, direction).judge(analytic, sizes, found.tolerance)
         column = int(used[0]) if len(used) == 1 else None
         touched = np.flatnonzero((analytic != 0.0) | (judged.verdict != RIGHT))
         for verdict in (0, 1, 2):
             found.count(verdict, int((judged.verdict[touched] == verdict).sum()))
-        for i in _worst_by(_symbol_of(sides)[touched], judged.badness[touched]).tolist():
+        for i in worst_by(_symbol_of(sides)[touched], judged.badness[touched]).tolist():
             row = int(touched[i])
             found.add("second", sides, judged, row, None, column, scale[column] if column is not None else 1.0, row)
 
@@ -318,91 +314,12 @@ def _scaled(values: Array, size: float) -> Array:
         return values * size
 
 
-def _floor(sizes: Array) -> Array:
-    """What rounding may leave of slopes of quantities of these sizes."""
-    return 100.0 * EPS * np.where(np.isfinite(sizes), sizes, 0.0)
-
-
 def _row_sizes(sides: RightSides, scale: Array) -> Array:
     """|f| + Σ_j |∂f/∂z_j|·|z_j| of every row."""
     with np.errstate(all="ignore"):
         return np.asarray(np.abs(sides.values(sides.at)) + np.abs(sides.jacobian) @ scale)
 
 
-def _column(sides: RightSides, j: int) -> tuple[str, str]:
-    """The symbol of a state element, and the element's name where that is an array."""
-    state = sides.lowered.state
-    block = state.block_of(j)
-    return state.names[block], state.element(j) if state.shapes[block] else ""
-
-
 def _symbol_of(sides: RightSides) -> Array:
     starts = sides.lowered.state.start
     return np.asarray(np.searchsorted(starts, np.arange(len(sides.at)), side="right") - 1)
-
-
-def _worst_by(group: Array, badness: Array) -> Array:
-    """The position of the largest badness of each group."""
-    order = np.lexsort((-badness, group))
-    return order[np.flatnonzero(np.diff(group[order], prepend=-1))]
-
-
-class _Collected:
-    """Rows as they come, one an (equation, parent): the worst of their elements."""
-
-    def __init__(self, tolerance: float) -> None:
-        self.tolerance = tolerance
-        self.rows: list[DerivativeCheck] = []
-        self.notes: list[str] = []
-        self.counts = [0, 0, 0]
-        self.solved = True
-
-    def count(self, verdict: int, number: int) -> None:
-        """So many more derivatives with a verdict."""
-        self.counts[verdict] += number
-
-    def add_rows(self, kind: str, sides: RightSides, judged: Judged, chosen: Array, column: int | None,
-                 size: float) -> None:
-        """Count the chosen rows of a column (None: a direction), and keep the worst of each equation."""
-        for verdict in (0, 1, 2):
-            self.count(verdict, int((judged.verdict[chosen] == verdict).sum()))
-        worst = chosen[_worst_by(sides.block_of_row[chosen], judged.badness[chosen])]
-        if len(worst) > MOST_ROWS:
-            worst = worst[np.argsort(-judged.badness[worst])[:MOST_ROWS]]
-        for row in worst.tolist():
-            self.add(kind, sides, judged, row, row, column, size)
-
-    def add(self, kind: str, sides: RightSides, judged: Judged, i: int, row: int | None, column: int | None,
-            size: float, along: int | None = None) -> None:
-        """Keep output i of a judgement: of a row (None: the objective solved, or Σ λ·f) by a column, ``size`` apart."""
-        details = judged.details(i)
-        for key in ("analytic", "numerical", "error", "tolerance"):
-            details[key] /= abs(size) if key in ("error", "tolerance") else size
-        lowered, names = sides.lowered, []
-        equation, location = "Σ λ·f, random λ", ""
-        if row is not None:
-            (_, equation), location = sides.block(row), place(sides.location(row))
-            names.append(sides.element(row) if sides.element(row) != equation else "")
-        elif kind == "gradient" and lowered.objective is not None:
-            equation, location = f"objective {lowered.objective.name}", place(lowered.objective.location)
-        wrt = "a random direction"
-        if column is not None:
-            wrt, element = _column(sides, column)
-            names.append(element)
-        if along is not None:
-            first, element = _column(sides, along)
-            wrt = f"{first}, {wrt}"
-            names.insert(0, element)
-        element = " by ".join(name for name in names if name)
-        self.rows.append(DerivativeCheck(kind, equation, wrt, element, place=location, **details))
-
-    def report(self, program: str) -> DerivativeReport:
-        """The rows, the worst first, one a kind, equation and parent."""
-        worst: dict[tuple[str, str, str], DerivativeCheck] = {}
-        for row in self.rows:
-            key = (row.kind, row.equation, row.wrt)
-            if key not in worst or worst[key].badness < row.badness:
-                worst[key] = row
-        rows = sorted(worst.values(), key=lambda row: -row.badness)[:MOST_ROWS]
-        checked = dict(zip(VERDICTS, self.counts, strict=True))
-        return DerivativeReport(program, rows, checked, tuple(dict.fromkeys(self.notes)), self.solved)

@@ -1,8 +1,9 @@
 """Slopes of a function along a direction from its values alone, and what may be concluded from them.
 
-The complex step Im f(z + i·h·v)/h (J. Lyness and C. Moler, 1967) has no error to speak of where f is analytic and takes complex numbers; central
-differences, extrapolated (L. Richardson, 1911; W. Romberg, 1955), bring an error estimate of their own. Each guards the other: a function that drops the
-imaginary part, or a kink, shows in their disagreement.
+The complex step Im f(z + i·h·v)/h (J. Lyness and C. Moler, 1967) has no error to speak of where f is
+analytic and takes complex numbers; central differences, extrapolated (L. Richardson, 1911; W. Romberg, 1955), bring an
+error estimate of their own. Each guards the other: a function that drops the imaginary part, or a kink, shows in their
+disagreement.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ FIRST_STEP, FACTOR, STEPS = 1e-2, 8.0, 6
 SAFETY = 10.0
 """How many of its estimated errors a difference may be off."""
 EPS = float(np.finfo(float).eps)
+ROUNDING, COARSER = 100.0 * EPS, 100.0
+"""What rounding may leave of a slope, a unit of what it is the slope of; that of differences is coarser."""
 RIGHT, UNSURE, WRONG = 0, 1, 2
 VERDICTS = ("right", "could not tell", "wrong")
 
@@ -64,20 +67,26 @@ def differences(function: Function, z: Array, direction: Array) -> Differences:
         here, steps = np.asarray(function(z)), FIRST_STEP / FACTOR ** np.arange(STEPS)
         pairs = [(np.asarray(function(z + h * direction)), np.asarray(function(z - h * direction))) for h in steps]
         rows = _table([(plus - minus) / (2.0 * h) for (plus, minus), h in zip(pairs, steps, strict=True)])
+        rounding = [EPS * (np.abs(plus) + np.abs(minus) + np.abs(row[0]))
+                    for (plus, minus), row in zip(pairs, rows, strict=True)]
         noise = _noise(rows, steps)
-        best, least = np.full(here.shape, np.nan), np.full(here.shape, np.inf)
-        for k in range(1, STEPS):
-            plus, minus = pairs[k]
-            rounding = (noise + EPS * (np.abs(plus) + np.abs(minus) + np.abs(rows[k][0]))) / steps[k]
-            for j in range(1, k + 1):
-                made_of = rows[k][j - 1], rows[k - 1][j - 1]
-                error = rounding + np.maximum(*(np.abs(rows[k][j] - part) for part in made_of))
-                better = error < least
-                best, least = np.where(better, rows[k][j], best), np.where(better, error, least)
+        slope, error = _best(rows, [(np.max(noise, axis=0) + r) / h for r, h in zip(rounding, steps, strict=True)])
         jumps = [np.abs(plus - 2.0 * here + minus) / h for (plus, minus), h in zip(pairs, steps, strict=True)]
         (plus, minus), h = pairs[-1], steps[-1]
-        return Differences(best, least, (here - minus) / h, (plus - here) / h, _kink(jumps, rounding),
-                           np.isnan(plus) | np.isnan(minus))
+        kink = _kink(jumps, (noise[-1] + rounding[-1]) / h)
+        before, after = (here - minus) / h, (plus - here) / h
+    return Differences(slope, error, before, after, kink, np.isnan(plus) | np.isnan(minus))
+
+
+def _best(rows: list[list[Array]], rounding: list[Array]) -> tuple[Array, Array]:
+    """The entry of the table with the least error for each output, and that error."""
+    best, least = np.full(rows[0][0].shape, np.nan), np.full(rows[0][0].shape, np.inf)
+    for k in range(1, len(rows)):
+        for j in range(1, k + 1):
+            apart = np.maximum(np.abs(rows[k][j] - rows[k][j - 1]), np.abs(rows[k][j] - rows[k - 1][j - 1]))
+            better = apart + rounding[k] < least
+            best, least = np.where(better, rows[k][j], best), np.where(better, apart + rounding[k], least)
+    return best, least
 
 
 def _table(slopes: list[Array]) -> list[list[Array]]:
@@ -92,17 +101,17 @@ def _table(slopes: list[Array]) -> list[list[Array]]:
     return rows
 
 
-def _noise(rows: list[list[Array]], steps: Array) -> Array:
-    """The noise of f itself: how much once extrapolated slopes of the smallest steps still change, times the step."""
+def _noise(rows: list[list[Array]], steps: Array) -> list[Array]:
+    """The noise of f itself, by the smallest steps: how much once extrapolated slopes change, times the step."""
     changes = [np.abs(rows[k][1] - rows[k - 1][1]) * steps[k] for k in range(STEPS - 3, STEPS)]
-    return np.asarray(np.nan_to_num(np.max(changes, axis=0), nan=np.inf))
+    return [np.asarray(np.nan_to_num(change, nan=np.inf)) for change in changes]
 
 
 def _kink(jumps: list[Array], rounding: Array) -> Array:
-    """Where after − before slope does not shrink with the step: of a smooth function it falls by the factor each time."""
+    """Where the slopes before and after stay apart: of a smooth function that falls by the factor with each step."""
     first, second, last = jumps[-3:]
     stays = (last > 0.5 * second) & (second > 0.5 * first)
-    return stays & (last > 1e3 * rounding)
+    return stays & (last > 100.0 * rounding)
 
 
 class Slope:
@@ -117,9 +126,11 @@ class Slope:
         """Central differences with their error estimate."""
         return differences(self._function, self._z, self._direction)
 
-    def judge(self, analytic: Array, floor: Array | float, tolerance: float) -> Judged:
-        """Compare with analytic slopes; ``floor`` is what rounding may leave of each, absolutely."""
+    def judge(self, analytic: Array, sizes: Array | float, tolerance: float) -> Judged:
+        """Compare with analytic slopes, to a tolerance of their own and rounding of quantities of these ``sizes``."""
         found = self.differences
+        sizes = np.where(np.isfinite(sizes), sizes, 0.0)
+        floor = ROUNDING * sizes
         with np.errstate(all="ignore"):
             trusted = np.zeros(analytic.shape, dtype=bool)
             numerical = found.slope
@@ -129,6 +140,7 @@ class Slope:
                 close = apart <= SAFETY * found.error + tolerance * np.abs(self.complex) + floor
                 trusted = np.isfinite(self.complex) & (close | ~np.isfinite(found.slope)) & ~found.kink
                 numerical, doubt = np.where(trusted, self.complex, numerical), np.where(trusted, 0.0, doubt)
+            floor = np.where(trusted, floor, COARSER * floor)
             error = np.abs(analytic - numerical)
             allowed = tolerance * np.maximum(np.abs(analytic), np.abs(numerical)) + floor
             right = (error <= allowed) & (doubt <= allowed) & np.isfinite(analytic) & ~found.kink

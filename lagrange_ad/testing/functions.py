@@ -43,7 +43,7 @@ class RightSides:
         state = self.complete(z)
         out = np.zeros(self.lowered.n_all_rows, dtype=state.dtype)
         self.plan.everything.values(state, out)
-        return out[self.shown]
+        return np.asarray(out[self.shown])
 
     def complete(self, z: Array) -> Array:
         """The whole state of a user's state."""
@@ -65,7 +65,7 @@ class RightSides:
             dz[step.own] = change[step.rows]
         out = np.zeros(lowered.n_all_rows)
         self.plan.everything.tangent(state, dz, out)
-        return out[self.shown]
+        return np.asarray(out[self.shown])
 
     def adjoint(self, weights: Array) -> Array:
         """weights·∂f/∂z, by back-substitution through auxiliaries."""
@@ -121,7 +121,8 @@ class RightSides:
         after = int(self.shown[row]) - lowered.objective_row - 1
         if after < 0:
             assert lowered.objective is not None
-            return len(lowered.equations), f"objective {lowered.objective.name}"
+            name = lowered.objective.name
+            return len(lowered.equations), name if name == "objective" else f"objective {name}"
         number = lowered.constraint_rows.block_of(after)
         return len(lowered.equations) + 1 + number, lowered.constraint_rows.names[number]
 
@@ -141,6 +142,11 @@ class RightSides:
             return lowered.rows.element(row)
         after = int(self.shown[row]) - lowered.objective_row - 1
         return self.block(row)[1] if after < 0 else lowered.constraint_rows.element(after)
+
+    @property
+    def goal(self) -> int:
+        """The shown row of the objective, where there is one."""
+        return self.lowered.n_user_rows
 
     def location(self, row: int) -> tuple[str, int]:
         """The file and line that a shown row was declared at."""

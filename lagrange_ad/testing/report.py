@@ -46,7 +46,8 @@ class DerivativeReport:
     """All that was checked of one program: ``rows``, the worst first; ``ok`` unless one of them is wrong.
 
     ``checked`` counts derivatives by verdict, those that have no row of their own among them; ``notes`` say what was
-    not checked, and how; ``solved`` is False where the equations had no solution at a point. ``assert report.ok`` and ``report.raise_if_wrong()`` serve in tests.
+    not checked, and how; ``solved`` is False where the equations had no solution at a point. ``assert report.ok`` and
+    ``report.raise_if_wrong()`` serve in tests.
     """
 
     program: str
@@ -76,16 +77,19 @@ class DerivativeReport:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data, for JSON."""
         rows = [{key: value for key, value in asdict(row).items() if key != "badness"} for row in self.rows]
-        return {"program": self.program, "ok": self.ok, "solved": self.solved, "checked": dict(self.checked), "rows": rows,
-                "notes": list(self.notes)}
+        return {"program": self.program, "ok": self.ok, "solved": self.solved, "checked": dict(self.checked),
+                "rows": rows, "notes": list(self.notes)}
 
     def __str__(self) -> str:
         head = f"{self.program}: derivatives " + ("right" if self.ok else "WRONG")
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.checked.items() if count)
         headings = ["equation", "with respect to", "element", "kind", "analytic", "numerical", "error", "tolerance",
                     "method", "verdict"]
-        cells = [[row.equation, row.wrt, row.element, row.kind, number(row.analytic), number(row.numerical),
-                  f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method, row.verdict] for row in self.rows]
+        cells = [
+            [row.equation, row.wrt, row.element, row.kind, number(row.analytic), number(row.numerical),
+             f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method.removeprefix("central "), row.verdict]
+            for row in self.rows
+        ]
         if not any(row.element for row in self.rows):
             headings.remove("element")
             cells = [[*row[:2], *row[3:]] for row in cells]
