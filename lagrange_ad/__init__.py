@@ -19,6 +19,8 @@ from .errors import (
     UnknownNameError,
 )
 from .expression import Expression
+from .external import External, external
+from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult
 from .solution import Point
@@ -33,6 +35,7 @@ __all__ = [
     "EquationFileError",
     "Expression",
     "ExpressionTypeError",
+    "External",
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
@@ -45,6 +48,8 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "external",
+    "interpolate",
     "testing",
 ]
 __version__ = "0.1.0"

@@ -217,6 +217,58 @@ def test_a_failed_solve_is_checked_at_its_last_iterate(monkeypatch: pytest.Monke
     assert any("last iterate" in note for note in report.notes)
 
 
+@EXECUTORS
+@pytest.mark.parametrize("elements", [True, False])
+@pytest.mark.parametrize("elementwise", [True, False])
+def test_a_wrong_jacobian_of_a_user_function_is_found_and_named(
+    executor: str, elements: bool, elementwise: bool
+) -> None:
+    def program(factor: float) -> la.Program:
+        f = la.external(lambda x, y: np.sin(x) * y, elementwise=elementwise, shape=(2,), jacobian=lambda x, y: (
+            np.cos(x) * y, np.sin(x) * factor) if elementwise else (np.diag(np.cos(x) * y), np.sin(x) * factor))
+        p = la.Program("user", executor=executor)
+        a = p.input("a", np.array([0.3, 0.5]))
+        y = p.variable("y", start=1.0)
+        p.equate(y, 2 + 0.1 * np.sum(np.exp(f(a, y))), name="loop")
+        p.define("fine", np.exp(a) * y)
+        p.define("tied", f(a, y) * a[::-1])
+        p.minimize(y**2, name="J")
+        return p
+
+    right = check_derivatives(program(1.0), elements=elements, hessian=True)
+    assert right.ok and right.checked["could not tell"] == 0, str(right)
+    assert {row.method for row in right.rows if row.equation == "loop"} == {"central differences"}
+    assert {row.method for row in right.rows if row.equation == "fine"} == {"complex step"}
+    report = check_derivatives(program(1.0001), elements=elements)
+    wrong = {(row.kind, row.equation, row.wrt) for row in report.rows if row.verdict == "wrong"}
+    assert {("partial", "loop", "y"), ("partial", "tied", "y"), ("gradient", "objective J", "a")} <= wrong
+    assert "fine" not in {equation for _, equation, _ in wrong}
+
+
+def test_functions_without_a_jacobian_and_tables_pass() -> None:
+    p = la.Program("calls")
+    x = p.input("x", 0.7)
+    free = la.external(lambda x: abs(x - 3.0) ** 1.5 / (1 + x * x), method="differences")
+    p.define("y", free(x) + la.interpolate([0.0, 1.0, 2.0, 3.0], [1.0, 0.5, 2.0, 0.0])(x) * x)
+    p.minimize(np.exp(free(x)), name="J")
+    report = check_derivatives(p)
+    assert report.ok and report.checked["could not tell"] == 0, str(report)
+
+
+def test_a_function_that_raises_beside_the_point_is_at_the_edge_of_its_domain() -> None:
+    def root(x: float) -> float:
+        if x < 0.5:
+            raise ValueError("too small")
+        return (x - 0.5) ** 1.5
+
+    p = la.Program("edge")
+    x = p.input("x", 0.5)
+    p.define("y", la.external(root, lambda x: 1.5 * (x - 0.5) ** 0.5)(x))
+    report = check_derivatives(p)
+    assert report.ok and report.worst is not None
+    assert report.worst.verdict == "could not tell" and "edge of the domain" in report.worst.note
+
+
 def test_points_values_and_nearby_points() -> None:
     p = cycle()
     at = p.evaluate(x=[0.1, 0.2])
@@ -310,7 +362,7 @@ def test_noise_widens_the_stated_error() -> None:
         return np.sin(x) + 1e-7 * random.standard_normal(x.shape)
 
     x = np.linspace(0.2, 1.4, 200)
-    judged = Slope(noisy, x, x, allow_complex=False).judge(np.cos(x) * x, 0.0, 1e-9)
+    judged = Slope(noisy, x, x, real=True).judge(np.cos(x) * x, 0.0, 1e-9)
     assert (judged.verdict == UNSURE).all()
     found = differences(noisy, x, x)
     assert (np.abs(found.slope - np.cos(x) * x) <= 10 * found.error).mean() >= 0.99

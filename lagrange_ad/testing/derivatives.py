@@ -124,13 +124,13 @@ def _check_point(program: Declarations, at: Point, found: Collected, elements: b
 def _partials(sides: RightSides, found: Collected) -> None:
     """Every element of every partial."""
     scale = _scales(sides.at)
-    sizes = _row_sizes(sides, scale)
+    sizes, tolerance = _row_sizes(sides, scale), sides.tolerance(found.tolerance)
     for j in range(len(sides.at)):
         direction = np.zeros(len(sides.at))
         direction[j] = scale[j]
         analytic, declared = sides.column(j)
-        judged = Slope(sides.values, sides.at, direction).judge(
-            _scaled(analytic, scale[j]), sizes, found.tolerance)
+        judged = Slope(sides.values, sides.at, direction, sides.called).judge(
+            _scaled(analytic, scale[j]), sizes, tolerance)
         chosen = np.zeros(len(analytic), dtype=bool)
         chosen[declared] = True
         chosen |= judged.verdict == WRONG
@@ -140,6 +140,7 @@ def _partials(sides: RightSides, found: Collected) -> None:
 def _directions(sides: RightSides, found: Collected, random: np.random.Generator, count: int, rows_too: bool) -> None:
     """All rows along random directions, by tangents; and back-substitution against them."""
     scale = _scales(sides.at)
+    tolerance = sides.tolerance(found.tolerance)
     wrong: dict[int, tuple[int, Array, Judged]] = {}
     for _ in range(count):
         direction = scale * _random(random, len(scale))
@@ -147,7 +148,7 @@ def _directions(sides: RightSides, found: Collected, random: np.random.Generator
             analytic = sides.tangent(direction)
         if rows_too:
             sizes = np.maximum(np.abs(analytic), np.abs(sides.values(sides.at)))
-            judged = Slope(sides.values, sides.at, direction).judge(analytic, sizes, found.tolerance)
+            judged = Slope(sides.values, sides.at, direction, sides.called).judge(analytic, sizes, tolerance)
             found.add_rows("partial", sides, judged, np.flatnonzero(judged.verdict != WRONG), None, 1.0)
             bad = np.flatnonzero(judged.verdict == WRONG)
             found.count(WRONG, len(bad))
@@ -163,11 +164,14 @@ def _directions(sides: RightSides, found: Collected, random: np.random.Generator
 
 def _locate(sides: RightSides, found: Collected, row: int, direction: Array) -> None:
     """The element behind a wrong row: the direction is halved as long as the larger error is in one half."""
-    def wrongness(part: Array) -> float:
+    def judge(part: Array) -> Judged:
         with np.errstate(all="ignore"):
             analytic = sides.tangent(part)[row : row + 1]
-        judged = Slope(lambda z: sides.values(z)[row : row + 1], sides.at, part).judge(analytic, 0.0, found.tolerance)
-        return float(judged.error[0])
+        slope = Slope(lambda z: sides.values(z)[row : row + 1], sides.at, part, sides.called[row : row + 1])
+        return slope.judge(analytic, 0.0, found.tolerance)
+
+    def wrongness(part: Array) -> float:
+        return float(judge(part).error[0])
 
     one = np.zeros(len(sides.shown))
     one[row] = 1.0
@@ -176,12 +180,7 @@ def _locate(sides: RightSides, found: Collected, row: int, direction: Array) -> 
     among = np.isin(np.arange(len(direction)), parents) * direction
     columns = parents if wrongness(among) > 0.5 * wrongness(direction) else np.arange(len(direction))
     j = _halved(wrongness, direction, columns)
-    part = np.zeros(len(direction))
-    part[j] = direction[j]
-    with np.errstate(all="ignore"):
-        analytic = sides.tangent(part)[row : row + 1]
-    judged = Slope(lambda z: sides.values(z)[row : row + 1], sides.at, part).judge(analytic, 0.0, found.tolerance)
-    found.add("partial", sides, judged, 0, row, j, direction[j])
+    found.add("partial", sides, judge(_unit(len(direction), j, direction[j])), 0, row, j, direction[j])
 
 
 def _halved(wrongness: Callable[[Array], float], direction: Array, columns: Array) -> int:
@@ -246,12 +245,13 @@ def _gradient(program: Declarations, at: Point, sides: RightSides, found: Collec
         return
     scale, n = _scales(solution.at), len(solution.at)
     size = np.abs(solution.value(solution.at)).max(initial=0.0)
+    tolerance = float(sides.tolerance(found.tolerance).max())
 
     def judge(direction: Array) -> Judged:
-        slope = Slope(solution.value, solution.at, direction, allow_complex=not solution.has_cycles)
+        slope = Slope(solution.value, solution.at, direction, real=solution.has_cycles or bool(sides.called.any()))
         used = direction != 0.0
         analytic = np.array([float(solution.gradient[used] @ direction[used])])
-        return slope.judge(analytic, size, found.tolerance)
+        return slope.judge(analytic, size, tolerance)
 
     directions = [_unit(n, j, scale[j]) for j in range(n)] if elements or n <= MOST_COLUMNS // 4 else [
         scale * _random(random, n) for _ in range(DIRECTIONS)]
@@ -272,6 +272,7 @@ def _second(sides: RightSides, found: Collected, random: np.random.Generator, el
     weights = _random(random, len(sides.shown))
     n, scale = len(sides.at), _scales(sides.at)
     matrix, gradient = hessian_of(sides, weights), gradient_of(sides, weights)
+    real, tolerance = bool(sides.called.any()), float(sides.tolerance(found.tolerance).max())
     with np.errstate(all="ignore"):
         sizes = np.abs(matrix) @ scale + np.abs(gradient(sides.at))
     directions = [_unit(n, j, scale[j]) for j in range(n)] if elements else [
@@ -281,7 +282,7 @@ def _second(sides: RightSides, found: Collected, random: np.random.Generator, el
         used = np.flatnonzero(direction)
         with np.errstate(all="ignore"):
             analytic = matrix[:, used] @ direction[used]
-        judged = Slope(gradient, sides.at, direction).judge(analytic, sizes, found.tolerance)
+        judged = Slope(gradient, sides.at, direction, real).judge(analytic, sizes, tolerance)
         column = int(used[0]) if len(used) == 1 else None
         touched = np.flatnonzero((analytic != 0.0) | (judged.verdict != RIGHT))
         for verdict in (0, 1, 2):

@@ -65,7 +65,7 @@ def differences(function: Function, z: Array, direction: Array) -> Differences:
     """
     with np.errstate(all="ignore"):
         here, steps = np.asarray(function(z)), FIRST_STEP / FACTOR ** np.arange(STEPS)
-        pairs = [(np.asarray(function(z + h * direction)), np.asarray(function(z - h * direction))) for h in steps]
+        pairs = [tuple(_nearby(function, z + step, here) for step in (h * direction, -h * direction)) for h in steps]
         rows = _table([(plus - minus) / (2.0 * h) for (plus, minus), h in zip(pairs, steps, strict=True)])
         rounding = [EPS * (np.abs(plus) + np.abs(minus) + np.abs(row[0]))
                     for (plus, minus), row in zip(pairs, rows, strict=True)]
@@ -76,6 +76,14 @@ def differences(function: Function, z: Array, direction: Array) -> Differences:
         kink = _kink(jumps, (noise[-1] + rounding[-1]) / h)
         before, after = (here - minus) / h, (plus - here) / h
     return Differences(slope, error, before, after, kink, np.isnan(plus) | np.isnan(minus))
+
+
+def _nearby(function: Function, z: Array, here: Array) -> Array:
+    """f at a point beside the one of interest; NaN where a user's function raises, as it may outside its domain."""
+    try:
+        return np.asarray(function(z))
+    except Exception:
+        return np.full(here.shape, np.nan)
 
 
 def _best(rows: list[list[Array]], rounding: list[Array]) -> tuple[Array, Array]:
@@ -115,18 +123,23 @@ def _kink(jumps: list[Array], rounding: Array) -> Array:
 
 
 class Slope:
-    """The numerical slope of a function at z along a direction, by both methods; differences when first needed."""
+    """The numerical slope of a function at z along a direction, by both methods; differences when first needed.
 
-    def __init__(self, function: Function, z: Array, direction: Array, allow_complex: bool = True) -> None:
+    ``real`` tells, for each output or all, where a complex step is of no use.
+    """
+
+    def __init__(self, function: Function, z: Array, direction: Array, real: Array | bool = False) -> None:
         self._function, self._z, self._direction = function, z, direction
-        self.complex = complex_slope(function, z, direction) if allow_complex else None
+        self.complex = None if np.all(real) else complex_slope(function, z, direction)
+        if self.complex is not None:
+            self.complex = np.where(real, np.nan, self.complex)
 
     @cached_property
     def differences(self) -> Differences:
         """Central differences with their error estimate."""
         return differences(self._function, self._z, self._direction)
 
-    def judge(self, analytic: Array, sizes: Array | float, tolerance: float) -> Judged:
+    def judge(self, analytic: Array, sizes: Array | float, tolerance: Array | float) -> Judged:
         """Compare with analytic slopes, to a tolerance of their own and rounding of quantities of these ``sizes``."""
         found = self.differences
         sizes = np.where(np.isfinite(sizes), sizes, 0.0)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..expression import Array
+from ..lowering.external import ExternalKernel
 from ..program import Declarations
 from ..solution import Plan, Point
 from ..solution import full as full_space
@@ -21,6 +22,9 @@ from ..solution.evaluation import declared_state
 from ..solution.forward import Start, propagate
 from ..solution.newton import MAX_ITERATIONS
 from ..solution.plan import BlockStep
+
+BY_CALLS = 1e-6
+"""How well derivatives agree that are themselves found by differences."""
 
 
 class RightSides:
@@ -109,6 +113,35 @@ class RightSides:
         own[self._explicit] = self._own
         keep = (own[rows] != columns) | (entries.data != 0.0)
         return columns[keep], rows[keep]
+
+    # user functions ----------------------------------------------------------------------------------------
+
+    def depends(self, on: Callable[[ExternalKernel], bool]) -> Array:
+        """Which shown rows depend, through auxiliaries, on a user function of the kind that ``on`` tells."""
+        lowered = self.lowered
+        marked = np.zeros(lowered.n_all_rows, dtype=bool)
+        for group in lowered.all_groups:
+            if isinstance(group.kernel, ExternalKernel) and on(group.kernel):
+                marked[group.row.array().ravel()] = True
+        if marked.any():
+            rows, elements = self.plan.everything.jacobian_pattern()
+            hidden = elements >= lowered.n_user
+            rows, elements = rows[hidden], elements[hidden]
+            size = -1
+            while size < (size := int(marked.sum())):
+                of_element = np.zeros(lowered.state.size, dtype=bool)
+                of_element[lowered.own[np.flatnonzero(marked[: lowered.n_rows])]] = True
+                marked[rows[of_element[elements]]] = True
+        return np.asarray(marked[self.shown])
+
+    @cached_property
+    def called(self) -> Array:
+        """The rows that depend on a user function: what it gives for complex numbers is its own derivative."""
+        return self.depends(lambda kernel: True)
+
+    def tolerance(self, wanted: float) -> Array:
+        """The tolerance of each row: user functions without a Jacobian of theirs are differenced, to 8 digits or so."""
+        return np.where(self.depends(lambda kernel: kernel.function.jacobian is None), max(wanted, BY_CALLS), wanted)
 
     # names -------------------------------------------------------------------------------------------------
 
