@@ -125,6 +125,7 @@ def _partials(sides: RightSides, found: Collected) -> None:
     """Every element of every partial."""
     scale = _scales(sides.at)
     sizes, tolerance = _row_sizes(sides, scale), sides.tolerance(found.tolerance)
+    finite = np.isfinite(sides.values(sides.at))
     for j in range(len(sides.at)):
         direction = np.zeros(len(sides.at))
         direction[j] = scale[j]
@@ -133,7 +134,7 @@ def _partials(sides: RightSides, found: Collected) -> None:
             _scaled(analytic, scale[j]), sizes, tolerance)
         chosen = np.zeros(len(analytic), dtype=bool)
         chosen[declared] = True
-        chosen |= judged.verdict == WRONG
+        chosen |= (judged.verdict != RIGHT) & finite
         found.add_rows("partial", sides, judged, np.flatnonzero(chosen), j, scale[j])
 
 
