@@ -14,8 +14,9 @@ import numpy as np
 
 from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownNameError
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
+from ..lowering import Blocks
 from ..printing import to_text
-from ..program import fit, key_name, numeric
+from ..program import element_name, fit, key_name, numeric
 from ..text import MOST_ROWS, listing, nearest, number, table, values
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
@@ -30,22 +31,42 @@ def plain(array: Array) -> Any:
     return float(array) if array.ndim == 0 else array
 
 
+def inside(blocks: Blocks, name: str, what: str) -> int:
+    """The place of an element, named as in ``v[3]``, inside its block, or an error that says what elements there are."""
+    base = name.partition("[")[0]
+    position, block = blocks.position(name), blocks.slices[base]
+    if position is not None:
+        return int(position - block.start)
+    number = blocks.slices.number[base]
+    shape, labels = blocks.shapes[number], blocks.labels[number]
+    if not shape:
+        raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is a scalar, without elements")
+    first = f", its first axis labelled {listing(labels, 4)}" if labels else ""
+    example = f"; one element is {blocks.element(block.start)!r}" if block.start < block.stop else ""
+    raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is an array of shape {shape}{first}{example}")
+
+
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
 
 
 class Named(Mapping[str, Any]):
     """Numbers by name: floats for scalars, arrays for arrays. Computed when first read."""
 
-    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array], owner: Any = None) -> None:
+    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array], owner: Any = None,
+                 blocks: Blocks | None = None) -> None:
         self._what, self._names, self._get, self._owner = what, dict.fromkeys(names), get, owner
+        self._blocks = blocks
 
     def __getitem__(self, name: Any) -> Any:
-        name = key_name(name, self._owner)
-        if name not in self._names:
-            raise UnknownNameError(
-                f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
-            )
-        return plain(self._get(name))
+        name = element_name(name, self._owner)
+        if name in self._names:
+            return plain(self._get(name))
+        base = str(name).partition("[")[0]
+        if self._blocks is not None and base in self._names and base != name:
+            return float(np.ravel(self._get(base))[inside(self._blocks, name, self._what)])
+        raise UnknownNameError(
+            f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
+        )
 
     def __contains__(self, name: object) -> bool:
         return (name.data.name if isinstance(name, Expression) and name.op == "symbol" else name) in self._names
@@ -102,6 +123,9 @@ class Point:
             return plain(self._evaluate(as_expression(what)))
         if what in self.values:
             return plain(self.values[what])
+        base = str(what).partition("[")[0]
+        if base in self.values and base != what:
+            return float(self.values[base].ravel()[inside(self._lowered.state, what, "value")])
         for constraint in self._lowered.constraints:
             if constraint.name == what:
                 return plain(self._evaluate(constraint.body))
@@ -174,14 +198,14 @@ class Point:
         """
         rows = self._lowered.rows
         return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name),
-                     self._owner)
+                     self._owner, rows)
 
     @cached_property
     def gradient(self) -> Named:
         """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
         names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
         return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name),
-                     self._owner)
+                     self._owner, self._lowered.state)
 
     @cached_property
     def _residuals(self) -> Array:
@@ -194,7 +218,7 @@ class Point:
         """right side − left side by equation."""
         rows = self._lowered.rows
         return Named("equation", self._equation_names, lambda name: rows.get(self._residuals[: rows.size], name),
-                     self._owner)
+                     self._owner, rows)
 
     @property
     def _equation_names(self) -> list[str]:
@@ -214,7 +238,8 @@ class Point:
             block = self._lowered.state.get(dz, name)
             block[...] = fit(name, numeric(name, direction, "the direction"), block.shape, "the direction")
         tangents(self._plan, z, dz, self._solved.reports)
-        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner)
+        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner,
+                     self._lowered.state)
 
     def explain(self, name: str) -> str:
         """The stationarity equation of one variable (or the gradient of one input), term by term with numbers."""

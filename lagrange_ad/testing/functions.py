@@ -200,7 +200,7 @@ class Solution:
         declared = declared_state(program, plan)
         self._plan, self._state = plan, at.state.copy()
         self._start = Start(self._state, np.ones(lowered.state.size, dtype=bool), declared.domain,
-                            np.zeros(lowered.n_all_rows))
+                            at._solved.offset)
         given = [lowered.state.slices[name] for name, s in lowered.symbols.items() if s.kind != "variable"]
         self.elements = np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in given)])
         self.at = self._state[self.elements]
