@@ -51,16 +51,16 @@ def test_expressions_as_keys_of_perturbations() -> None:
     y = p.define("y", x * np.array([1.0, 2.0]))
     assert p.evaluate(perturbation={y: 0.5})["y"].tolist() == [1.5, 2.5]
     assert p.evaluate(perturbation={y[1]: 0.5})["y"].tolist() == [1.0, 2.5]
-    with pytest.raises(la.UnknownNameError, match=r"no equation to perturb 'y\[0:1\]': 'y' is an array of shape \(2,\)"):
+    with pytest.raises(la.UnknownNameError, match=r"no equation to perturb 'y\[0:1\]': 'y' is an array"):
         p.evaluate(perturbation={y[0:1]: 0.5})
     with pytest.raises(la.UnknownNameError, match="of the program 'q', not of 'p'"):
         p.evaluate(perturbation={la.Program("q").input("z", [1.0, 2.0])[0]: 0.5})
 
 
 @pytest.mark.parametrize(("ask", "message"), [
-    (lambda p, at: at["y[7]"], r"no value 'y\[7\]': 'y' is an array of shape \(2,\), its first axis labelled a, b; one"),
+    (lambda p, at: at["y[7]"], r"'y' is an array of shape \(2,\), its first axis labelled a, b"),
     (lambda p, at: at["x[0]"], r"no value 'x\[0\]': 'x' is a scalar"),
-    (lambda p, at: at.multiplier["w[0]"], r"no equation 'w\[0\]': 'w' is an array of shape \(2, 3\); one .* 'w\[0, 0\]'"),
+    (lambda p, at: at.multiplier["w[0]"], r"no equation 'w\[0\]': 'w' is an array of shape \(2, 3\)"),
     (lambda p, at: p.evaluate(perturbation={"y[c]": 1.0}), r"no equation to perturb 'y\[c\]': 'y' is an array"),
     (lambda p, at: p.evaluate(perturbation={"z[0]": 1.0}), r"no equation 'z\[0\]' to perturb"),
     (lambda p, at: at["z[0]"], r"no value 'z\[0\]'"),

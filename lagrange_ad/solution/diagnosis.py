@@ -41,14 +41,14 @@ def domain_message(lowered: Lowered, z: Array, row: int) -> str:
     """Which function of which equation has no real value, and for which argument."""
     equation = _equation_of(lowered, row)
     roots = [equation.right] if lowered.own[row] >= 0 else [equation.left, equation.right]
-    culprit = _culprit(roots, symbol_values(lowered, z))
-    return f"equation {lowered.row_name(row)!r} ({place(equation.location)}): {culprit}"
+    found = culprit(roots, symbol_values(lowered, z))
+    return f"equation {lowered.row_name(row)!r} ({place(equation.location)}): {found}"
 
 
 def objective_message(objective: Objective, values: Mapping[str, Array]) -> str:
     """Which function of the objective has no real value, and for which argument."""
-    culprit = _culprit([objective.expression], values)
-    return f"the objective {objective.name!r} ({place(objective.location)}): {culprit}"
+    found = culprit([objective.expression], values)
+    return f"the objective {objective.name!r} ({place(objective.location)}): {found}"
 
 
 def symbol_values(lowered: Lowered, z: Array) -> dict[str, Array]:
@@ -61,7 +61,7 @@ def _equation_of(lowered: Lowered, row: int) -> Equation:
     return next(equation for equation in lowered.equations if equation.name == source)
 
 
-def _culprit(roots: list[Expression], values: Mapping[str, Array]) -> str:
+def culprit(roots: list[Expression], values: Mapping[str, Array]) -> str:
     """Where NaN or infinity comes from: down from the root to an operation that makes it of finite operands."""
     with np.errstate(all="ignore"):
         known = {key: np.asarray(value) for key, (_, value) in evaluate_nodes(roots, values).items()}

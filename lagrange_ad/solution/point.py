@@ -32,7 +32,7 @@ def plain(array: Array) -> Any:
 
 
 def inside(blocks: Blocks, name: str, what: str) -> int:
-    """The place of an element, named as in ``v[3]``, inside its block, or an error that says what elements there are."""
+    """The place of an element, named as in ``v[3]``, in its block, or an error that says what elements there are."""
     base = name.partition("[")[0]
     position, block = blocks.position(name), blocks.slices[base]
     if position is not None:
@@ -249,6 +249,13 @@ class Point:
 
     # showing -----------------------------------------------------------------------------------------------
 
+    @cached_property
+    def notes(self) -> list[str]:
+        """What to know, in words: which values are infinite, which constraints have none, which slopes are NaN."""
+        from .notes import notes
+
+        return notes(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
         lowered = self._lowered
@@ -270,6 +277,8 @@ class Point:
                 result["message"] = str(error)
         if self._why_no_multipliers:
             result["message"] = self._why_no_multipliers
+        if self.notes:
+            result["notes"] = list(self.notes)
         if self._has_multipliers:
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
@@ -291,6 +300,7 @@ class Point:
         why, reports = self._why_no_multipliers, self._solved.reports
         if why is not None and why not in lines[0]:
             lines.append(f"no multipliers and no gradient: {why}")
+        lines += self.notes
         lines += [f"{b.kind} {{{listing(b.unknowns, 6)}}}: {b}" for b in reports[:10]]
         if len(reports) > 10:
             lines.append(f"… {len(reports) - 10} more blocks")
