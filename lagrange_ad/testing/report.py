@@ -69,8 +69,10 @@ class DerivativeReport:
     def raise_if_wrong(self) -> None:
         """Raise DerivativeError, naming the worst, unless :attr:`ok`."""
         if not self.ok:
+            count = self.checked["wrong"]
+            found = "1 derivative" if count == 1 else f"{count} derivatives"
             raise DerivativeError(
-                f"{self.checked['wrong']} derivatives of {self.program!r} are wrong; the worst is the {self.rows[0]}. "
+                f"{found} of {self.program!r} {'is' if count == 1 else 'are'} wrong; the worst is the {self.rows[0]}. "
                 "Look at the derivative rule or the jacobian= of that equation"
             )
 
