@@ -275,7 +275,9 @@ def _second(sides: RightSides, found: Collected, random: np.random.Generator, el
     matrix, gradient = hessian_of(sides, weights), gradient_of(sides, weights)
     real, tolerance = bool(sides.called.any()), float(sides.tolerance(found.tolerance).max())
     with np.errstate(all="ignore"):
-        sizes = np.abs(matrix) @ scale + np.abs(gradient(sides.at))
+        pattern = sides.jacobian != 0.0
+        terms = pattern.T @ np.abs(weights * sides.values(sides.at))  # slopes of saturated functions are rounding alone
+        sizes = np.abs(matrix) @ scale + np.abs(gradient(sides.at)) + terms / scale
     directions = [_unit(n, j, scale[j]) for j in range(n)] if elements else [
         scale * _random(random, n) for _ in range(DIRECTIONS)]
     matrix = matrix.tocsc()

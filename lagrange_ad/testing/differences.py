@@ -73,7 +73,7 @@ def differences(function: Function, z: Array, direction: Array) -> Differences:
         slope, error = _best(rows, [(np.max(noise, axis=0) + r) / h for r, h in zip(rounding, steps, strict=True)])
         jumps = [np.abs(plus - 2.0 * here + minus) / h for (plus, minus), h in zip(pairs, steps, strict=True)]
         (plus, minus), h = pairs[-1], steps[-1]
-        kink = _kink(jumps, (noise[-1] + rounding[-1]) / h)
+        kink = _kink(jumps, (np.maximum(noise[-1], noise[-2]) + rounding[-1]) / h)
         before, after = (here - minus) / h, (plus - here) / h
     return Differences(slope, error, before, after, kink, np.isnan(plus) | np.isnan(minus))
 
