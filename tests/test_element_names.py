@@ -73,3 +73,10 @@ def test_what_is_not_there(program: la.Program, ask: object, message: str) -> No
 def test_starts_take_whole_variables(program: la.Program) -> None:
     with pytest.raises(la.DeclarationError, match=r"start= takes whole variables, got 'y\[0\]': .* of shape \(2,\)"):
         program.evaluate(start={"y[0]": 1.0})
+
+
+def test_an_element_is_explained_by_name(program: la.Program) -> None:
+    at = program.evaluate()
+    told = at.explain("y[0]")
+    assert told == at.explain("y[a]") and told.splitlines()[0].startswith("λ_y[a] = ")
+    assert float(told.splitlines()[-1].split("=")[1]) == pytest.approx(at.multiplier["y[0]"], rel=1e-9)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import DerivativeError
-from ..text import number, table
+from ..tables import Column, Report, Rows, Shown, Table
+from ..text import number
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class DerivativeCheck:
 
 
 @dataclass(frozen=True)
-class DerivativeReport:
+class DerivativeReport(Shown):
     """All that was checked of one program: ``rows``, the worst first; ``ok`` unless one of them is wrong.
 
     ``checked`` counts derivatives by verdict, those that have no row of their own among them; ``notes`` say what was
@@ -82,26 +83,26 @@ class DerivativeReport:
         return {"program": self.program, "ok": self.ok, "solved": self.solved, "checked": dict(self.checked),
                 "rows": rows, "notes": list(self.notes)}
 
-    def __str__(self) -> str:
-        head = f"{self.program}: derivatives " + ("right" if self.ok else "WRONG")
+    def _report(self) -> Report:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.checked.items() if count)
-        headings = ["equation", "with respect to", "element", "kind", "analytic", "numerical", "error", "tolerance",
-                    "method", "verdict"]
-        cells = [
-            [row.equation, row.wrt, row.element, row.kind, number(row.analytic), number(row.numerical),
-             f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method.removeprefix("central "), row.verdict]
-            for row in self.rows
-        ]
-        if not any(row.element for row in self.rows):
-            headings.remove("element")
-            cells = [[*row[:2], *row[3:]] for row in cells]
-        lines = [f"{head} ({counts or 'nothing to check'})"]
-        if cells:
-            lines.append(table("", headings, cells, width=140))
+        verdict = "right" if self.ok else "WRONG"
+        has_elements = any(row.element for row in self.rows)
+        columns = [Column("equation", role="name"), Column("with respect to", role="name"),
+                   *([Column("element")] * has_elements), Column("kind", role="kind", drop=3),
+                   Column("analytic", numeric=True), Column("numerical", numeric=True), Column("error", numeric=True),
+                   Column("tolerance", numeric=True, drop=2), Column("method", drop=1), Column("verdict")]
+        cells = Rows(len(self.rows), lambda i: _cells(self.rows[i], has_elements))
         noted = [row for row in self.rows if row.note]
-        lines += [f"{row.equation} by {row.wrt}: {row.note}" for row in noted[:10]]
+        lines = [f"{row.equation} by {row.wrt}: {row.note}" for row in noted[:10]]
         lines += [f"… {len(noted) - 10} more that could not be told"] * (len(noted) > 10)
-        return "\n".join([*lines, *self.notes])
+        heading = f"{self.program}: derivatives {verdict} ({counts or 'nothing to check'})"
+        return Report(heading, [Table("", columns, cells)], [*lines, *self.notes])
 
     def __repr__(self) -> str:
         return f"<derivative report of {self.program!r}: {self.checked}>"
+
+
+def _cells(row: DerivativeCheck, has_elements: bool) -> list[str]:
+    return [row.equation, row.wrt, *([row.element] * has_elements), row.kind, number(row.analytic),
+            number(row.numerical), f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method.removeprefix("central "),
+            row.verdict]
