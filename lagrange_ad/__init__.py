@@ -4,6 +4,7 @@ from typing import Any
 
 from .api import Program
 from .errors import (
+    CheckpointError,
     ConvergenceError,
     DeclarationError,
     DerivativeError,
@@ -22,12 +23,13 @@ from .expression import Expression
 from .external import External, external
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
-from .optimization import AscentResult
+from .optimization import AscentResult, ascent
 from .solution import Point
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
     "DerivativeError",
@@ -48,6 +50,7 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "ascent",
     "external",
     "interpolate",
     "testing",

@@ -64,6 +64,10 @@ class DerivativeError(LagrangeError, AssertionError):
     """A derivative that disagrees with differences of values (``testing.check_derivatives``)."""
 
 
+class CheckpointError(LagrangeError, ValueError):
+    """A checkpoint that cannot be written, cannot be read, or is of another program or other options."""
+
+
 class EquationFileError(LagrangeError, ValueError):
     """An equation file that cannot be read; shows the place with a caret."""
 
