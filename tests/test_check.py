@@ -301,7 +301,7 @@ def test_a_program_without_objective_and_one_without_equations() -> None:
     assert {row.kind for row in check_derivatives(p).rows} == {"partial"}
 
 
-@settings(max_examples=25, suppress_health_check=ANY_SIZE)
+@settings(max_examples=12, suppress_health_check=ANY_SIZE)
 @given(st.one_of(acyclic(), cyclic()), st.booleans())
 def test_random_programs_pass(drawn: Drawn, elements: bool) -> None:
     report = check_derivatives(drawn.program, elements=elements, hessian=True)
