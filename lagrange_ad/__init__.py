@@ -1,10 +1,13 @@
 """lagrange_ad: systems of equations, cyclic ones among them; values, exact derivatives, best inputs, multipliers."""
 
+from typing import Any
+
 from .api import Program
 from .errors import (
     CheckpointError,
     ConvergenceError,
     DeclarationError,
+    DerivativeError,
     DomainError,
     EquationFileError,
     ExpressionTypeError,
@@ -29,6 +32,7 @@ __all__ = [
     "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
+    "DerivativeError",
     "DomainError",
     "EquationFileError",
     "Expression",
@@ -49,5 +53,15 @@ __all__ = [
     "ascent",
     "external",
     "interpolate",
+    "testing",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``lagrange_ad.testing`` loads when first looked at."""
+    if name == "testing":
+        from importlib import import_module
+
+        return import_module(".testing", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""The command ``lagrange-ad``: evaluate, improve or show the program of an equation file.
+"""The command ``lagrange-ad``: evaluate, improve, show or check the program of an equation file.
 
 Takes the command line, writes tables or JSON to standard output and errors as plain text to standard error.
-Exit codes: 0 it worked; 1 the numbers failed (no solution, no convergence); 2 bad input (a file, a name or an
-option). What is heavy is imported when a command runs, so that ``--help`` answers at once.
+Exit codes: 0 it worked; 1 the numbers failed (no solution, no convergence, a wrong derivative); 2 bad input (a file, a
+name or an option). What is heavy is imported when a command runs, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -87,6 +87,18 @@ def _show(options: argparse.Namespace) -> int:
         return WORKED
     parts = [program.summary(), "Lagrangian\n\n" + (lagrangian or "none: the file states no objective")]
     _write("\n\n".join([*parts, f"Schedule\n\n{program.schedule}"]))
+    return WORKED
+
+
+def _check(options: argparse.Namespace) -> int:
+    from .testing import check_derivatives
+
+    report = check_derivatives(_read(options), values=dict(options.set), hessian=options.hessian, nearby=options.nearby)
+    _write_shown(report, options.json)
+    if not report.ok:
+        return _fail(f"{report.checked['wrong']} wrong: {report.worst}", NOT_CONVERGED)
+    if not report.solved:
+        return _fail("the equations have no solution here, so the gradient was not checked", NOT_CONVERGED)
     return WORKED
 
 
@@ -180,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lagrange-ad",
         description="Values, multipliers and gradients of the equations in a file, and gradient ascent.",
-        epilog="Exit codes: 0 it worked, 1 no solution or no convergence, 2 bad input.",
+        epilog="Exit codes: 0 it worked, 1 no solution, no convergence or a wrong derivative, 2 bad input.",
     )
     parser.add_argument("--version", action="version", version=f"lagrange-ad {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -189,6 +201,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_ascent(ascend)
     show = _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
     show.add_argument("--plot", metavar="PNG", type=_picture, help="draw the program (.png, .svg or .pdf)")
+    check = _command(commands, "check", _check, "compare every derivative with differences of values")
+    check.add_argument("--hessian", action="store_true", help="check second derivatives too")
+    check.add_argument("--nearby", metavar="N", type=int, default=0,
+                       help="check at N more points, inputs and parameters changed by up to 10 percent at random")
     return parser
 
 

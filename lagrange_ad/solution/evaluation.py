@@ -12,13 +12,13 @@ from ..errors import DeclarationError, UnknownNameError
 from ..execution import executor_named
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
-from ..program import Declarations, fit, key_name, numeric
+from ..program import Declarations, element_name, fit, key_name, numeric
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
 from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
-from .point import Point
+from .point import Point, inside
 
 
 def plan_of(program: Declarations) -> Plan:
@@ -94,6 +94,7 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
         raise DeclarationError(f"start= takes a point or a dict of variables, got {type(start).__name__}")
     checked = {}
     for key, value in start.items():
+        _refuse_elements(program, key)
         symbol = program.symbol(key)
         name = symbol.name
         if symbol.kind != "variable":
@@ -103,6 +104,15 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
             )
         checked[name] = fit(name, numeric(name, value, "the start"), symbol.shape, "the start")
     return checked
+
+
+def _refuse_elements(program: Declarations, key: Any) -> None:
+    """Starts are given to whole variables: say so to ``y[0]`` and "y[0]"."""
+    name = element_name(key, program)
+    base = str(name).partition("[")[0]
+    if base in program.symbols and base != name:
+        raise DeclarationError(f"start= takes whole variables, got {name!r}: give all of it, "
+                               f"{{{base!r}: ...}} of shape {program.symbols[base].shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,13 +214,20 @@ def _inside(low: float, high: float) -> float:
     return low + 1.0 if np.isfinite(low) else high - 1.0
 
 
-def _offsets(lowered: Lowered, perturbation: Mapping[str, Any]) -> Array:
-    """ε of every row: 0, or what ``perturbation`` says by equation."""
+def _offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:
+    """ε of every row: 0, or what ``perturbation`` says by equation, or by one element of it (``y[0]`` or "y[0]")."""
     offset = np.zeros(lowered.n_all_rows)
-    names = [equation.name for equation in lowered.equations] if perturbation else []
-    for name, value in perturbation.items():
-        if name not in names:
+    names = dict.fromkeys(equation.name for equation in lowered.equations) if perturbation else {}
+    owner = next((symbol.owner for symbol in lowered.symbols.values()), None)
+    for key, value in perturbation.items():
+        name = element_name(key, owner)
+        base = str(name).partition("[")[0]
+        if name in names:
+            block = lowered.rows.get(offset[: lowered.n_rows], name)
+            block[...] = fit(name, numeric(name, value, "the perturbation"), block.shape, "the perturbation")
+        elif base in names and base != name:
+            at = lowered.rows.slices[base].start + inside(lowered.rows, name, "equation to perturb")
+            offset[at] = fit(name, numeric(name, value, "the perturbation"), (), "the perturbation")
+        else:
             raise UnknownNameError(f"there is no equation {name!r} to perturb{nearest(str(name), names)}")
-        block = lowered.rows.get(offset[: lowered.n_rows], name)
-        block[...] = fit(name, numeric(name, value, "the perturbation"), block.shape, "the perturbation")
     return offset

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UnknownNameError
 from ..expression import Array, Expression, Symbol, symbols_of
+from ..lowering import Blocks
 from ..lowering.symbolic import scalar_partial
 from ..printing import to_text
 from ..program import key_name
@@ -28,7 +29,7 @@ def explain(at: Point, what: Any) -> str:
     """w = ∂J/∂z + Σ λ_i·∂r_i/∂z of a symbol, of the one that an equation determines, or of one element ``y[0]``."""
     plan = at._plan
     multipliers = at._adjoints[0]
-    name, element = _wanted(what, at._owner)
+    name, element = _wanted(what, at._owner, plan.lowered.state)
     symbol = _symbol(plan, name)
     terms = _terms(plan, at._solved.z, multipliers, symbol)
     index = ""
@@ -48,8 +49,12 @@ def explain(at: Point, what: Any) -> str:
     return "\n".join(lines)
 
 
-def _wanted(what: Any, owner: Any) -> tuple[str, int | None]:
+def _wanted(what: Any, owner: Any, state: Blocks) -> tuple[str, int | None]:
     """The name that is meant, and which element of it where one is, counted along the flat array."""
+    position = state.position(what) if isinstance(what, str) else None
+    if position is not None:
+        block = state.block_of(position)
+        return state.names[block], position - int(state.start[block])
     if not isinstance(what, Expression) or what.op == "symbol":
         return key_name(what, owner), None
     whole = what.args[0] if what.op == "view" and what.data.function is operator.getitem else None

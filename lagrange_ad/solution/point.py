@@ -17,7 +17,7 @@ from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownName
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
 from ..lowering import Blocks
 from ..printing import to_text
-from ..program import fit, key_name, numeric
+from ..program import element_name, fit, key_name, numeric
 from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
 from .diagnosis import objective_message, symbol_values
@@ -32,6 +32,21 @@ from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 def plain(array: Array) -> Any:
     """A float for a scalar, else the array."""
     return float(array) if array.ndim == 0 else array
+
+
+def inside(blocks: Blocks, name: str, what: str) -> int:
+    """The place of an element, named as in ``v[3]``, in its block, or an error that says what elements there are."""
+    base = name.partition("[")[0]
+    position, block = blocks.position(name), blocks.slices[base]
+    if position is not None:
+        return int(position - block.start)
+    number = blocks.slices.number[base]
+    shape, labels = blocks.shapes[number], blocks.labels[number]
+    if not shape:
+        raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is a scalar, without elements")
+    first = f", its first axis labelled {listing(labels, 4)}" if labels else ""
+    example = f"; one element is {blocks.element(block.start)!r}" if block.start < block.stop else ""
+    raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is an array of shape {shape}{first}{example}")
 
 
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
@@ -53,12 +68,15 @@ class Named(Shown, Mapping[str, Any]):
         self._column, self._blocks = column, blocks
 
     def __getitem__(self, name: Any) -> Any:
-        name = key_name(name, self._owner)
-        if name not in self._names:
-            raise UnknownNameError(
-                f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
-            )
-        return plain(self._get(name))
+        name = element_name(name, self._owner)
+        if name in self._names:
+            return plain(self._get(name))
+        base = str(name).partition("[")[0]
+        if self._blocks is not None and base in self._names and base != name:
+            return float(np.ravel(self._get(base))[inside(self._blocks, name, self._what)])
+        raise UnknownNameError(
+            f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
+        )
 
     def __contains__(self, name: object) -> bool:
         return (name.data.name if isinstance(name, Expression) and name.op == "symbol" else name) in self._names
@@ -125,6 +143,9 @@ class Point(Shown):
             return plain(self._evaluate(as_expression(what)))
         if what in self.values:
             return plain(self.values[what])
+        base = str(what).partition("[")[0]
+        if base in self.values and base != what:
+            return float(self.values[base].ravel()[inside(self._lowered.state, what, "value")])
         for constraint in self._lowered.constraints:
             if constraint.name == what:
                 return plain(self._evaluate(constraint.body))
@@ -252,6 +273,13 @@ class Point(Shown):
 
     # showing -----------------------------------------------------------------------------------------------
 
+    @cached_property
+    def notes(self) -> list[str]:
+        """What to know, in words: which values are infinite, which constraints have none, which slopes are NaN."""
+        from .notes import notes
+
+        return notes(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
         lowered = self._lowered
@@ -273,6 +301,8 @@ class Point(Shown):
                 result["message"] = str(error)
         if self._why_no_multipliers:
             result["message"] = self._why_no_multipliers
+        if self.notes:
+            result["notes"] = list(self.notes)
         if self._has_multipliers:
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
