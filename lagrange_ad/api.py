@@ -81,7 +81,7 @@ class Program(Shown, Declarations):
         and the result is the last point with those.
 
         Stops when the largest entry of the projected gradient is at most ``gradient_tolerance``, when a step is at most
-        ``step_tolerance``·(1 + |x|) long, when the objective changes by at most ``objective_tolerance``·|J| (both not
+        ``step_tolerance·(1 + |x|)`` long, when the objective changes by at most ``objective_tolerance·|J|`` (both not
         on one step alone with a method that goes uphill at times), after ``steps`` steps, after ``time_limit`` seconds,
         or when ``callback(record)`` returns True; the result says which. With batches the tolerances do not count.
         Ctrl-C returns the best point so far. A step to where the program has no value goes back to the last good point.
