@@ -8,7 +8,7 @@ from typing import Any
 from .errors import DeclarationError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
-from .program import Declarations
+from .program import Declarations, Scope
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
 from .views import ReducedView
@@ -16,6 +16,15 @@ from .views import ReducedView
 
 class Program(Declarations):
     """A system of equations with inputs, parameters, variables and at most one objective."""
+
+    def scope(self, name: str) -> Scope:
+        """A namespace in this program (in the scope that it is in): names declared there begin with ``name.``.
+
+        Enter it, ``with p.scope("m1"): p.input("i")``, or declare through it, ``m = p.scope("m1"); m.input("i")``. The
+        same name again goes on in the same namespace. Results have full names: ``at["m1.i"]``. Raises
+        DeclarationError for a name that is empty or has dots.
+        """
+        return Scope(self, name)
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
                  perturbation: Mapping[str, Any] | None = None, max_iterations: int = MAX_ITERATIONS,

@@ -7,7 +7,8 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 from .declarations import Declarations
 from .given import fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
+from .scope import Scope
 from .symbols import EXECUTORS
 
-__all__ = ["EXECUTORS", "Constraint", "Declarations", "Equation", "Location", "Objective", "fit", "key_name",
-           "numeric"]
+__all__ = ["EXECUTORS", "Constraint", "Declarations", "Equation", "Location", "Objective", "Scope", "fit",
+           "key_name", "numeric"]

@@ -79,7 +79,7 @@ class Declarations(Equations):
             raise DeclarationError(
                 f"the objective is declared already, at {place(self.objective.location)}: a program has one"
             )
-        node = self._number(expression, "the objective")
+        name, node = self._full(name), self._number(expression, "the objective")
         if node.shape != ():
             raise ShapeError(
                 f"the objective must be a scalar, but {to_text(node, 60)} has shape {node.shape}: "
@@ -101,7 +101,7 @@ class Declarations(Equations):
         ``evaluate`` never fails on a violated one; optimizers hold it. The bound is the side without inputs or
         variables; when both sides have some, left − right is bounded by 0.
         """
-        location = _location or caller()
+        location, name = _location or caller(), self._full(name)
         node = as_expression(constraint)
         if node.is_boolean:
             if lower is not None or upper is not None:
@@ -124,10 +124,10 @@ class Declarations(Equations):
             self.version += 1
 
     def _constraint_name(self) -> str:
-        number = len(self.constraints) + 1
-        while f"constraint_{number}" in self._named:
+        number, stem = len(self.constraints) + 1, self._full("constraint_")
+        while f"{stem}{number}" in self._named:
             number += 1
-        return f"constraint_{number}"
+        return f"{stem}{number}"
 
     # showing -----------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
     """Checked arrays of the inputs and parameters given by name."""
     checked = {}
     for key, value in values.items():
-        name = key_name(key, program)
+        name = program.full_name(key_name(key, program))
         if not isinstance(name, str) or name not in program.symbols:
             known = [s.name for s in program.symbols.values() if s.kind != "variable"]
             raise UnknownNameError(
