@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import DeclarationError, ShapeError
 from ..expression import as_expression
@@ -58,6 +59,10 @@ class Declarations(Equations):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(unpacked(self, state), _lock=threading.RLock(), _memory={})
+
+    def __copy__(self) -> Self:
+        """An independent program: what is declared in a copy is not declared here."""
+        return copy.deepcopy(self)
 
     def __getattr__(self, name: str) -> Any:
         if name in _FOREIGN_WORDS:

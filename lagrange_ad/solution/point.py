@@ -56,6 +56,10 @@ class Named(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def __reduce__(self) -> Any:
+        known = {name: self._get(name) for name in self._names}
+        return Named, (self._what, list(known), known.__getitem__, self._owner)
+
     def __repr__(self) -> str:
         return "{" + ", ".join(f"{name!r}: {values(self[name])}" for name in self) + "}"
 
