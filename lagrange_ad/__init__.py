@@ -1,6 +1,6 @@
 """lagrange_ad: systems of equations, cyclic ones among them; values, exact derivatives, best inputs, multipliers."""
 
-from .api import Program
+from .api import Program, read, reads
 from .errors import (
     ConvergenceError,
     DeclarationError,
@@ -41,5 +41,7 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "read",
+    "reads",
 ]
 __version__ = "0.1.0"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from os import PathLike
 from typing import Any
 
+from . import files
 from .errors import DeclarationError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
@@ -25,6 +28,20 @@ class Program(Declarations):
         DeclarationError for a name that is empty or has dots.
         """
         return Scope(self, name)
+
+    def to_text(self) -> str:
+        """The program as an equation file, to be read by :func:`reads`: the same program again.
+
+        Files hold scalars, and the functions that their grammar knows; EquationFileError names what else there is.
+        """
+        return files.to_text(self)
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the program to an equation file, to be read by :func:`read`; whole or not at all.
+
+        Raises EquationFileError for what :meth:`to_text` refuses and where the file cannot be written.
+        """
+        files.write(self, path)
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
                  perturbation: Mapping[str, Any] | None = None, max_iterations: int = MAX_ITERATIONS,
@@ -84,3 +101,21 @@ class Program(Declarations):
                       progress=progress)
 
     descend = ascend
+
+
+def read(path: str | PathLike[str], *, executor: str | None = None) -> Program:
+    """The program of an equation file; without a ``program`` statement it is called as the file is.
+
+    Nothing in the file is executed. ``executor`` is that of :class:`Program`. Raises EquationFileError, with the line
+    and a caret under the place, for all that can be wrong.
+    """
+    return files.read(path, partial(Program, executor=executor))
+
+
+def reads(text: str, name: str = "program", filename: str = "<equations>", *,
+          executor: str | None = None) -> Program:
+    """The program of a text in the language of equation files; see :func:`read`.
+
+    ``name`` serves where the text has no ``program`` statement; ``filename`` is what errors show.
+    """
+    return files.reads(text, partial(Program, executor=executor), name, filename)

@@ -106,7 +106,7 @@ def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
 
 
 def _read(options: argparse.Namespace) -> Any:
-    from .files import read
+    from .api import read
 
     return read(options.file)
 

@@ -27,8 +27,9 @@ ORDER = (
     ("lagrangian",),
     ("views",),
     ("optimization",),
+    ("files",),
     ("api",),
-    ("display", "files", "testing"),
+    ("display", "testing"),
     ("cli",),
 )
 NEVER = {"structure": {"expression", "program", "lowering"}}

@@ -187,7 +187,7 @@ def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Arra
     """The start of one symbol by its expression, on the part of the state that is filled already."""
     needed = symbols_of(value)
     here = lowered.state.slices[symbol.name].start
-    later = [s.name for s in needed if lowered.state.slices[s.name].start >= here]
+    later = [s.name for s in needed if s.kind == "variable" and lowered.state.slices[s.name].start >= here]
     if later:
         raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
     with np.errstate(all="ignore"):
