@@ -239,6 +239,9 @@ class Point:
                  "converged": b.converged, "message": b.message} for b in self.blocks
             ],
         }
+        units = {name: symbol.unit for name, symbol in lowered.symbols.items() if symbol.unit}
+        if units:
+            result["units"] = units
         if lowered.constraints:
             result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
         if lowered.objective is not None and self.solved:
