@@ -318,6 +318,7 @@ def test_arrays_are_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("declare", "words"), [
     (lambda p, x: p.define("y", np.sum(np.stack([x, x]))), "equation 'y' uses an array"),
     (lambda p, x: p.define("y", np.where(x > 0, x, 1.0)), "equation 'y' uses a condition"),
+    (lambda p, x: p.define("y", la.external(np.sin, jacobian=np.cos)(x)), "equation 'y' uses the function 'sin' of"),
     (lambda p, x: p.minimize(np.where(x > 0, x, 1.0)), "the objective uses a condition"),
     (lambda p, x: p.subject_to(np.where(x > 0, x, 1.0) <= 2.0, name="g"), "constraint 'g' uses a condition"),
     (lambda p, x: p.variable("v", start=np.where(x > 0, x, 1.0)), "the start of 'v' uses a condition"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -84,11 +85,7 @@ def to_text(program: Declarations) -> str:
 def _declarations(program: Declarations) -> Iterator[str]:
     """Symbols and equations, each in its order; a plain variable is declared by its equation where the order allows."""
     equations = _equations(program)
-    counted: dict[str, int] = {}
-    for equation in program.equations:
-        if equation.left.op == "symbol":
-            name = equation.left.data.name
-            counted[name] = counted.get(name, 0) + 1
+    counted = Counter(line.left for line in equations)
     own = {equation.own.name: number for number, equation in enumerate(program.equations) if equation.own is not None}
     written, declared = 0, set()
     for name, symbol in program.symbols.items():
@@ -96,12 +93,12 @@ def _declarations(program: Declarations) -> Iterator[str]:
         if number is not None and _is_plain(symbol) and counted[name] == 1 and number >= written and all(
             before.own is None or before.own.name in declared for before in program.equations[written:number]
         ):
-            yield from equations[written : number + 1]
+            yield from (line.text for line in equations[written : number + 1])
             written = number + 1
         else:
             yield _declaration(symbol)
         declared.add(name)
-    yield from equations[written:]
+    yield from (line.text for line in equations[written:])
 
 
 def _is_plain(symbol: Symbol) -> bool:
@@ -126,7 +123,14 @@ def _declaration(symbol: Symbol) -> str:
     return " ".join(parts)
 
 
-def _equations(program: Declarations) -> list[str]:
+class _Line(NamedTuple):
+    """An equation as a statement, and its left side alone."""
+
+    text: str
+    left: str
+
+
+def _equations(program: Declarations) -> list[_Line]:
     """The equations as statements, with the labels that they would not get by themselves."""
     explicit: set[str] = set()
     lines = []
@@ -141,19 +145,19 @@ def _equations(program: Declarations) -> list[str]:
     return lines
 
 
-def _equation(equation: Equation, default: str) -> str:
+def _equation(equation: Equation, default: str) -> _Line:
     what = f"equation {equation.name!r}"
-    left, right = (_formula(side, what, equation.location) for side in (equation.left, equation.right))
+    right, left = equation.right, equation.left  # both are made at the first look, and kept while one is held
+    left_text, right_text = (_formula(side, what, equation.location) for side in (left, right))
     label = "" if equation.name == default else _label(equation.name, "equation", equation.location)
     if label and equation.name in KEYWORDS:
         raise _refusal(f"{what} begins a statement of another kind in an equation file: name it otherwise",
                        equation.location)
-    first = _NAME.match(left)
-    if not label and first is not None and first[0] in KEYWORDS:
-        left = f"({left})"
+    first = _NAME.match(left_text)
+    shown = f"({left_text})" if not label and first is not None and first[0] in KEYWORDS else left_text
     determines = equation.determines
     named = f" for {determines.name}" if determines is not None and determines is not equation.own else ""
-    return f"{label}{left} = {right}{named}"
+    return _Line(f"{label}{shown} = {right_text}{named}", left_text)
 
 
 def _constraint(constraint: Constraint, number: int) -> str:
@@ -262,6 +266,8 @@ def _check_expression(root: Expression, what: str, location: Location) -> None:
 def _operation(node: Expression) -> str:
     if node.is_boolean:
         return "a condition"
+    if node.op == "external":
+        return f"the function {node.data.name!r} of your own"
     name = node.data.name if node.op == "view" else node.op
     return f"an array ({name})" if node.shape or node.op in ("view", "sum", "matmul") else f"np.{name}"
 
