@@ -67,7 +67,7 @@ def _ascend(options: argparse.Namespace) -> int:
     if options.plot:
         from .display.plots import plot_history
 
-        plot_history(result.history, options.plot, title=f"{program.name}: {program.objective}")
+        plot_history(result, options.plot, title=f"{program.name}: {program.objective}")
     if result.success:
         return WORKED
     return _fail(result.message, NOT_CONVERGED)

@@ -32,8 +32,9 @@ def plot_history(history: Any, path: str | Path, title: str = "history") -> Path
     """Draw objective and gradient norm against the step, and write the picture to ``path``.
 
     ``history`` is a list of records (mappings or objects) with ``step``, ``objective`` and ``gradient_norm``,
-    or a result that has one. A quantity that is nowhere negative and spans more than a factor of ten gets a
-    logarithmic axis. The suffix of ``path`` chooses the format: .png, .svg or .pdf.
+    or a result that has one (then the objective has its unit beside its name). A quantity that is nowhere negative and
+    spans more than a factor of ten gets a logarithmic axis. The suffix of ``path`` chooses the format: .png, .svg or
+    .pdf.
     Raises :class:`PlotError` for an empty history, an unknown format and a missing matplotlib.
     """
     records = list(getattr(history, "history", history))
@@ -55,6 +56,9 @@ def plot_history(history: Any, path: str | Path, title: str = "history") -> Path
     _curve(lower, steps, _column(records, "gradient_norm"), "gradient norm")
     upper.set_title(title)
     lower.set_xlabel("step")
+    unit = getattr(getattr(history, "at", None), "objective_unit", "")
+    if unit:
+        figure.axes[0].set_ylabel(f"objective, {unit}")
     figure.savefig(path)
     return path
 

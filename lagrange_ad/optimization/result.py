@@ -114,7 +114,9 @@ class AscentResult:
         verdict = "converged" if self.success else "stopped"
         head = f"{verdict} after {self.steps} steps, {self.seconds:.3g} s: {self.message}"
         gradient = self.at.gradient
-        rows = [[name, values(value), values(gradient[name])] for name, value in self.x.items()]
+        units = self.at.units
+        rows = [[name, f"{values(value)} {units.get(name, '')}".rstrip(), values(gradient[name])]
+                for name, value in self.x.items()]
         first = number(self.history[0].objective) if self.history else ""
         change = f"objective {first} → {number(self.objective)}"
         return "\n".join([head, change, table("", ["input", "value", "gradient dJ/dx"], rows)])

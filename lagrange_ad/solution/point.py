@@ -144,6 +144,18 @@ class Point:
             raise DomainError(objective_message(objective, self.values), self)
         return value
 
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the symbols that have one."""
+        return {name: symbol.unit for name, symbol in self._lowered.symbols.items() if symbol.unit}
+
+    @property
+    def objective_unit(self) -> str:
+        """The unit of the objective where it is a variable that has one, else empty."""
+        objective = self._lowered.objective
+        lone = objective is not None and objective.expression.op == "symbol"
+        return self._lowered.symbols[objective.expression.data.name].unit if objective is not None and lone else ""
+
     @cached_property
     def _objective_value(self) -> float:
         rows = np.zeros(self._lowered.n_all_rows)
@@ -239,9 +251,8 @@ class Point:
                  "converged": b.converged, "message": b.message} for b in self.blocks
             ],
         }
-        units = {name: symbol.unit for name, symbol in lowered.symbols.items() if symbol.unit}
-        if units:
-            result["units"] = units
+        if self.units:
+            result["units"] = self.units
         if lowered.constraints:
             result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
         if lowered.objective is not None and self.solved:
