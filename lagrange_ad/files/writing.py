@@ -45,7 +45,7 @@ def write(program: Declarations, path: str | PathLike[str]) -> None:
 
     Raises :class:`EquationFileError` for what :func:`to_text` refuses and where the file cannot be written.
     """
-    text, target = to_text(program), Path(path)
+    text, target = to_text(program), Path(os.path.realpath(path))  # through a link, not over it
     draft = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
     try:
         try:
@@ -57,7 +57,7 @@ def write(program: Declarations, path: str | PathLike[str]) -> None:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise EquationFileError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+        raise EquationFileError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 
 def to_text(program: Declarations) -> str:
@@ -255,12 +255,12 @@ def _check_expression(root: Expression, what: str, location: Location) -> None:
                 f"{', '.join(sorted({row.name for row in FUNCTIONS.values()}))}, or keep the program with pickle",
                 location,
             )
-        sizes[id(node)] = 1 + sum(sizes[id(arg)] for arg in node.args)
-    if sizes[id(root)] > MOST_OPERATIONS:
-        raise _refusal(
-            f"{what} would be {sizes[id(root)]:.3g} operations long, since parts of it are used again and again: "
-            "define those parts as variables of their own", location,
-        )
+        size = sizes[id(node)] = 1 + sum(sizes[id(arg)] for arg in node.args)
+        if size > MOST_OPERATIONS:
+            raise _refusal(
+                f"{what} would be more than {MOST_OPERATIONS} operations long, as parts of it are used again and "
+                "again: define those parts as variables of their own", location,
+            )
 
 
 def _operation(node: Expression) -> str:
