@@ -163,4 +163,6 @@ def reads(text: str, name: str = "program", filename: str = "<equations>", *,
 
     ``name`` serves where the text has no ``program`` statement; ``filename`` is what errors show.
     """
+    if not isinstance(text, str):
+        raise DeclarationError(f"reads takes the text of an equation file, got {text!r}; read(path) reads a file")
     return files.reads(text, partial(Program, executor=executor), name, filename)

@@ -115,10 +115,31 @@ def test_names_a_scope_cannot_have(name: Any, message: str) -> None:
         la.Program("p").scope(name)
 
 
+def test_what_is_given_to_a_program_by_name_is_looked_up_too() -> None:
+    p = la.Program("p")
+    p.input("x", 1.0)
+    with p.scope("m"):
+        y = p.variable("y")
+        p.equate(y**2, p["x"], name="square")
+        root = p.evaluate(start={"y": -1.0}, perturbation={"square": 3.0})
+        assert root["m.y"] == pytest.approx(-2.0, rel=1e-15)
+        with pytest.raises(la.DeclarationError, match=r"evaluate\(\{'m\.u': \.\.\.\}\)"):
+            p.evaluate(start={p.input("u", 1.0): 1.0})
+        with pytest.raises(la.UnknownNameError, match="no equation 'other' to perturb"):
+            p.evaluate(perturbation={"other": 1.0})
+
+
 def test_errors_have_full_names() -> None:
     p = la.Program("p")
     m = p.scope("m")
     m.variable("y")
+    with pytest.raises(la.UnknownNameError, match=r"has no 'y'; did you mean 'm\.y'"):
+        p["y"]
+    with pytest.raises(la.UnknownNameError, match=r"variable 'y'; did you mean 'm\.y'\?; it has m\.y"):
+        p.set(y=1.0)
+    m.input("i")
+    with pytest.raises(la.UnknownNameError, match=r"has no input or parameter 'i'; did you mean 'm\.i'"):
+        p.evaluate(i=1.0)
     with pytest.raises(la.UnknownNameError, match=r"has no 'm\.z'; did you mean 'm\.y'"):
         m["z"]
     with pytest.raises(la.DeclarationError, match=r"the value of 'm\.x' is NaN"):
@@ -127,6 +148,10 @@ def test_errors_have_full_names() -> None:
         m.input("1x")
     with pytest.raises(la.StructureError, match=r"m\.y"):
         p.evaluate()
+    with pytest.raises(AttributeError, match=r"looked up as scope\['y'\]"):
+        m.y  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"a scope has no 'paramter'; did you mean 'parameter'\?"):
+        m.paramter  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"ask the whole program, scope\.program\.evaluate"):
         m.evaluate()  # type: ignore[attr-defined]
 

@@ -36,6 +36,12 @@ _FOREIGN_WORDS = {
     "minimise": "minimize(expr)",
     "maximise": "maximize(expr)",
     "set_value": "set(name=value)",
+    "block": "scope(name)",
+    "group": "scope(name)",
+    "add_group": "scope(name)",
+    "copy": "copy.copy(program), with the module copy",
+    "save": "write(path) for an equation file, or pickle",
+    "load": "lagrange_ad.read(path)",
     "gradient": "evaluate().gradient[name]",
 }
 

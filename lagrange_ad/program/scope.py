@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..errors import DeclarationError
 from ..expression import Expression
+from ..text import nearest
 from .declarations import Declarations
 from .symbols import ENTERED
 
@@ -89,11 +90,15 @@ class Scope:
         return (name for name in self.program.symbols if name.startswith(f"{self.name}."))
 
     def __getattr__(self, name: str) -> Any:
-        if hasattr(Declarations, name) or not name.startswith("_"):
+        if name.startswith("_") or name in self.__slots__:
+            raise AttributeError(name)
+        if name in self:
+            raise AttributeError(f"what is declared as {name!r} in a scope is looked up as scope[{name!r}]")
+        if hasattr(type(self.program), name):
             raise AttributeError(
                 f"a scope has no {name!r}: it declares and looks up names; ask the whole program, scope.program.{name}"
             )
-        raise AttributeError(name)
+        raise AttributeError(f"a scope has no {name!r}{nearest(name, dir(type(self)))}")
 
     def __repr__(self) -> str:
         return f"<scope {self.name!r} of {self.program!r}>"

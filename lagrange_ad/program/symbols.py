@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -171,17 +171,17 @@ class Symbols:
         """What the scope entered last puts before names, ``"m1."``; empty outside of ``with program.scope(…)``."""
         return next((prefix for program, prefix in reversed(ENTERED.get()) if program is self), "")
 
-    def full_name(self, name: Any) -> Any:
+    def full_name(self, name: Any, known: Container[str] | None = None) -> Any:
         """The full name of the symbol that ``name`` means here: the one in the innermost scope that has it.
 
         So in scope ``a.b`` the name ``x`` means ``a.b.x``, or else ``a.x``, or else ``x``. What names nothing is
-        handed back as it is.
+        handed back as it is. ``known`` names, where given, are looked at instead of the symbols.
         """
         if not ENTERED.get() or not isinstance(name, str):
             return name
-        prefix = self.prefix
+        prefix, known = self.prefix, self._nodes if known is None else known
         while prefix:
-            if prefix + name in self._nodes:
+            if prefix + name in known:
                 return prefix + name
             prefix = prefix[: prefix.rfind(".", 0, -1) + 1]
         return name
@@ -226,9 +226,13 @@ class Symbols:
     def __getitem__(self, name: str) -> Expression:
         full = self.full_name(name)
         if full not in self._nodes:
-            near = nearest(self._full(str(name)), self._nodes)
-            raise UnknownNameError(f"the program {self.name!r} has no {self._full(name)!r}{near}")
+            raise UnknownNameError(f"the program {self.name!r} has no {self._full(name)!r}{self._near(name)}")
         return self._nodes[full]
+
+    def _near(self, name: Any) -> str:
+        """``; did you mean …?``: one of this name in a scope, or a name much like it."""
+        scoped = next((known for known in self._nodes if known.endswith(f".{name}")), None)
+        return f"; did you mean {scoped!r}?" if scoped else nearest(self._full(str(name)), self._nodes)
 
     def __contains__(self, name: object) -> bool:
         return self.full_name(name) in self._nodes
@@ -258,10 +262,9 @@ class Symbols:
         """The record of a named input, parameter or variable (or of one as it was returned when declared)."""
         name = self.full_name(key_name(name, self))
         if name not in self.symbols:
-            name = self._full(name)
-            near = nearest(str(name), self.symbols)
             raise UnknownNameError(
-                f"the program {self.name!r} has no input, parameter or variable {name!r}{near}; "
+                f"the program {self.name!r} has no input, parameter or variable {self._full(name)!r}"
+                f"{self._near(name)}; "
                 f"it has {listing(self.symbols)}"
             )
         return self.symbols[name]
