@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ def _ascend(options: argparse.Namespace) -> int:
 
         require_matplotlib()  # before the work, not after it
     given = {name: getattr(options, name) for name in _ASCENT if getattr(options, name) is not None}
+    if options.schedule is not None:
+        given["rate"] = _schedule(options)
     result = program.ascend(**given, progress=False if options.json else None)
     _write_shown(result, options.json)
     if options.history:
@@ -86,7 +89,25 @@ def _show(options: argparse.Namespace) -> int:
     return WORKED
 
 
-_ASCENT = ("rate", "steps", "line_search", "gradient_tolerance", "time_limit")
+_ASCENT = ("rate", "steps", "method", "line_search", "gradient_tolerance", "time_limit", "checkpoint",
+           "checkpoint_every", "resume")  # fmt: skip
+
+
+def _schedule(options: argparse.Namespace) -> Any:
+    """The schedule of --schedule, from the rate of --rate down."""
+    from .errors import DeclarationError
+    from .optimization import ascent
+
+    if options.rate is None:
+        raise DeclarationError("--schedule begins at a rate: give --rate too")
+    kind, numbers = options.schedule
+    if kind == "cosine":
+        return ascent.Cosine(options.rate, max(1, 1000 if options.steps is None else options.steps))
+    if kind == "exponential":
+        return ascent.Exponential(options.rate, *numbers)
+    if kind == "inverse":
+        return ascent.InverseTime(options.rate, *numbers)
+    return ascent.StepDecay(options.rate, int(numbers[0]), *numbers[1:])
 
 
 def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
@@ -147,20 +168,22 @@ IN_A_FILE = (
     ("Use a constrained optimizer on view = program.reduced(): scipy.optimize.minimize(view.value_and_gradient, "
      "view.x0, jac=True, bounds=view.bounds, constraints=view.constraints)",
      "Leave them out of the file, or hold them in Python: lagrange_ad.read(FILE).reduced() is for any optimizer"),
-    ("line_search='fixed' needs rate=", "--line-search fixed needs --rate"),
+    ("needs rate=, a number or a schedule such as la.ascent.Cosine(0.1, steps)", "needs --rate"),
 )
 """What messages advise in Python, and what a user of files and of this command does instead."""
+
+_KEYWORD = re.compile(r"(?<![\w.])(rate|method|line_search|steps|checkpoint|resume)=(True\b)?(?=(['\w])?)")
 
 
 def in_words_of_files(text: str) -> str:
     """A message with its advice for the command line."""
     for python, file in IN_A_FILE:
         text = text.replace(python, file)
-    return text
+    return _KEYWORD.sub(lambda word: f"--{word[1].replace('_', '-')}{' ' * bool(word[3])}", text)
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(in_words_of_files(text).rstrip("\n") + "\n")
+    sys.stdout.write(text.rstrip("\n") + "\n")
 
 
 def _write_shown(thing: Any, as_json: bool) -> None:
@@ -247,6 +270,25 @@ def _add_ascent(parser: argparse.ArgumentParser) -> None:
         "(fixed is the default with --rate, armijo without)",
     )
     parser.add_argument(
+        "--method", choices=("gradient", "momentum", "nesterov", "adam", "barzilai-borwein"),
+        help="where each step goes (default: gradient)",
+    )
+    parser.add_argument(
+        "--schedule", metavar="KIND", type=_schedule_text,
+        help="lower the rate from --rate: cosine, exponential:FACTOR, inverse:DECAY or step:EVERY[,FACTOR]",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", type=_output, help="keep the whole run in a file, to be resumed"
+    )
+    parser.add_argument(
+        "--checkpoint-every", metavar="N|TIME", type=_interval,
+        help="how often: a number of steps, or a time such as 30s or 5min (default 10s)",
+    )
+    parser.add_argument(
+        "--resume", metavar="FILE", nargs="?", const=True,
+        help="go on from a checkpoint; without FILE from that of --checkpoint, where there is one",
+    )
+    parser.add_argument(
         "--time", metavar="SECONDS", type=_positive, dest="time_limit", help="stop after this time"
     )
     parser.add_argument("--history", metavar="CSV", type=_output, help="write every step to a table")
@@ -276,6 +318,26 @@ def _positive(text: str) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
+
+
+_SCHEDULES = {"cosine": (0, 0), "exponential": (1, 1), "inverse": (1, 2), "step": (1, 2)}
+"""The fewest and the most numbers of each."""
+
+
+def _schedule_text(text: str) -> tuple[str, list[float]]:
+    kind, _, rest = text.partition(":")
+    numbers = [_positive(part) for part in rest.split(",")] if rest else []
+    if kind not in _SCHEDULES or not _SCHEDULES[kind][0] <= len(numbers) <= _SCHEDULES[kind][1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of cosine, exponential:FACTOR, inverse:DECAY, step:EVERY or step:EVERY,FACTOR"
+        )
+    if kind == "step" and numbers[0] != int(numbers[0]):
+        raise argparse.ArgumentTypeError(f"{text!r}: EVERY is a whole number of steps")
+    return kind, numbers
+
+
+def _interval(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _count(text: str) -> int:
