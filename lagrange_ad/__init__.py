@@ -21,6 +21,7 @@ from .external import External, external
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
+from .program import Scope
 from .solution import Point
 from .views import ReducedView
 
@@ -40,6 +41,7 @@ __all__ = [
     "Point",
     "Program",
     "ReducedView",
+    "Scope",
     "ShapeError",
     "SingularError",
     "SolveError",
