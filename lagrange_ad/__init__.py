@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .api import Program
+from .api import Program, read, reads
 from .errors import (
     CheckpointError,
     ConvergenceError,
@@ -24,6 +24,7 @@ from .external import External, external
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
+from .program import Scope
 from .solution import Point
 from .views import ReducedView
 
@@ -44,6 +45,7 @@ __all__ = [
     "Point",
     "Program",
     "ReducedView",
+    "Scope",
     "ShapeError",
     "SingularError",
     "SolveError",
@@ -53,6 +55,8 @@ __all__ = [
     "ascent",
     "external",
     "interpolate",
+    "read",
+    "reads",
     "testing",
 ]
 __version__ = "0.1.0"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from os import PathLike
 from typing import Any
 
+from . import files
 from .errors import DeclarationError, LagrangeError, SolveError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
-from .program import Declarations
+from .program import Declarations, Scope
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
@@ -24,6 +26,29 @@ MOST_TO_ANALYSE = 5000
 
 class Program(Shown, Declarations):
     """A system of equations with inputs, parameters, variables and at most one objective."""
+
+    def scope(self, name: str) -> Scope:
+        """A namespace in this program (in the scope that it is in): names declared there begin with ``name.``.
+
+        Enter it, ``with p.scope("m1"): p.input("i")``, or declare through it, ``m = p.scope("m1"); m.input("i")``. The
+        same name again goes on in the same namespace. Results have full names: ``at["m1.i"]``. Raises
+        DeclarationError for a name that is empty or has dots.
+        """
+        return Scope(self, name)
+
+    def to_text(self) -> str:
+        """The program as an equation file, to be read by :func:`reads`: the same program again.
+
+        Files hold scalars, and the functions that their grammar knows; EquationFileError names what else there is.
+        """
+        return files.to_text(self)
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the program to an equation file, to be read by :func:`read`; whole or not at all.
+
+        Raises EquationFileError for what :meth:`to_text` refuses and where the file cannot be written.
+        """
+        files.write(self, path)
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
                  perturbation: Mapping[str, Any] | None = None, max_iterations: int = MAX_ITERATIONS,
@@ -140,3 +165,22 @@ class Program(Shown, Declarations):
             return cycles_in_words(plan_of(self))
         except LagrangeError as error:
             return str(error)
+
+def read(path: str | PathLike[str], *, executor: str | None = None) -> Program:
+    """The program of an equation file; without a ``program`` statement it is called as the file is.
+
+    Nothing in the file is executed. ``executor`` is that of :class:`Program`. Raises EquationFileError, with the line
+    and a caret under the place, for all that can be wrong.
+    """
+    return files.read(path, partial(Program, executor=executor))
+
+
+def reads(text: str, name: str = "program", filename: str = "<equations>", *,
+          executor: str | None = None) -> Program:
+    """The program of a text in the language of equation files; see :func:`read`.
+
+    ``name`` serves where the text has no ``program`` statement; ``filename`` is what errors show.
+    """
+    if not isinstance(text, str):
+        raise DeclarationError(f"reads takes the text of an equation file, got {text!r}; read(path) reads a file")
+    return files.reads(text, partial(Program, executor=executor), name, filename)

@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,14 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    at = _read(options).evaluate(dict(options.set))
+    at = _read(options).evaluate()
     _write_shown(at, options.json)
     return WORKED
 
 
 def _ascend(options: argparse.Namespace) -> int:
     program = _read(options)
-    program.set(dict(options.set))
     if options.plot:
         from .display.plots import require_matplotlib
 
@@ -78,7 +78,6 @@ def _ascend(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     program = _read(options)
-    program.set(dict(options.set))
     lagrangian = str(program.lagrangian) if program.objective is not None else None
     if options.plot:
         program.plot(path=options.plot)
@@ -125,7 +124,8 @@ def _schedule(options: argparse.Namespace) -> Any:
 
 def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
     symbols = [
-        {"name": s.name, "kind": s.kind, "value": s.value, "lower": s.lower, "upper": s.upper}
+        {"name": s.name, "kind": s.kind, "value": _plain_value(s.value), "lower": s.lower, "upper": s.upper,
+         **({"unit": s.unit} if s.unit else {})}
         for s in program.symbols.values()
     ]
     return {
@@ -139,13 +139,59 @@ def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
     }
 
 
-def _read(options: argparse.Namespace) -> Any:
-    from .files import read
+def _plain_value(value: Any) -> Any:
+    """A value or a start: numbers as they are, a formula as text."""
+    from .expression import Expression
+    from .printing import to_text
 
-    return read(options.file)
+    return to_text(value) if isinstance(value, Expression) else value
+
+
+def _read(options: argparse.Namespace) -> Any:
+    """The program of the file, with the values and the starts of the command line."""
+    from .api import read
+    from .errors import DeclarationError
+
+    program = read(options.file)
+    for option, given in (("--set", options.set), ("--start", options.start)):
+        for name, _ in given:
+            kind = program.symbol(name).kind
+            if option == "--set" and kind == "variable":
+                raise DeclarationError(
+                    f"{name!r} is a variable: the equations determine it; to say where its solve begins, write "
+                    f"--start {name}=VALUE, or 'variable {name} start VALUE' in the file"
+                )
+            if option == "--start" and kind != "variable":
+                raise DeclarationError(
+                    f"--start is for variables, {name!r} is one of the {kind}s: give its value, --set {name}=VALUE"
+                )
+    program.set(dict(options.set + options.start))
+    return program
 
 
 # output -----------------------------------------------------------------------------------------------------
+
+
+IN_A_FILE = (
+    ("(variable(..., start=), or evaluate(start={...}))", "('variable NAME start VALUE', or --start NAME=VALUE)"),
+    ("a domain=(low, high)", "a 'domain (low, high)' after it"),
+    ("declare one with minimize(expr) or maximize(expr)", "state one in the file, 'minimize …' or 'maximize …'"),
+    ("declare one with input(name, value)", "state one in the file, 'input NAME = VALUE'"),
+    ("Use a constrained optimizer on view = program.reduced(): scipy.optimize.minimize(view.value_and_gradient, "
+     "view.x0, jac=True, bounds=view.bounds, constraints=view.constraints)",
+     "Leave them out of the file, or hold them in Python: lagrange_ad.read(FILE).reduced() is for any optimizer"),
+    ("needs rate=, a number or a schedule such as la.ascent.Cosine(0.1, steps)", "needs --rate"),
+)
+"""What messages advise in Python, and what a user of files and of this command does instead."""
+
+_KEYWORD = re.compile(r"(?<![\w.])(rate|method|line_search|steps|checkpoint|resume)=(True\b)?(?=(['\w])?)")
+
+
+def in_words_of_files(text: str) -> str:
+    """A message with its advice for the command line."""
+    for python, file in IN_A_FILE:
+        text = text.replace(python, file)
+    return _KEYWORD.sub(lambda word: f"--{word[1].replace('_', '-')}{' ' * bool(word[3])}", text)
 
 
 def _write(text: str) -> None:
@@ -166,7 +212,7 @@ def _write_shown(thing: Any, as_json: bool) -> None:
 
 def _fail(reason: object, code: int) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"lagrange-ad: {reason}\n")
+    sys.stderr.write(f"lagrange-ad: {in_words_of_files(str(reason))}\n")
     return code
 
 
@@ -217,6 +263,10 @@ def _command(commands: Any, name: str, run: Any, summary: str) -> argparse.Argum
     parser.add_argument(
         "--set", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
         help="change a value first, for instance x=0.5 or angle=pi/4; may be repeated",
+    )
+    parser.add_argument(
+        "--start", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
+        help="where the solve of a cycle begins in a variable, for instance y1=10; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="write JSON instead of tables")
     parser.set_defaults(command=run)

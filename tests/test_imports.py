@@ -31,9 +31,9 @@ ORDER = (
     ("lagrangian",),
     ("views",),
     ("optimization",),
-    ("display",),
+    ("display", "files"),
     ("api",),
-    ("files", "testing"),
+    ("testing",),
     ("cli",),
 )
 NEVER = {"structure": {"expression", "program", "lowering"}}

@@ -7,6 +7,7 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 from .declarations import Declarations
 from .given import element_name, fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
+from .scope import Scope
 from .symbols import EXECUTORS
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Equation",
     "Location",
     "Objective",
+    "Scope",
     "element_name",
     "fit",
     "key_name",

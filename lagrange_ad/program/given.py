@@ -124,3 +124,13 @@ def domain_of(name: str, domain: Any) -> tuple[float, float]:
     if not low < high:
         raise DeclarationError(f"the domain of {name!r} is empty: ({low:g}, {high:g})")
     return low, high
+
+
+def unit_of(name: str, unit: Any) -> str:
+    """The unit of a symbol, a text for display."""
+    if not isinstance(unit, str) or not unit.isprintable():
+        raise DeclarationError(
+            f"the unit of {name!r} must be a string of one line, as in unit='m/s', got {unit!r}: units are shown, "
+            "nothing is converted"
+        )
+    return unit

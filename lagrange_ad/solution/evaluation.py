@@ -49,7 +49,9 @@ def evaluate_program(
     given = given_values(program, values or {})
     plan = plan_of(program)
     declared = declared_state(program, plan)
-    begin = starting_state(plan, declared, given, _start_values(program, start), perturbation or {})
+    names = {equation.name for equation in program.equations} if perturbation else set()
+    added = {program.full_name(name, names): value for name, value in (perturbation or {}).items()}
+    begin = starting_state(plan, declared, given, _start_values(program, start), added)
     return solve_from(plan, begin, max_iterations)
 
 
@@ -66,11 +68,13 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
     """Checked arrays of the inputs and parameters given by name."""
     checked = {}
     for key, value in values.items():
-        name = key_name(key, program)
+        name = program.full_name(key_name(key, program))
         if not isinstance(name, str) or name not in program.symbols:
             known = [s.name for s in program.symbols.values() if s.kind != "variable"]
+            scoped = [other for other in known if other.endswith(f".{name}")]
+            near = f"; did you mean {scoped[0]!r}?" if scoped else nearest(str(name), known)
             raise UnknownNameError(
-                f"the program {program.name!r} has no input or parameter {name!r}{nearest(str(name), known)}; "
+                f"the program {program.name!r} has no input or parameter {name!r}{near}; "
                 f"it has {listing(known) or 'none'}"
             )
         symbol = program.symbols[name]
@@ -98,9 +102,10 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
         symbol = program.symbol(key)
         name = symbol.name
         if symbol.kind != "variable":
+            spelt = f"{name}=..." if name.isidentifier() else f"{{{name!r}: ...}}"
             raise DeclarationError(
                 f"start= is for variables, {name!r} is one of the {symbol.kind}s: give its value itself, "
-                f"evaluate({name}=...)"
+                f"evaluate({spelt})"
             )
         checked[name] = fit(name, numeric(name, value, "the start"), symbol.shape, "the start")
     return checked
@@ -197,7 +202,7 @@ def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Arra
     """The start of one symbol by its expression, on the part of the state that is filled already."""
     needed = symbols_of(value)
     here = lowered.state.slices[symbol.name].start
-    later = [s.name for s in needed if lowered.state.slices[s.name].start >= here]
+    later = [s.name for s in needed if s.kind == "variable" and lowered.state.slices[s.name].start >= here]
     if later:
         raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
     with np.errstate(all="ignore"):

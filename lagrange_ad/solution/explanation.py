@@ -45,7 +45,7 @@ def explain(at: Point, what: Any) -> str:
     if len(terms) > MOST_TERMS:
         lines.append(f"    … {len(terms) - MOST_TERMS} more terms")
     total = sum((amount for _, _, amount in terms), np.zeros(symbol.shape if element is None else ()))
-    lines.append(f"{head} = {values(total)}")
+    lines.append(f"{head} = {values(total)}{_units(at, symbol) if head[0] != '0' else ''}")
     return "\n".join(lines)
 
 
@@ -92,6 +92,12 @@ def _left_side(plan: Plan, symbol: Symbol) -> str:
     if symbol.kind != "variable":
         return f"dJ/d{symbol.name}"
     return next((f"λ_{equation.name}" for equation in plan.lowered.equations if equation.own is symbol), "0")
+
+
+def _units(at: Point, symbol: Symbol) -> str:
+    """The units of a change of the objective by a change of a symbol; empty where neither has one."""
+    of, by = at.objective_unit, symbol.unit
+    return (f" {of}" if of else "") + (f" per {by}" if by else "")
 
 
 def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[Term]:

@@ -87,6 +87,10 @@ class Named(Shown, Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def __reduce__(self) -> Any:
+        known = {name: self._get(name) for name in self._names}
+        return Named, (self._what, list(known), known.__getitem__, self._owner)
+
     def __repr__(self) -> str:
         shown = [f"{name!r}: {values(self[name])}" for name in islice(self, MOST_SHOWN)]
         more = [f"… ({len(self)} in all)"] if len(self) > MOST_SHOWN else []
@@ -183,6 +187,18 @@ class Point(Shown):
         if np.isnan(value) and self.solved:
             raise DomainError(objective_message(objective, self.values), self)
         return value
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the symbols that have one."""
+        return {name: symbol.unit for name, symbol in self._lowered.symbols.items() if symbol.unit}
+
+    @property
+    def objective_unit(self) -> str:
+        """The unit of the objective where it is a variable that has one, else empty."""
+        objective = self._lowered.objective
+        lone = objective is not None and objective.expression.op == "symbol"
+        return self._lowered.symbols[objective.expression.data.name].unit if objective is not None and lone else ""
 
     @cached_property
     def _objective_value(self) -> float:
@@ -291,6 +307,8 @@ class Point(Shown):
                  "converged": b.converged, "message": b.message} for b in self.blocks
             ],
         }
+        if self.units:
+            result["units"] = self.units
         if lowered.constraints:
             result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
         if lowered.objective is not None and self.solved:
