@@ -127,10 +127,22 @@ def _call(node: Expression) -> list[Any]:
     if node.op == "concatenate":
         arguments = ["[", *arguments, "]", f", axis={node.data}" if node.data else ""]
     if node.op == "sum" and len(node.data) < node.args[0].ndim:
-        arguments.append(f", axis={node.data[0] if len(node.data) == 1 else node.data}")
+        arguments.append(f", axis={_axes_text(node.data)}")
+    if isinstance(node.data, dict):
+        arguments += [f", {name}={_axes_text(value)}" for name, value in node.data.items() if not _is_whole(node, value)]
     if node.op == "scatter":
         arguments = [_argument_text(node.data), ", weights=", *arguments, f", minlength={node.shape[0]}"]
     return [f"{_CALLS.get(node.op, node.op)}(", *arguments, ")"]
+
+
+def _is_whole(node: Expression, axes: Any) -> bool:
+    """Whether an argument of an operation says only that it runs over all axes there are."""
+    ndim = len(node.args[0].shape)
+    return len(axes) == ndim if isinstance(axes, tuple) else axes == 0 and ndim == 1
+
+
+def _axes_text(axes: Any) -> str:
+    return str(axes[0] if isinstance(axes, tuple) and len(axes) == 1 else axes)
 
 
 def _view_parts(node: Expression, outer: int) -> list[Any]:

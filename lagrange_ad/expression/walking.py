@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..elementary import TABLE
+from .composed import COMPOSED
 from .node import Expression, is_condition
 from .symbols import Array, Shape, Symbol
 
@@ -99,6 +100,8 @@ def _apply(node: Expression, operands: list[Any], values: Mapping[str, Any]) -> 
             return operands[0] @ operands[1]
         case "sparse_matmul":
             return node.data @ operands[0]
+        case op if op in COMPOSED:
+            return COMPOSED[op].value(*operands, **node.data)
         case _:
             row = TABLE[node.op]
             analytic = row.analytic is not None and any(np.iscomplexobj(x) for x in operands)
