@@ -6,7 +6,7 @@ what is not supported says so by name. Graphs are walked by loops (:func:`postor
 
 Operations: ``symbol``, ``constant``, every row of the table of elementary functions, ``view`` (any rearrangement
 of elements: indexing, reshape, transpose, …), ``concatenate``, ``sum``, ``scatter`` (``np.bincount``), ``matmul``,
-``sparse_matmul``, and those of :mod:`composed`, which are names for others.
+``sparse_matmul``, ``external`` (a user's own function), and those of :mod:`composed`, which are names for others.
 """
 
 from .building import bincount, concatenate, matmul, stack, sum_

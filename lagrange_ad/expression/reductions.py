@@ -158,7 +158,7 @@ def _vector_norm(child: Expression, ord: Any, axis: int, keepdims: Any) -> Expre
         return (largest if ord > 0 else smallest)(size, axis, keepdims=keepdims)
     if not isinstance(ord, numbers.Real) or ord < 1:
         raise ExpressionTypeError(
-            f"np.linalg.norm with ord={ord!r} is not supported on expressions: of vectors there are 1, 2, p ≥ 1, inf, -inf"
+            f"np.linalg.norm with ord={ord!r} is not supported on expressions: vectors have 1, 2, p ≥ 1, inf, -inf"
         )
     return compose("root", sum_(size ** float(ord), axis=axis, keepdims=keepdims), order=float(ord))
 

@@ -102,6 +102,8 @@ def _apply(node: Expression, operands: list[Any], values: Mapping[str, Any]) -> 
             return node.data @ operands[0]
         case op if op in COMPOSED:
             return COMPOSED[op].value(*operands, **node.data)
+        case "external":
+            return node.data.apply(operands)
         case _:
             row = TABLE[node.op]
             analytic = row.analytic is not None and any(np.iscomplexobj(x) for x in operands)

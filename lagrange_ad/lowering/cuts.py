@@ -168,6 +168,14 @@ class Cuts:
         self.substitute[id(node)] = self.leaf(inside)
         return 0
 
+    def _external(self, node: Expression) -> int:
+        """A user function has rows of its own, and its operands stand in the state."""
+        for arg in node.args:
+            if self._heaviness(arg) != 0:
+                self.cut(arg)
+        self.cut(node)
+        return LINEAR
+
     def _elementwise(self, node: Expression) -> int:
         if node.op in _SUMS:
             return self._sum_of_terms(node)
@@ -213,6 +221,7 @@ _RULES: dict[str, Callable[[Cuts, Expression], int]] = {
     "matmul": Cuts._product,
     "sparse_matmul": Cuts._product,
     **{name: Cuts._composed for name in COMPOSED},
+    "external": Cuts._external,
 }
 
 
