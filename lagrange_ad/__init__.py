@@ -15,7 +15,7 @@ from .errors import (
     StructureError,
     UnknownNameError,
 )
-from .expression import Expression
+from .expression import Expression, logsumexp, softmax, softplus
 from .external import External, external
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
@@ -46,5 +46,8 @@ __all__ = [
     "__version__",
     "external",
     "interpolate",
+    "logsumexp",
+    "softmax",
+    "softplus",
 ]
 __version__ = "0.1.0"

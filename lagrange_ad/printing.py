@@ -144,6 +144,8 @@ def _is_whole(node: Expression, axes: Any) -> bool:
 
 
 def _axes_text(axes: Any) -> str:
+    if isinstance(axes, float):
+        return number(axes)
     return str(axes[0] if isinstance(axes, tuple) and len(axes) == 1 else axes)
 
 
@@ -214,6 +216,9 @@ def _latex_parts(node: Expression, outer: int) -> list[Any]:
             return _wrap([(node.args[0], 5), "^{2}"], 4, outer, left, right)
         case "sqrt":
             return [r"\sqrt{", (node.args[0], 0), "}"]
+        case "root":
+            order = node.data["order"]
+            return [r"\sqrt{" if order == 2.0 else rf"\sqrt[{number(order)}]{{", (node.args[0], 0), "}"]
         case "absolute":
             return [r"\left|", (node.args[0], 0), r"\right|"]
         case "negative":

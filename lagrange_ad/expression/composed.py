@@ -51,6 +51,11 @@ def expansion(node: Expression) -> Expression:
     return COMPOSED[node.op].expand(*node.args, **node.data)
 
 
+def held(x: Expression) -> Expression:
+    """The same numbers, computed once and kept: only expansions have such nodes."""
+    return Expression("held", (x,), x.shape)
+
+
 # trees -----------------------------------------------------------------------------------------------------
 
 
@@ -62,6 +67,7 @@ def tree(combine: Combine, x: Expression) -> Expression:
         joined = x[0:whole:RADIX]
         for i in range(1, min(RADIX, n)):
             joined = combine(joined, x[i:whole:RADIX])
+        joined = held(joined) if joined.shape[0] > 1 else joined
         x = joined if whole == n else concatenate([joined, x[whole:]])
     return x[0]
 
@@ -74,12 +80,12 @@ def scan(combine: Combine, x: Expression) -> Expression:
     """
     levels: list[tuple[Expression, list[Expression]]] = []
     while x.shape[0] >= RADIX:
-        whole = x.shape[0] // RADIX * RADIX
+        before, whole = x, x.shape[0] // RADIX * RADIX
         running = [x[0:whole:RADIX]]
         for i in range(1, RADIX):
             running.append(combine(running[-1], x[i:whole:RADIX]))
-        levels.append((x, running))
-        x = running[-1]
+        running[-1] = x = held(running[-1])
+        levels.append((before, running))
     done = _running(combine, x[0:1], x[1:])
     for x, running in reversed(levels):
         done = _down(combine, done, running, x)
@@ -126,6 +132,8 @@ def _along(combine: Combine, x: Expression, axis: int) -> Expression:
 
 def _over(combine: Combine, x: Expression, axis: tuple[int, ...]) -> Expression:
     """The tree over some axes, elements in C order."""
+    if not axis:
+        return x
     kept = tuple(n for i, n in enumerate(x.shape) if i not in axis)
     if axis != tuple(range(len(axis))):
         x = view(np.moveaxis, x, axis, tuple(range(len(axis))))
@@ -152,34 +160,43 @@ def _root_of(square: Array, order: float) -> Any:
         return np.where(square == 0.0, square, np.sqrt(square) if order == 2.0 else square ** (1.0 / order))
 
 
+def _shift_of(x: Array, axis: tuple[int, ...]) -> Any:
+    shift = np.max(x.real, axis=axis, keepdims=True)
+    return np.where(np.isfinite(shift), shift, 0.0)
+
+
 def _log_sum_exp_of(x: Array, weights: Any = 1.0, *, axis: tuple[int, ...]) -> Any:
-    weights = np.broadcast_to(weights, x.shape)
-    shift = np.max(np.where(weights != 0.0, x.real, -np.inf), axis=axis, keepdims=True)
-    shift = np.where(np.isfinite(shift), shift, 0.0)
+    shift = _shift_of(np.where(np.broadcast_to(weights, x.shape) != 0.0, x.real, -np.inf), axis)
     with np.errstate(all="ignore"):
-        terms = np.where(weights != 0.0, weights * np.exp(x - shift), 0.0)
+        terms = np.where(np.not_equal(weights, 0.0), weights * np.exp(x - shift), 0.0)
         return np.log(np.sum(terms, axis=axis)) + np.squeeze(shift, axis)
-
-
-def _log_sum_exp(x: Expression, weights: Expression | None = None, *, axis: tuple[int, ...]) -> Expression:
-    """log Σ b·exp(x − c) + c with c the largest x, rounded: a constant for differentiation, as it is one by pieces."""
-    if weights is not None and weights.op == "constant" and not np.all(weights.data):
-        x = elementwise("where", elementwise("not_equal", weights, 0.0), x, -np.inf)
-    largest = compose("max", x, axis=axis)
-    finite = elementwise("less", elementwise("absolute", largest), np.inf)
-    shift = elementwise("where", finite, elementwise("rint", largest), 0.0)
-    terms = elementwise("exp", x - view(np.expand_dims, shift, axis))
-    return elementwise("log", sum_(terms if weights is None else weights * terms, axis=axis)) + shift
 
 
 def _softmax_of(x: Array, axis: tuple[int, ...]) -> Any:
     with np.errstate(all="ignore"):
-        return np.exp(x - np.expand_dims(_log_sum_exp_of(x, axis=axis), axis))
+        terms = np.exp(x - _shift_of(x, axis))
+        return terms / np.sum(terms, axis=axis, keepdims=True)
+
+
+def _shift(x: Expression, axis: tuple[int, ...]) -> Expression:
+    """What is subtracted before exp: the largest x, rounded, so that it is a constant for differentiation; or 0."""
+    largest = compose("max", x, axis=axis)
+    finite = elementwise("less", elementwise("absolute", largest), np.inf)
+    return elementwise("where", finite, elementwise("rint", largest), 0.0)
+
+
+def _log_sum_exp(x: Expression, weights: Expression | None = None, *, axis: tuple[int, ...]) -> Expression:
+    """log Σ b·exp(x − c) + c, right for any c."""
+    if weights is not None and weights.op == "constant" and not np.all(weights.data):
+        x = elementwise("where", elementwise("not_equal", weights, 0.0), x, -np.inf)
+    shift = _shift(x, axis)
+    terms = elementwise("exp", x - view(np.expand_dims, shift, axis))
+    return elementwise("log", sum_(terms if weights is None else weights * terms, axis=axis)) + shift
 
 
 def _softmax(x: Expression, axis: tuple[int, ...]) -> Expression:
-    total = compose("logsumexp", x, axis=axis)
-    return elementwise("exp", x - view(np.expand_dims, total, axis))
+    terms = held(elementwise("exp", x - view(np.expand_dims, _shift(x, axis), axis)))
+    return terms / view(np.expand_dims, sum_(terms, axis=axis), axis)
 
 
 def _maximum(x: Expression, y: Expression) -> Expression:

@@ -93,6 +93,8 @@ FUNCTIONS.update({
     np.prod: prod,
     np.max: largest,
     np.min: smallest,
+    np.amax: largest,
+    np.amin: smallest,
     np.ptp: ptp,
     np.mean: mean,
     np.var: var,
@@ -135,9 +137,6 @@ FUNCTIONS.update({
 
 UFUNCS.update({
     "matmul": matmul,
-    "vecdot": vecdot,
-    "matvec": matvec,
-    "vecmat": vecmat,
     "positive": as_expression,
     "fabs": lambda x: elementwise("absolute", x),
     "conjugate": as_expression,
@@ -150,6 +149,10 @@ UFUNCS.update({
     "rad2deg": lambda x: elementwise("multiply", x, 180.0 / np.pi),
     "degrees": lambda x: elementwise("multiply", x, 180.0 / np.pi),
 })
+
+for _new in (vecdot, matvec, vecmat):
+    if hasattr(np, _new.__name__):  # NumPy has two of them since 2.2
+        UFUNCS[_new.__name__] = _new
 
 REDUCTIONS.update({
     ("add", "reduce"): np.sum,

@@ -19,7 +19,7 @@ from ..elementary import TABLE
 from ..errors import DeclarationError, ExpressionTypeError, ShapeError
 from ..printing import to_text
 from .methods import ArrayMethods
-from .refusals import ADVICE, OPERATOR_OF, Refusals, foreign_programs, no_operator, unsupported
+from .refusals import ADVICE, OPERATOR_OF, Refusals, foreign_programs, no_operator, numpy_name, unsupported
 from .symbols import Array, Shape
 from .tables import FUNCTIONS, REDUCTIONS, UFUNCS
 
@@ -75,7 +75,7 @@ class Expression(ArrayMethods, Refusals):
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         handler = FUNCTIONS.get(function)
         if handler is None:
-            raise unsupported(f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}")
+            raise unsupported(numpy_name(function))
         return handler(*args, **keywords)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
@@ -221,8 +221,8 @@ class Expression(ArrayMethods, Refusals):
         if name in TABLE and TABLE[name].arity == 1:  # np.exp([x, y]) calls x.exp() on the elements
             return partial(elementwise, name, self)
         raise AttributeError(
-            f"an expression has no attribute {name!r}; it has shape, ndim, size, T, sum, mean, dot, reshape, "
-            f"transpose, ravel, …, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b); {ADVICE}"
+            f"an expression has no attribute {name!r}; it has shape, ndim, size, T, sum, mean, max, cumsum, dot, "
+            f"reshape, ravel, …, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b); {ADVICE}"
         )
 
     def title(self) -> str:

@@ -131,6 +131,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Ex
     for an element that is 0, as ``np.abs`` does; inf as ``np.max`` does.
     """
     child = numeric(x)
+    if not (ord is None or isinstance(ord, str | numbers.Real)):
+        raise ExpressionTypeError(f"np.linalg.norm with ord={ord!r}: ord must be a known number or 'fro'")
     if ord is None:
         axes = axes_of(child, axis)
     else:

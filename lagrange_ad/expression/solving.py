@@ -49,5 +49,5 @@ def _solution(name: str, matrix: Expression, right: Expression) -> Expression:
         left = matmul(matrix, unknown)
     else:
         left = view(np.squeeze, matmul(matrix, view(np.expand_dims, unknown, -1)), -1)
-    owner.equate(left, right, name=unknown.data.name, for_=unknown)
+    owner.equate(left, right, for_=unknown)
     return unknown

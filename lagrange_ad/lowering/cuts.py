@@ -176,6 +176,12 @@ class Cuts:
         self.cut(node)
         return LINEAR
 
+    def _held(self, node: Expression) -> int:
+        """What an expansion wants computed once."""
+        self.cut(node.args[0])
+        self.substitute[id(node)] = self.leaf(node.args[0])
+        return 0
+
     def _elementwise(self, node: Expression) -> int:
         if node.op in _SUMS:
             return self._sum_of_terms(node)
@@ -220,6 +226,7 @@ _RULES: dict[str, Callable[[Cuts, Expression], int]] = {
     "scatter": Cuts._sum,
     "matmul": Cuts._product,
     "sparse_matmul": Cuts._product,
+    "held": Cuts._held,
     **{name: Cuts._composed for name in COMPOSED},
     "external": Cuts._external,
 }
