@@ -14,7 +14,7 @@ from scipy import special
 
 import lagrange_ad as la
 from lagrange_ad.errors import ShapeError
-from lagrange_ad.expression import evaluate
+from lagrange_ad.expression import COMPOSED, evaluate, expanded, postorder
 from lagrange_ad.printing import to_latex, to_text
 
 RNG = np.random.default_rng(5)
@@ -437,6 +437,22 @@ def test_in_a_cycle(name: str, executor: str) -> None:
     np.testing.assert_allclose(at.gradient["x"], price, rtol=1e-7)
 
 
+@BOTH
+def test_a_running_sum_of_earlier_elements_is_ordered_not_iterated(executor: str) -> None:
+    given = np.linspace(0.1, 0.9, 37)
+    p = la.Program(executor=executor)
+    x = p.input("x", given)
+    z = p.variable("z", 37)
+    p.equate(z, x + 0.1 * np.sin(np.concatenate([[0.0], np.cumsum(z)[:-1]])))
+    p.minimize(np.sum(z))
+    at = p.evaluate()
+    assert at.blocks == []
+    expected: list[float] = []
+    for value in given:
+        expected.append(value + 0.1 * np.sin(sum(expected)))
+    np.testing.assert_allclose(at["z"], expected, rtol=1e-13)
+
+
 # size ------------------------------------------------------------------------------------------------------------
 
 
@@ -472,7 +488,43 @@ def test_softmax_of_many_is_exact_in_every_element() -> None:
     np.testing.assert_allclose(p.evaluate().gradient["x"], np.full(n, 1.0 / n), rtol=1e-13)
 
 
+# expansions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_an_expansion_is_the_same_function_of_numbers_and_of_complex_ones(name: str) -> None:
+    made = {
+        "cumsum": np.cumsum, "cumprod": np.cumprod, "prod": np.prod, "max": np.max, "min": np.min,
+        "logsumexp": la.logsumexp, "softmax": la.softmax, "root": np.linalg.norm,
+    }  # fmt: skip
+    array = ARRAYS["long"]
+    x = la.Program().input("x", array)
+    node = np.sum(made[name](np.sin(x)) ** 2)
+    plain = expanded(node)
+    ops = {part.op for part in postorder([plain])}
+    assert name in {part.op for part in postorder([node])} and not ops & {*COMPOSED, "held"}
+    np.testing.assert_allclose(evaluate(plain, {"x": array}), evaluate(node, {"x": array}), rtol=1e-13)
+    moved = {"x": array + 1e-30j * np.linspace(1.0, 2.0, 23)}
+    slope = np.imag(evaluate(plain, moved))
+    np.testing.assert_allclose(np.imag(evaluate(node, moved)), slope, rtol=1e-12, atol=1e-44)
+    p = la.Program()
+    p.minimize(np.sum(made[name](np.sin(p.input("x", array))) ** 2))
+    gradient = p.evaluate().gradient["x"]
+    np.testing.assert_allclose(np.linspace(1.0, 2.0, 23) @ gradient, slope / 1e-30, rtol=1e-12, atol=1e-13)
+
+
 # names -----------------------------------------------------------------------------------------------------------
+
+
+def test_lists_of_expressions_are_arrays() -> None:
+    p = la.Program()
+    x = p.input("x", [1.0, 2.0, 4.0])
+    a, b, c = x
+    array = ARRAYS["r"]
+    one = np.cumsum, np.cumprod, np.prod, np.var, np.std, np.linalg.norm
+    for function in (*one, lambda v: np.einsum("i,i", v, array)):
+        made = la.expression.as_expression(function([a, b, c]))
+        np.testing.assert_allclose(evaluate(made, {"x": [1.0, 2.0, 4.0]}), function([1.0, 2.0, 4.0]), rtol=1e-14)
 
 
 def test_how_they_print() -> None:
@@ -482,6 +534,8 @@ def test_how_they_print() -> None:
     assert to_text(np.cumprod(m, axis=1)) == "cumprod(m, axis=1)"
     assert to_text(np.max(m, axis=(0, 1))) == "max(m)" and to_text(np.prod(m, axis=1)) == "prod(m, axis=1)"
     assert to_text(la.logsumexp(x)) == "logsumexp(x)" and to_text(la.softmax(m, axis=0)) == "softmax(m, axis=0)"
+    assert to_text(np.einsum("ij,kj", m, m)) == "m @ transpose(m, (1, 0))"
+    assert to_text(np.einsum("i,i", x, x)) == "sum(x * x)"
     assert to_text(np.linalg.norm(x)) == "root(sum(x**2), order=2)"
     assert to_latex(np.linalg.norm(x)) == r"\sqrt{\sum x^{2}}"
     assert to_latex(np.linalg.norm(x, 3)) == r"\sqrt[3]{\sum \left|x\right|^{3}}"

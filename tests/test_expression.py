@@ -807,7 +807,7 @@ PITFALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda x, v: np.cumprod(v, axis="a"), ExpressionTypeError, r"np\.cumprod: axis must be an integer, got 'a'"),
     (lambda x, v: np.max(v, where=MASK), ExpressionTypeError, r"np\.max on expressions takes"),
     (lambda x, v: np.max(v[:0]), ShapeError, r"np\.max of no elements.*\(0,\)"),
-    (lambda x, v: np.std(v, ddof=3), ShapeError, r"np\.var: ddof leaves no degrees"),
+    (lambda x, v: np.std(v, ddof=3), ShapeError, r"np\.std: ddof leaves no degrees"),
     (lambda x, v: np.diff(v, n=-1), ShapeError, r"np\.diff: n must be"),
     (lambda x, v: np.einsum("i,j->k", v, v), ShapeError, r"np\.einsum\('i,j->k'\).*no operand has"),
     (lambda x, v: np.einsum("ij,i->", v, v), ShapeError, r"np\.einsum.*subscripts of v do not fit.*\(3,\)"),

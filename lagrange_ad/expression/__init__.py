@@ -16,12 +16,12 @@ from .node import MOST_ELEMENTS, Expression, as_expression, constant, elementwis
 from .reductions import logsumexp, softmax, softplus
 from .refusals import supported_names, unsupported
 from .symbols import Array, Element, Shape, Symbol, View
-from .walking import Packed, evaluate, evaluate_nodes, pack, postorder, symbols_of, unpack
+from .walking import Packed, evaluate, evaluate_nodes, expanded, pack, postorder, symbols_of, unpack
 
 __all__ = [
     "COMPOSED", "FUNCTIONS", "MOST_ELEMENTS", "Array", "Element", "Expression", "Packed", "Shape", "Symbol", "View",
-    "as_expression", "bincount", "concatenate", "constant", "elementwise", "evaluate", "evaluate_nodes", "expansion",
-    "logsumexp", "matmul", "pack", "postorder", "softmax", "softplus", "stack", "sum_", "supported_names",
+    "as_expression", "bincount", "concatenate", "constant", "elementwise", "evaluate", "evaluate_nodes", "expanded",
+    "expansion", "logsumexp", "matmul", "pack", "postorder", "softmax", "softplus", "stack", "sum_", "supported_names",
     "symbols_of", "unpack", "unsupported",
 ]  # fmt: skip
 

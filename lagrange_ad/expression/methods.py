@@ -99,6 +99,10 @@ class ArrayMethods:
         """``np.clip`` of it."""
         return _FUNCTIONS[np.clip](self, min, max)
 
+    def conjugate(self) -> Expression:
+        """Itself: expressions are real. NumPy asks for it in np.var of a list of expressions."""
+        return _FUNCTIONS[np.copy](self)
+
     def copy(self) -> Expression:
         """Itself: expressions never change."""
         return _FUNCTIONS[np.copy](self)

@@ -17,7 +17,7 @@ from ..printing import to_text
 from .building import axes_of, matmul, sum_, view
 from .node import Expression, as_expression, size_of
 from .reductions import numeric, refuse
-from .symbols import Array
+from .symbols import Array, Shape
 
 _DOTS = "."
 """Stands for the first axis that an ellipsis covers; einsum's labels are letters."""
@@ -86,9 +86,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Expression:
                              for node, over in ((left, over_left), (right, over_right)))
     shape = tuple(left.shape[i] for i in free_left) + tuple(right.shape[i] for i in free_right)
     n = size_of(sizes[0])
-    rows = view(np.reshape, _moved(left, [*free_left, *over_left]), (left.size // n if n else 0, n))
-    columns = view(np.reshape, _moved(right, [*over_right, *free_right]), (n, right.size // n if n else 0))
-    return view(np.reshape, matmul(rows, columns), shape) if n else as_expression(np.zeros(shape))
+    if not n:
+        return as_expression(np.zeros(shape))
+    rows = _shaped(_moved(left, [*free_left, *over_left]), (left.size // n, n))
+    columns = _shaped(_moved(right, [*over_right, *free_right]), (n, right.size // n))
+    return _shaped(matmul(rows, columns), shape)
 
 
 def _moved(node: Expression, axes: Sequence[int]) -> Expression:
@@ -250,10 +252,17 @@ def _contract(first: Factor, second: Factor, needed: set[str]) -> Factor:
     n = len(batch)
     heads, inside = left.shape[:n], size_of(left.shape[n + len(rows) :])
     shape = (*heads, *left.shape[n : n + len(rows)], *right.shape[n + len(over) :])
+    labels = "".join((*batch, *rows, *columns))
     if not over:
-        left = view(np.reshape, left, (*left.shape, *(1,) * len(columns)))
-        right = view(np.reshape, right, (*heads, *(1,) * len(rows), *right.shape[n:]))
-        return left * right, "".join((*batch, *rows, *columns))
-    left = view(np.reshape, left, (*heads, size_of(left.shape[n : n + len(rows)]), inside))
-    right = view(np.reshape, right, (*heads, inside, size_of(right.shape[n + len(over) :])))
-    return view(np.reshape, matmul(left, right), shape), "".join((*batch, *rows, *columns))
+        left = _shaped(left, (*left.shape, *(1,) * len(columns)))
+        right = _shaped(right, (*heads, *(1,) * len(rows), *right.shape[n:]))
+        return left * right, labels
+    if not rows and not columns:
+        return sum_(left * right, axis=tuple(range(n, n + len(over)))), labels
+    left = _shaped(left, (*heads, size_of(left.shape[n : n + len(rows)]), inside))
+    right = _shaped(right, (*heads, inside, size_of(right.shape[n + len(over) :])))
+    return _shaped(matmul(left, right), shape), labels
+
+
+def _shaped(node: Expression, shape: Shape) -> Expression:
+    return node if node.shape == shape else view(np.reshape, node, shape)

@@ -99,22 +99,28 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return sum_(child, axis=axis, keepdims=keepdims) / _count("np.mean", child, axis)
 
 
-def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = None, keepdims: Any = False,
-        *, correction: Any = None, **others: Any) -> Expression:
-    """``np.var``: the mean square distance from the mean, Σ (x − mean)² / (n − ddof)."""
-    refuse("np.var", "axis=, ddof= (or correction=) and keepdims=", {"dtype": dtype, "out": out, **others})
-    child = numeric(a)
-    fewer = ddof if correction is None or correction is np._NoValue else correction
-    degrees = _count("np.var", child, axis) - float(fewer or 0)
-    if degrees <= 0:
-        raise ShapeError(f"np.var: ddof leaves no degrees of freedom, the expression has shape {child.shape}")
-    distance = child - mean(child, axis=axis, keepdims=True)
-    return sum_(elementwise("square", distance), axis=axis, keepdims=keepdims) / degrees
+def deviation(name: str, order: float) -> Callable[..., Expression]:
+    """``np.var``: the mean square distance from the mean, Σ (x − mean)² / (n − ddof), and ``np.std``, its root.
+
+    Where all elements are equal the slope of the root is given as 0.
+    """
+
+    def deviate(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = None, keepdims: Any = False,
+                *, correction: Any = None, **others: Any) -> Expression:
+        refuse(name, "axis=, ddof= (or correction=) and keepdims=", {"dtype": dtype, "out": out, **others})
+        child = numeric(a)
+        fewer = ddof if correction is None or correction is np._NoValue else correction
+        degrees = _count(name, child, axis) - float(fewer or 0)
+        if degrees <= 0:
+            raise ShapeError(f"{name}: ddof leaves no degrees of freedom, the expression has shape {child.shape}")
+        distance = child - mean(child, axis=axis, keepdims=True)
+        square = sum_(elementwise("square", distance), axis=axis, keepdims=keepdims) / degrees
+        return square if order == 1.0 else compose("root", square, order=order)
+
+    return deviate
 
 
-def std(a: Any, *args: Any, **keywords: Any) -> Expression:
-    """``np.std``: the square root of ``np.var``; where all elements are equal its slope is given as 0."""
-    return compose("root", var(a, *args, **keywords), order=2.0)
+var, std = deviation("np.var", 1.0), deviation("np.std", 2.0)
 
 
 def _count(name: str, child: Expression, axis: Any) -> int:
