@@ -516,6 +516,13 @@ def test_an_expansion_is_the_same_function_of_numbers_and_of_complex_ones(name: 
 # names -----------------------------------------------------------------------------------------------------------
 
 
+def test_the_error_of_scipys_own_softmax_names_ours() -> None:
+    x = la.Program().input("x", [1.0, 2.0])
+    for function in (special.softmax, special.logsumexp):
+        with pytest.raises(la.ExpressionTypeError, match=r"la\.logsumexp and la\.softmax instead of SciPy's"):
+            function(x)
+
+
 def test_lists_of_expressions_are_arrays() -> None:
     p = la.Program()
     x = p.input("x", [1.0, 2.0, 4.0])

@@ -21,7 +21,8 @@ class Refusals:
         if self.is_boolean:
             raise ExpressionTypeError(
                 "a comparison of expressions has no truth value: use np.where(condition, a, b) to choose, "
-                "np.maximum(a, b) or np.max(np.stack([a, b])) instead of max(a, b), "
+                "np.maximum(a, b) or np.max(np.stack([a, b])) instead of max(a, b), la.logsumexp and la.softmax "
+                "instead of SciPy's, "
                 "& | ~ to combine conditions, subject_to(expr, lower=a, upper=b) for a two-sided constraint, "
                 "and `is` to compare identities (`in` a list compares too)"
             )
