@@ -19,7 +19,7 @@ from .errors import (
     StructureError,
     UnknownNameError,
 )
-from .expression import Expression
+from .expression import Expression, logsumexp, softmax, softplus
 from .external import External, external
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
@@ -55,8 +55,11 @@ __all__ = [
     "ascent",
     "external",
     "interpolate",
+    "logsumexp",
     "read",
     "reads",
+    "softmax",
+    "softplus",
     "testing",
 ]
 __version__ = "0.1.0"

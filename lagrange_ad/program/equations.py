@@ -36,6 +36,15 @@ class Equations(Symbols):
         self._equation(name, Sides(left, right), right.shape, symbol, None, location)
         return left
 
+    def numbered_variable(self, stem: str, shape: Shape) -> Expression:
+        """A variable of an operation that is an equation, such as np.linalg.solve: ``solve_1``, ``solve_2``, …"""
+        location = caller()
+        with self._lock:
+            number = 1
+            while f"{stem}_{number}" in self._named:
+                number += 1
+            return self.variable(f"{stem}_{number}", shape, start=0.0, _location=location)
+
     @property
     def forms(self) -> list[PackedEquations]:
         """The equations that are kept by form."""
