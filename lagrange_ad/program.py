@@ -10,7 +10,7 @@ import operator
 import sys
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -268,6 +268,30 @@ class Declarations:
             if known is None or known[0] != stamp:
                 known = self._memory[key] = (stamp, make())
             return known[1]
+
+    def consistently(self, read: Callable[[], Made]) -> tuple[int, Made]:
+        """``values_version`` and what ``read`` gave, while no other thread declares or sets anything."""
+        with self._lock:
+            return self.values_version, read()
+
+    def variant(self, symbols: dict[str, Symbol], equations: Sequence[Equation],
+                outputs: Sequence[Constraint]) -> Declarations:
+        """Another program on this one's nodes: its first ``symbols``, some of its ``equations``, ``outputs`` in place of
+        constraints, no objective. A symbol that is another object than this program's is a variable that is given now.
+        The variant is to be lowered, not to be extended."""
+        with self._lock:
+            other = object.__new__(Declarations)
+            other.__dict__.update(self.__dict__)
+            other._lock, other._memory = threading.RLock(), {}
+            ends = [*self._offsets, self._size]
+            other._offsets, other._size = ends[: len(symbols)], ends[len(symbols)]
+            other.symbols, other.constraints, other.objective = symbols, list(outputs), None
+            other.equations = list(equations)
+            if len(equations) < len(self.equations):
+                other.equations, other._forms = _some_of(self, equations)
+            given = {name for name, symbol in symbols.items() if symbol is not self.symbols[name]}
+            other.equations = [_without_own(e) if given and _owner_name(e) in given else e for e in other.equations]
+            return other
 
     def __getstate__(self) -> dict[str, Any]:
         """The declarations, expressions packed as numbered nodes: a deep one must not make pickle recurse."""
@@ -757,6 +781,34 @@ class Declarations:
         counts = ", ".join(_counted(len(self.of_kind(kind)), kind) for kind in ("input", "parameter", "variable"))
         goal = f", {self.objective.sense} {self.objective.name}" if self.objective else ", no objective"
         return f"<Program {self.name!r}: {counts}, {_counted(len(self.equations), 'equation')}{goal}>"
+
+
+def _owner_name(equation: Equation) -> str | None:
+    symbol = equation.own or equation.determines
+    return symbol.name if symbol is not None else None
+
+
+def _without_own(e: Equation) -> Equation:
+    """An equation whose variable is given: it has to determine something else."""
+    return Equation(e.name, e.sides, e.number, e.shape, None, None, e.location)
+
+
+def _some_of(program: Declarations, equations: Sequence[Equation]) -> tuple[list[Equation],
+                                                                          dict[Tokens, PackedEquations]]:
+    """Some equations of a program, in its order, and their forms."""
+    kept = {id(equation) for equation in equations}
+    place = np.cumsum([id(equation) in kept for equation in program.equations]) - 1
+    place[[id(equation) not in kept for equation in program.equations]] = -1
+    restricted = {id(packed): packed.restricted(place) for packed in program.forms}
+    new = []
+    for e in equations:
+        if isinstance(e.sides, Sides):
+            new.append(e)
+        else:
+            packed, number = restricted[id(e.sides)]
+            new.append(Equation(e.name, packed, int(number[e.number]), e.shape, e.own, e.determines, e.location))
+    forms = {packed.form.tokens: packed for packed, _ in restricted.values() if len(packed)}
+    return new, forms
 
 
 def _of(what: str, name: str | None) -> str:
