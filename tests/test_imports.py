@@ -25,7 +25,7 @@ ORDER = (
     ("execution",),
     ("solution",),
     ("lagrangian",),
-    ("views",),
+    ("views", "functions"),
     ("optimization",),
     ("api",),
     ("display", "files", "testing"),

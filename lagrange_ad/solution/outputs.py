@@ -219,10 +219,11 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
     except StructureError as error:
         if not unsolved and not given:
             raise
-        names = listing(q.name for q in outputs if q.is_residual) or "none"
+        left_out = listing(q.name for q in outputs if q.is_residual)
+        reasons = [f"{left_out} not solved, its residual being asked for"] if left_out else []
+        reasons += [f"{listing(given)} given"] if given else []
         raise StructureError(
-            f"{error}\n  here the equations {names} are not solved, their residuals being asked for, and "
-            f"{listing(given) or 'no variables'} given; name as many inputs as equations are not solved"
+            f"{error}\n  with {' and '.join(reasons)}: as many equations must be asked for as variables are given"
         ) from None
     return plan
 
