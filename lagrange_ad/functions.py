@@ -16,7 +16,8 @@ from .errors import DeclarationError, ShapeError
 from .execution import executor_named
 from .expression import Array, Expression
 from .lowering import Lowered
-from .program import Declarations, Equation, caller, fit, numeric
+from .program import Declarations, Equation, fit, numeric
+from .program.given import caller
 from .solution import Plan, plan_of
 from .solution.evaluation import DeclaredState, declared_starts, lay_out, solved_from, starting_state
 from .solution.forward import Solved

@@ -18,6 +18,7 @@ from ..expression import Array, Expression, Shape, Symbol, as_expression, evalua
 from ..lowering import Lowered, lower
 from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective
+from ..program.variant import variant
 from ..text import listing, nearest
 from .plan import Plan, make_plan
 
@@ -215,7 +216,7 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
             for q in outputs if q.expression is not None]
     symbols = {**declared.symbols, **given}
     try:
-        plan: Plan = make(lower(declared.owner.variant(symbols, equations, rows)))
+        plan: Plan = make(lower(variant(declared.owner, symbols, equations, rows)))
     except StructureError as error:
         if not unsolved and not given:
             raise

@@ -16,7 +16,8 @@ from ..errors import DeclarationError, DomainError, MissingObjectiveError, Shape
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
 from ..lowering import Lowered
 from ..printing import to_text
-from ..program import Equation, caller, fit, key_name, numeric
+from ..program import Equation, fit, key_name, numeric
+from ..program.given import caller
 from ..text import MOST_ROWS, listing, nearest, number, table, values
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
