@@ -5,6 +5,7 @@ Takes a program, what is given and what is wanted; gives a :class:`Function` for
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable
 from functools import cached_property
@@ -75,7 +76,7 @@ class Function:
         given = {name: as_given(declared.symbols[name], "input") for name in whole
                  if declared.symbols[name].kind == "variable"}
         variables = [s for s in declared.symbols.values() if s.kind == "variable" and s.name not in given]
-        if partly and any(_inside(q, s.start, int(np.prod(s.shape))) for q in self._given if q.name in partly
+        if partly and any(_inside(q, s.start, math.prod(s.shape)) for q in self._given if q.name in partly
                           for s in variables):
             raise DeclarationError(f"inputs: {listing(partly)} is part of a variable: variables are given as a whole")
         unsolved = [q.declared for q in self._outputs if isinstance(q.declared, Equation)]
@@ -90,7 +91,7 @@ class Function:
 
     def _to_be_held(self, unsolved: list[Equation], given: dict[str, Any]) -> dict[str, Any]:
         """The variables that equations whose residuals are asked for determine, unless enough of them are given."""
-        missing = sum(int(np.prod(e.shape)) for e in unsolved) - sum(int(np.prod(s.shape)) for s in given.values())
+        missing = sum(math.prod(e.shape) for e in unsolved) - sum(math.prod(s.shape) for s in given.values())
         if missing <= 0:
             return {}
         held = {}
@@ -274,7 +275,10 @@ class Function:
         """The inputs as one vector, checked."""
         if len(values) != len(self._given):
             raise self._wrong_number(len(values))
-        return _joined(self._given, values, "the value")
+        try:
+            return _joined(self._given, values, "the value")
+        except ShapeError as error:
+            raise ShapeError(f"{error}; F.flat takes one vector of all inputs") from None
 
     def _careful(self, x: Array) -> tuple[Solved, Array]:
         """The solved state and the outputs, the way that says what is wrong."""
@@ -347,12 +351,10 @@ class FlatFunction:
     @property
     def bounds(self) -> tuple[Array, Array]:
         """(lower, upper) of the inputs, flat, as ``least_squares`` takes them."""
-        lowered, where = self._function._plan.lowered, self._function._places
-        sides = [
-            np.concatenate([np.empty(0), *(np.broadcast_to(side(s), s.shape).ravel() for s in lowered.symbols.values())])
-            for side in (lambda s: s.lower, lambda s: s.upper)
-        ]
-        return sides[0][where], sides[1][where]
+        symbols, where = self._function._plan.lowered.symbols.values(), self._function._places
+        lower = [np.broadcast_to(s.lower, s.shape).ravel() for s in symbols]
+        upper = [np.broadcast_to(s.upper, s.shape).ravel() for s in symbols]
+        return np.concatenate(lower)[where], np.concatenate(upper)[where]
 
     def join(self, *values: Any) -> Array:
         """The vector of given inputs."""
@@ -374,7 +376,7 @@ class FlatFunction:
         space = function._run(values)
         if space is None:
             return function._careful(function._flat_inputs(values))[1]
-        found = space.z[function._in_memory]
+        found: Array = space.z[function._in_memory]
         return found if function._copied else found.copy()
 
     def jacobian(self, x: Any, *, mode: str | None = None, sparse: bool = False) -> Any:

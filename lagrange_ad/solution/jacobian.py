@@ -8,6 +8,7 @@ an input element, whichever are fewer. Takes a plan, a solved state and what is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,8 @@ class _Row(Mapping[Any, Any]):
 
 
 def _slices(quantities: Sequence[Quantity]) -> list[slice]:
-    ends = np.cumsum([0, *(q.size for q in quantities)]).tolist()
-    return [slice(lo, hi) for lo, hi in zip(ends[:-1], ends[1:], strict=True)]
+    ends = accumulate((q.size for q in quantities), initial=0)
+    return [slice(lo, hi) for lo, hi in pairwise(ends)]
 
 
 def _place(quantities: Sequence[Quantity], key: Any) -> int | None:
@@ -151,7 +152,10 @@ def jacobian_matrix(plan: Plan, solved: Solved, outputs: tuple[Array, Array], in
     in portions, so that memory stays that of the result and of one portion.
     """
     by_adjoint = len(outputs[0]) <= len(inputs) if mode is None else mode == "adjoint"
-    portions = _rows(plan, solved, outputs, inputs, pull_back) if by_adjoint else _columns(plan, solved, outputs, inputs)
+    if by_adjoint:
+        portions = _rows(plan, solved, outputs, inputs, pull_back)
+    else:
+        portions = _columns(plan, solved, outputs, inputs)
     shape = (len(outputs[0]), len(inputs))
     if not sparse:
         return _joined(portions, shape, by_adjoint)

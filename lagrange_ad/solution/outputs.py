@@ -7,6 +7,7 @@ solved there: a residual that is solved to zero would tell nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective
 from ..program.variant import variant
 from ..text import listing, nearest
-from .plan import Plan, make_plan
+from .plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Quantity:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def is_residual(self) -> bool:
@@ -67,7 +68,7 @@ class Declared:
     @staticmethod
     def of(lowered: Lowered) -> Declared:
         """Those that were lowered."""
-        owner = next((symbol.owner for symbol in lowered.symbols.values()), None)
+        owner: Any = next((symbol.owner for symbol in lowered.symbols.values()), None)
         return Declared(owner, lowered.symbols, lowered.equations, lowered.constraints, lowered.objective)
 
 
@@ -151,7 +152,7 @@ def _owned(declared: Declared, node: Expression, what: str) -> Expression:
 
 
 def _places_of(symbol: Symbol) -> Array:
-    size = int(np.prod(symbol.shape, dtype=np.int64))
+    size = math.prod(symbol.shape)
     return np.arange(symbol.start, symbol.start + size).reshape(symbol.shape)
 
 
@@ -192,12 +193,12 @@ def _named_argument(declared: Declared, name: str, what: str) -> Quantity:
 def _require_kind(declared: Declared, one: Quantity, what: str, kinds: Sequence[str]) -> None:
     assert one.places is not None
     for symbol in declared.symbols.values():
-        size = int(np.prod(symbol.shape, dtype=np.int64))
+        size = math.prod(symbol.shape)
         inside = ((one.places >= symbol.start) & (one.places < symbol.start + size)).any()
         if inside and symbol.kind not in kinds:
             raise DeclarationError(
-                f"{what}: {symbol.name!r} is a {symbol.kind}, the equations determine it: derivatives are by inputs and "
-                "parameters (partial derivatives of residuals by variables: program.lagrangian.jacobian)"
+                f"{what}: {symbol.name!r} is a {symbol.kind}, the equations determine it: derivatives are by inputs "
+                "and parameters (partial derivatives of residuals by variables: program.lagrangian.jacobian)"
             )
 
 
@@ -253,7 +254,7 @@ def _declared_row(lowered: Lowered, q: Quantity) -> int:
     """The first row of a declared constraint, or the objective's."""
     if isinstance(q.declared, Objective):
         return lowered.objective_row
-    return lowered.objective_row + 1 + lowered.constraint_rows.slices[q.name].start
+    return int(lowered.objective_row + 1 + lowered.constraint_rows.slices[q.name].start)
 
 
 def needs_variant(outputs: Sequence[Quantity]) -> bool:
