@@ -5,8 +5,8 @@ protocols ``__array_ufunc__`` and ``__array_function__`` build the nodes, so ``n
 what is not supported says so by name. Graphs are walked by loops (:func:`postorder`), never by recursion.
 
 Operations: ``symbol``, ``constant``, every row of the table of elementary functions, ``view`` (any rearrangement
-of elements: indexing, reshape, transpose, …), ``concatenate``, ``sum``, ``scatter`` (``np.bincount``), ``matmul``
-and ``sparse_matmul``.
+of elements: indexing, reshape, transpose, …), ``concatenate``, ``sum``, ``scatter`` (``np.bincount``), ``matmul``,
+``sparse_matmul`` and ``external`` (a user's own function).
 """
 
 from .building import bincount, concatenate, matmul, stack, sum_

@@ -99,6 +99,8 @@ def _apply(node: Expression, operands: list[Any], values: Mapping[str, Any]) -> 
             return operands[0] @ operands[1]
         case "sparse_matmul":
             return node.data @ operands[0]
+        case "external":
+            return node.data.apply(operands)
         case _:
             row = TABLE[node.op]
             analytic = row.analytic is not None and any(np.iscomplexobj(x) for x in operands)

@@ -20,7 +20,7 @@ from ..text import listing
 from .forward import Reports, Solved, restored
 from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from .newton import BlockReport
-from .plan import BlockStep, Plan, SequenceStep, Step
+from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
@@ -83,7 +83,7 @@ class PullBack:
         whole = solved.whole
         assert whole is not None
         self._solved, self._first, self._n = solved, plan.lowered.objective_row, compiled.n_state
-        self._by_step = _by_step(solved.reports)
+        self._lowered, self._by_step = plan.lowered, _by_step(solved.reports)
         self._listing = compiled.backward(everything, with_offsets=bool(solved.offset.any()))
         self.w, self.lam = np.zeros(len(whole)), np.zeros(plan.lowered.n_all_rows)
         scratch = np.empty(compiled.blocks.scratch if compiled.block_steps else 0)
@@ -119,7 +119,7 @@ class PullBack:
         return self.w[: self._n]
 
     def _help(self, step: Step) -> bool:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), blamed(self._lowered, step):
             _step_back(step, self._solved.z, self._by_step.get(id(step)), self.lam, self.w[: self._n])
         return True
 
@@ -141,7 +141,8 @@ def back_substitute(
     by_step = _by_step(reports)
     for step in reversed(plan.steps):
         if step.reached or everything:
-            _step_back(step, z, by_step.get(id(step)), lam, w)
+            with blamed(plan.lowered, step):
+                _step_back(step, z, by_step.get(id(step)), lam, w)
 
 
 def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: Array) -> None:
