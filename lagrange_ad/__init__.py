@@ -17,10 +17,12 @@ from .errors import (
 )
 from .expression import Expression
 from .external import External, external
+from .functions import Function
+from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult
-from .solution import Point
+from .solution import Jacobian, Point
 from .views import ReducedView
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "Expression",
     "ExpressionTypeError",
     "External",
+    "Function",
+    "Jacobian",
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
@@ -45,6 +49,7 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "external",
+    "gradient",
     "interpolate",
 ]
 __version__ = "0.1.0"

@@ -20,7 +20,7 @@ ORDER = (
     ("expression",),
     ("differences",),
     ("external",),
-    ("interpolation",),
+    ("interpolation", "gradients"),
     ("forms",),
     ("program",),
     ("structure",),
