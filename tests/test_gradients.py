@@ -12,7 +12,7 @@ from test_elementary import SMOOTH, derivative
 import lagrange_ad as la
 from lagrange_ad.elementary import TABLE
 from lagrange_ad.expression import Expression, elementwise, evaluate, postorder, symbols_of
-from lagrange_ad.gradients import RULES
+from lagrange_ad.gradients.rules import RULES
 
 
 def stepped(expression: Expression, values: dict[str, Any], name: str) -> np.ndarray:
