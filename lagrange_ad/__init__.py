@@ -23,6 +23,7 @@ from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult
 from .solution import Jacobian, Point
+from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
@@ -51,5 +52,7 @@ __all__ = [
     "external",
     "gradient",
     "interpolate",
+    "trace",
+    "value_and_gradient",
 ]
 __version__ = "0.1.0"

@@ -31,6 +31,7 @@ ORDER = (
     ("views", "functions"),
     ("optimization",),
     ("api",),
+    ("tracing",),
     ("display", "files", "testing"),
     ("cli",),
 )

@@ -42,8 +42,8 @@ class Adjoint:
 
     def under(self, condition: Expression) -> Adjoint:
         """The same where a condition holds too."""
-        return Adjoint(self.value, condition if self.guard is None else elementwise("logical_and", self.guard,
-                                                                                     condition))
+        both = condition if self.guard is None else elementwise("logical_and", self.guard, condition)
+        return Adjoint(self.value, both)
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ def total(parts: Sequence[Adjoint | Piece], node: Expression) -> Adjoint:
 
 
 def _sum(values: Sequence[Any]) -> Any:
-    total = values[0]
+    added = values[0]
     for value in values[1:]:
-        total = total + value
-    return total
+        added = added + value
+    return added
 
 
 def _scattered(pieces: Sequence[Piece], node: Expression) -> Adjoint:
@@ -105,6 +105,7 @@ def _joined(values: list[Expression]) -> Expression:
 
 
 def flat(value: Expression) -> Expression:
+    """All elements on one axis."""
     return reshaped(value, (math.prod(value.shape),))
 
 
@@ -147,6 +148,7 @@ def _without_lead(value: Any, ndim: int) -> Any:
 
 
 def product(value: Any, factor: Any) -> Any:
+    """value·factor, a plain ±1 left out."""
     for one, other in ((value, factor), (factor, value)):
         if is_number(one, 1.0):
             return other
@@ -156,6 +158,7 @@ def product(value: Any, factor: Any) -> Any:
 
 
 def is_number(value: Any, number: float) -> bool:
+    """Whether something is the given number, as a float or a constant."""
     if isinstance(value, Expression):
         return value.op == "constant" and value.shape == () and not value.is_boolean and float(value.data) == number
     return isinstance(value, float | int) and value == number
@@ -167,12 +170,15 @@ def call(function: Callable[..., Any], *args: Any, **keywords: Any) -> Expressio
 
 
 def moved(function: Callable[..., Any], value: Expression, *args: Any, **keywords: Any) -> Expression:
+    """A rearrangement of the elements of an expression."""
     return as_expression(value)[args[0]] if function is operator.getitem else call(function, value, *args, **keywords)
 
 
 def reshaped(value: Expression, shape: Shape) -> Expression:
+    """The elements in another shape."""
     return value if value.shape == shape else call(np.reshape, value, shape)
 
 
 def where(condition: Expression, value: Any, other: Any) -> Expression:
+    """``np.where`` of them."""
     return elementwise("where", condition, value, other)

@@ -1,4 +1,4 @@
-"""How an adjoint goes back through each operation of expressions: ȳ of a node in, what it adds to those of its operands.
+"""How an adjoint goes back through each operation of expressions: ȳ of a node in, what it adds to x̄ of operands out.
 
 Elementary functions have their rules in the table; the operations on arrays have theirs here, in ``RULES``.
 """
