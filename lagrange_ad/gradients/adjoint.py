@@ -148,13 +148,24 @@ def _without_lead(value: Any, ndim: int) -> Any:
 
 
 def product(value: Any, factor: Any) -> Any:
-    """value·factor, a plain ±1 left out."""
-    for one, other in ((value, factor), (factor, value)):
-        if is_number(one, 1.0):
-            return other
-        if is_number(one, -1.0):
-            return -other
-    return value * factor
+    """value·factor, numbers multiplied at once, also with one that stands first in a product; a plain ±1 left out."""
+    number, rest = _plain(value), _plain(factor)
+    if isinstance(rest, float):
+        number, rest = rest, number
+    if not isinstance(number, float):
+        return value * factor
+    if isinstance(rest, float):
+        return number * rest
+    if rest.op == "multiply" and isinstance(first := _plain(rest.args[0]), float) and rest.args[1].shape == rest.shape:
+        number, rest = number * first, rest.args[1]
+    return rest if number == 1.0 else -rest if number == -1.0 else number * rest
+
+
+def _plain(value: Any) -> Any:
+    """A scalar constant as a float."""
+    if isinstance(value, Expression):
+        return float(value.data) if value.op == "constant" and not value.shape and not value.is_boolean else value
+    return float(value)
 
 
 def is_number(value: Any, number: float) -> bool:

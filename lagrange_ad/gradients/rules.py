@@ -123,10 +123,12 @@ def _summation(node: Expression, bar: Adjoint, needed: set[int]) -> Contribution
     shape = tuple(1 if i in node.data else n for i, n in enumerate(arg.shape))
 
     def spread(value: Any) -> Any:
-        return reshaped(Adjoint(value).full(node.shape), shape) if isinstance(value, Expression) else value
+        if not isinstance(value, Expression) or not value.shape:
+            return value
+        whole = value if value.shape == node.shape else call(np.broadcast_to, value, node.shape)
+        return reshaped(whole, shape)
 
-    guard = None if bar.guard is None else reshaped(call(np.broadcast_to, bar.guard, node.shape), shape)
-    return [(arg, Adjoint(spread(bar.value), guard))]
+    return [(arg, Adjoint(spread(bar.value), spread(bar.guard)))]
 
 
 def _scatter_add(node: Expression, bar: Adjoint, needed: set[int]) -> Contributions:
