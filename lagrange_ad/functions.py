@@ -32,6 +32,7 @@ from .solution.outputs import (
     determined_by,
     outputs_of,
     positions,
+    symbols_at,
     variant_plan,
 )
 from .solution.plan import make_plan
@@ -61,7 +62,7 @@ class Function:
         self._program = program
         declared = Declared.now(program)
         self._given = arguments_of(declared, inputs, "inputs", KINDS)
-        self._outputs = outputs_of(declared, outputs, "outputs", [q.name for q in self._given])
+        self._outputs = outputs_of(declared, outputs, "outputs", [q.symbol for q in self._given if q.symbol])
         held = self._make_plan(declared)
         self._held = [(program.symbols[name], symbol) for name, symbol in held.items()]
         self._places = np.concatenate([q.places.ravel() for q in self._given if q.places is not None])
@@ -71,14 +72,12 @@ class Function:
 
     def _make_plan(self, declared: Declared) -> dict[str, Any]:
         """The plan of the variant that this function is; returns the variables it holds at their starts."""
-        whole = [q.name for q in self._given if q.key in declared.symbols or _is_symbol(q.key)]
-        partly = [q.name for q in self._given if q.name not in whole]
-        given = {name: as_given(declared.symbols[name], "input") for name in whole
-                 if declared.symbols[name].kind == "variable"}
-        variables = [s for s in declared.symbols.values() if s.kind == "variable" and s.name not in given]
-        if partly and any(_inside(q, s.start, math.prod(s.shape)) for q in self._given if q.name in partly
-                          for s in variables):
-            raise DeclarationError(f"inputs: {listing(partly)} is part of a variable: variables are given as a whole")
+        given = {q.symbol: as_given(declared.symbols[q.symbol], "input") for q in self._given
+                 if q.symbol is not None and declared.symbols[q.symbol].kind == "variable"}
+        for q in self._given:
+            parts = symbols_at(declared, q.places) if q.symbol is None and q.places is not None else []
+            if any(symbol.kind == "variable" for symbol in parts):
+                raise DeclarationError(f"inputs: {q.name} is part of a variable: variables are given as a whole")
         unsolved = [q.declared for q in self._outputs if isinstance(q.declared, Equation)]
         held = self._to_be_held(unsolved, given)
         executor = executor_named(self._program.executor)
@@ -391,15 +390,6 @@ class FlatFunction:
 
     def __repr__(self) -> str:
         return f"{self._function!r}, flat"
-
-
-def _is_symbol(key: Any) -> bool:
-    return isinstance(key, Expression) and key.op == "symbol"
-
-
-def _inside(quantity: Quantity, start: int, size: int) -> bool:
-    places = quantity.places
-    return places is not None and bool(((places >= start) & (places < start + size)).any())
 
 
 def _with_slices(quantities: list[Quantity]) -> Iterable[tuple[Quantity, int, int]]:

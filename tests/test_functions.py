@@ -177,6 +177,17 @@ def test_threads_may_call_one_function(executor: str) -> None:
         list(threads.map(work, range(len(points))))
 
 
+def test_named_inputs_and_parts_of_inputs() -> None:
+    p = sellar()
+    F = p.function({"first": p["z1"], "rest": p["x"][1:], "y": p["y1"]}, {"sum": p["w"] + p["y2"], "r": "y1"})
+    assert F.inputs == ["first", "rest", "y"] and F.outputs == ["sum", "r"]
+    total, residual = F(5.0, X[1:], 20.0)
+    y2 = np.sqrt(20.0) + 5.0 + 2.0
+    assert total == pytest.approx(np.sqrt(y2 * 3.0) + y2) and residual == pytest.approx(26.0 - 0.2 * y2 - 20.0)
+    J = F.jacobian(5.0, X[1:], 20.0)
+    assert J["r", "first"] == pytest.approx(10.0 - 0.2) and J["r"]["rest"].tolist() == pytest.approx([-0.2, 0.0])
+
+
 def test_functions_pickle() -> None:
     F = sellar().function(["z1", "x"], ["y1", "v"])
     G = pickle.loads(pickle.dumps(F))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import DeclarationError, StructureError, UnknownNameError
-from ..expression import Array, Expression, Shape, Symbol, as_expression, evaluate, postorder
+from ..expression import Array, Expression, Shape, Symbol, as_expression, evaluate, postorder, symbols_of
 from ..lowering import Lowered, lower
 from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective
@@ -28,7 +28,8 @@ from .plan import Plan
 class Quantity:
     """Something asked for by ``key``: state elements (``places``, in its shape), or an expression with its own rows.
 
-    ``declared`` is the constraint, the objective or the equation (for its residual) that was named.
+    ``declared`` is the constraint, the objective or the equation (for its residual) that was named, ``symbol`` the name
+    of the symbol that it is.
     """
 
     key: Any
@@ -37,6 +38,7 @@ class Quantity:
     places: Array | None = None
     expression: Expression | None = None
     declared: Constraint | Objective | Equation | None = None
+    symbol: str | None = None
 
     @property
     def size(self) -> int:
@@ -103,13 +105,13 @@ def _add(found: list[Quantity], one: Quantity, name: str | None, what: str) -> N
         raise DeclarationError(f"{what} has {label!r} twice: name each once")
     if same:
         label = f"{label} ({sum(other.expression is not None for other in found) + 1})"
-    found.append(Quantity(key, label, one.shape, one.places, one.expression, one.declared))
+    found.append(replace(one, key=key, name=label))
 
 
 def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
     symbol = declared.symbols.get(name)
     if symbol is not None and name not in given:
-        return Quantity(name, name, symbol.shape, _places_of(symbol))
+        return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
     for constraint in declared.constraints:
         if constraint.name == name:
             return Quantity(name, name, constraint.body.shape, None, constraint.body, constraint)
@@ -117,7 +119,7 @@ def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
         if equation.name == name:
             return Quantity(name, name, equation.shape, None, equation.right - equation.left, equation)
     if symbol is not None:
-        return Quantity(name, name, symbol.shape, _places_of(symbol))
+        return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
     objective = declared.objective
     if objective is not None and objective.name == name:
         return Quantity(name, name, (), None, objective.expression, objective)
@@ -134,7 +136,7 @@ def _expressed(declared: Declared, item: Any, what: str) -> Quantity:
         raise DeclarationError(f"{what}: {to_text(node, 60)} is a comparison, which has no derivative: give its sides")
     places = selected(node)
     if node.op == "symbol":
-        return Quantity(item, node.data.name, node.shape, places)
+        return Quantity(item, node.data.name, node.shape, places, symbol=node.data.name)
     return Quantity(item, to_text(node, 80), node.shape, places, None if places is not None else node)
 
 
@@ -145,7 +147,7 @@ def _owned(declared: Declared, node: Expression, what: str) -> Expression:
         raise UnknownNameError(
             f"{what}: {to_text(node, 60)} is of the program {node.owner.name!r}, not of {declared.owner.name!r}"
         )
-    later = [n.data.name for n in postorder([node]) if n.op == "symbol" and n.data.name not in declared.symbols]
+    later = [symbol.name for symbol in symbols_of(node) if symbol.name not in declared.symbols]
     if later:
         raise UnknownNameError(f"{listing(later)} was declared after this point was computed: evaluate again")
     return node
@@ -154,6 +156,13 @@ def _owned(declared: Declared, node: Expression, what: str) -> Expression:
 def _places_of(symbol: Symbol) -> Array:
     size = math.prod(symbol.shape)
     return np.arange(symbol.start, symbol.start + size).reshape(symbol.shape)
+
+
+def symbols_at(declared: Declared, places: Array) -> list[Symbol]:
+    """The symbols that some state elements are of."""
+    symbols = list(declared.symbols.values())
+    blocks = np.searchsorted([symbol.start for symbol in symbols], np.unique(places), side="right") - 1
+    return [symbols[block] for block in np.unique(blocks).tolist()]
 
 
 def selected(node: Expression) -> Array | None:
@@ -172,7 +181,8 @@ def arguments_of(declared: Declared, asked: Any, what: str, kinds: Sequence[str]
         one = _named_argument(declared, item, what) if isinstance(item, str) else _expressed(declared, item, what)
         if one.places is None:
             raise DeclarationError(f"{what}: {one.name} is computed: name an input or a parameter, or elements of one")
-        _require_kind(declared, one, what, kinds)
+        for symbol in symbols_at(declared, one.places):
+            _require_kind(symbol, what, kinds)
         _add(found, one, name, what)
         taken = np.concatenate([taken, one.places.ravel()])
         if len(np.unique(taken)) < len(taken):
@@ -187,19 +197,15 @@ def _named_argument(declared: Declared, name: str, what: str) -> Quantity:
             f"{what}: the program {declared.owner.name!r} has no input or parameter {name!r}"
             f"{nearest(name, declared.symbols)}; it has {listing(declared.symbols)}"
         )
-    return Quantity(name, name, symbol.shape, _places_of(symbol))
+    return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
 
 
-def _require_kind(declared: Declared, one: Quantity, what: str, kinds: Sequence[str]) -> None:
-    assert one.places is not None
-    for symbol in declared.symbols.values():
-        size = math.prod(symbol.shape)
-        inside = ((one.places >= symbol.start) & (one.places < symbol.start + size)).any()
-        if inside and symbol.kind not in kinds:
-            raise DeclarationError(
-                f"{what}: {symbol.name!r} is a {symbol.kind}, the equations determine it: derivatives are by inputs "
-                "and parameters (partial derivatives of residuals by variables: program.lagrangian.jacobian)"
-            )
+def _require_kind(symbol: Symbol, what: str, kinds: Sequence[str]) -> None:
+    if symbol.kind not in kinds:
+        raise DeclarationError(
+            f"{what}: {symbol.name!r} is a {symbol.kind}, the equations determine it: derivatives are by inputs and "
+            "parameters (partial derivatives of residuals by variables: program.lagrangian.jacobian)"
+        )
 
 
 # the plan that computes them ------------------------------------------------------------------------------------
