@@ -162,6 +162,22 @@ def test_scalar_equations_in_a_loop_keep_their_forms() -> None:
     assert J["y29", "s"] == pytest.approx(slope, rel=1e-13)
 
 
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_an_infinite_slope_that_an_output_does_not_use(executor: str) -> None:
+    """At x0 = 0: d(root)/dx = (∞, 0), and neither y nor the sum of squares has anything to do with it."""
+    p = la.Program("root", executor=executor)
+    x = p.input("x", [0.0, 3.0])
+    p.define("root", np.sqrt(x[0]) + 1.0)
+    p.define("y", x[0] * 2.0 + x[1])
+    at = p.evaluate()
+    expected = {"y": [2.0, 1.0], "root": [np.inf, 0.0], "squares": [0.0, 6.0]}
+    for of in ({"y": "y"}, {"root": "root", "y": "y"}, {"y": "y", "root": "root", "squares": np.sum(x**2)}):
+        J = at.jacobian(of, "x")
+        for name in of:
+            np.testing.assert_array_equal(J[name, "x"], expected[name])
+    np.testing.assert_array_equal(at.jacobian(["y"], "x", sparse=True)["y", "x"], [2.0, 1.0])
+
+
 def test_points_stay_what_they_were_when_the_program_grows() -> None:
     p = la.Program("growing")
     x = p.input("x", 2.0)

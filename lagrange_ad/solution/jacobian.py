@@ -156,6 +156,8 @@ def jacobian_matrix(plan: Plan, solved: Solved, outputs: tuple[Array, Array], in
         portions = _rows(plan, solved, outputs, inputs, pull_back)
     else:
         portions = _columns(plan, solved, outputs, inputs)
+    if mode is None:
+        portions = _mended(plan, solved, outputs, inputs, portions, by_adjoint)
     shape = (len(outputs[0]), len(inputs))
     if not sparse:
         return _joined(portions, shape, by_adjoint)
@@ -208,6 +210,23 @@ def _columns(plan: Plan, solved: Solved, outputs: tuple[Array, Array], inputs: A
         dz = np.zeros((plan.lowered.state.size, where.stop - where.start))
         dz[inputs[where], np.arange(dz.shape[1])] = 1.0
         yield where, pushed(plan, solved, dz, outputs)
+
+
+def _mended(plan: Plan, solved: Solved, outputs: tuple[Array, Array], inputs: Array,
+            portions: Iterator[tuple[slice, Array]], by_adjoint: bool) -> Iterator[tuple[slice, Array]]:
+    """Portions whose NaN are those of the other direction: where an infinite slope met a multiplier that is 0, for an
+    output that does not use it, the tangent has none; where it met a tangent that is 0, back-substitution has none."""
+    for where, part in portions:
+        bad = np.isnan(part)
+        if bad.any() and by_adjoint:
+            at, rows = np.flatnonzero(bad.any(axis=0)), (outputs[0][where], outputs[1][where])
+            for these, other in _columns(plan, solved, rows, inputs[at]):
+                part[:, at[these]] = np.where(bad[:, at[these]], other, part[:, at[these]])
+        elif bad.any():
+            at = np.flatnonzero(bad.any(axis=1))
+            for these, other in _rows(plan, solved, (outputs[0][at], outputs[1][at]), inputs[where], None):
+                part[at[these]] = np.where(bad[at[these]], other, part[at[these]])
+        yield where, part
 
 
 def pushed(plan: Plan, solved: Solved, dz: Array, outputs: tuple[Array, Array]) -> Array:
