@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
+    ("tables",),
     ("elementary",),
     ("printing",),
     ("expression",),
@@ -30,9 +31,10 @@ ORDER = (
     ("lagrangian",),
     ("views", "functions"),
     ("optimization",),
+    ("display",),
     ("api",),
     ("tracing",),
-    ("display", "files", "testing"),
+    ("files", "testing"),
     ("cli",),
 )
 NEVER = {"structure": {"expression", "program", "lowering"}}

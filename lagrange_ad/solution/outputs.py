@@ -19,9 +19,10 @@ from ..expression import Array, Expression, Shape, Symbol, as_expression, evalua
 from ..lowering import Lowered, lower
 from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective
+from ..program.given import caller
 from ..program.variant import variant
 from ..text import listing, nearest
-from .plan import Plan
+from .plan import Plan, make_plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +235,24 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
             f"{error}\n  with {' and '.join(reasons)}: as many equations must be asked for as variables are given"
         ) from None
     return plan
+
+
+def variant_of(plan: Plan, declared: Declared, outputs: Sequence[Quantity]) -> Plan:
+    """The variant for these outputs at points of a plan, what is not solved held at its values; kept for the next time."""
+    own = [q for q in outputs if q.expression is not None]
+    key = tuple(id(q.declared if q.is_residual else q.expression) for q in own)
+    known = plan.variants.get(key)
+    if known is None:
+        unsolved = [q.declared for q in own if isinstance(q.declared, Equation)]
+        held = {symbol.name: as_given(symbol, "parameter") for symbol in determined_by(plan, unsolved)}
+
+        def make(lowered: Lowered) -> Plan:
+            return make_plan(lowered, np.ones(lowered.state.size, dtype=bool), plan.executor)
+
+        known = variant_plan(declared, outputs, held, caller(), make), own
+        plan.keep_variant(key, known)
+    made: Plan = known[0]
+    return made
 
 
 def positions(plan: Plan, outputs: Sequence[Quantity], is_variant: bool) -> tuple[Array, Array]:
