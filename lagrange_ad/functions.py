@@ -60,7 +60,7 @@ class Function:
 
     def __init__(self, program: Declarations, inputs: Any, outputs: Any) -> None:
         self._program = program
-        declared = Declared.now(program)
+        _, declared = program.consistently(lambda: Declared.now(program))
         self._given = arguments_of(declared, inputs, "inputs", KINDS)
         self._outputs = outputs_of(declared, outputs, "outputs", [q.symbol for q in self._given if q.symbol])
         held = self._make_plan(declared)

@@ -223,8 +223,9 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
     rows = [Constraint(f"output {q.name}", q.expression, None, None, location)
             for q in outputs if q.expression is not None]
     symbols = {**declared.symbols, **given}
+    _, lowered = declared.owner.consistently(lambda: lower(variant(declared.owner, symbols, equations, rows)))
     try:
-        plan: Plan = make(lower(variant(declared.owner, symbols, equations, rows)))
+        plan: Plan = make(lowered)
     except StructureError as error:
         if not unsolved and not given:
             raise
@@ -238,7 +239,7 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
 
 
 def variant_of(plan: Plan, declared: Declared, outputs: Sequence[Quantity]) -> Plan:
-    """The variant for these outputs at points of a plan, what is not solved held at its values; kept for the next time."""
+    """The variant for these outputs at points of a plan, what is not solved held; kept for the next time."""
     own = [q for q in outputs if q.expression is not None]
     key = tuple(id(q.declared if q.is_residual else q.expression) for q in own)
     known = plan.variants.get(key)
