@@ -127,7 +127,7 @@ class Function:
     def x0(self) -> Any:
         """The present values of the inputs: an array, or a tuple of them where there are several."""
         z = self._prepared_now()[1].filled({})
-        values = [z[q.places] for q in self._given if q.places is not None]
+        values = [plain(z[q.places]) for q in self._given if q.places is not None]
         return values[0] if len(values) == 1 else tuple(values)
 
     @cached_property

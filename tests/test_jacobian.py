@@ -272,3 +272,20 @@ def test_errors_of_tangents() -> None:
         at.tangent(z1=[1.0, 2.0], x=np.ones((3, 2)))
     with pytest.raises(la.ShapeError, match="the direction of 'x'"):
         at.tangent(x=np.ones(3))
+
+
+def test_a_jacobian_prints_as_a_table() -> None:
+    p = la.Program("shown")
+    x, wide = p.input("x", [1.0, 2.0]), p.input("wide", np.ones((3, 4)))
+    p.define("y", x**2)
+    p.define("z", np.sum(wide, axis=1))
+    at = p.evaluate()
+    J = at.jacobian(["y", x[0] * 3], "x")
+    lines = [line.split() for line in str(J).splitlines()]
+    assert repr(J) == "<Jacobian of y, x[0] * 3 by x: 3 × 2>" and str(J).startswith(repr(J)[1:-1])
+    assert ["y[1]", "0", "4"] in lines and "x[0] * 3          3          0" in str(J) and "<td" in J._repr_html_()
+    J = at.jacobian(["z"], ["wide", "x"], sparse=True)
+    lines = [line.split() for line in str(J).splitlines()]
+    assert ["z", "x", "(3,", "2)", *"00000"] in lines and any(line[:2] == ["z", "wide"] for line in lines)
+    few = at.jacobian(["z"], "x", sparse=True)
+    assert ["z[2]", "0", "0"] in [line.split() for line in str(few).splitlines()]

@@ -15,18 +15,23 @@ import numpy as np
 
 from ..errors import DeclarationError, UnknownNameError
 from ..expression import Array, Expression
-from ..text import listing, nearest
+from ..lowering import Blocks
+from ..tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
+from ..text import listing, nearest, number
 from .forward import Solved
 from .multipliers import PullBack, adjoints, tangents
 from .outputs import Quantity
 from .plan import Plan
+from .showing import shape_text
 
 MODES = ("adjoint", "tangent")
+MOST_COLUMNS = 8
+"""A Jacobian with more columns is shown block by block."""
 WORKING = 2**23
 """Numbers that the seeds worked on together may need: 64 MB."""
 
 
-class Jacobian(Mapping[Any, Any]):
+class Jacobian(Shown, Mapping[Any, Any]):
     """d(outputs)/d(inputs) in blocks: ``J["y", "x"]``, or ``J["y"]["x"]``, of shape y.shape + x.shape.
 
     Keys are names, or what was asked for itself (a symbol, an expression). ``J.matrix`` is all of it, one row an output
@@ -85,8 +90,34 @@ class Jacobian(Mapping[Any, Any]):
         return float(block) if block.ndim == 0 else block
 
     def __repr__(self) -> str:
+        return f"<{self._head()}>"
+
+    def _head(self) -> str:
         rows, columns = self.shape
-        return f"<Jacobian of {listing(self.of)} by {listing(self.wrt)}: {rows} × {columns}>"
+        return f"Jacobian of {listing(self.of)} by {listing(self.wrt)}: {rows} × {columns}"
+
+    def _report(self) -> Report:
+        """The matrix with the names of elements where it has few columns, else a row a block."""
+        rows, columns = self.shape
+        if columns > MOST_COLUMNS:
+            pairs = [(of, wrt) for of in self.of for wrt in self.wrt]
+
+            def block(i: int) -> list[str]:
+                part = np.asarray(self[pairs[i]])
+                return [*pairs[i], shape_text(part.shape), *array_cells(part)]
+
+            heads = [Column("of", role="name"), Column("wrt", role="name"), Column("shape", role="kind")]
+            return Report(self._head(), [Table("", [*heads, *ARRAY_COLUMNS], Rows(len(pairs), block))], [])
+        outputs, inputs = (Blocks([q.name for q in side], [q.shape for q in side], [None] * len(side))
+                           for side in (self._outputs, self._inputs))
+
+        def line(i: int) -> list[str]:
+            found = self.matrix[[i]]
+            dense = found if isinstance(found, np.ndarray) else found.toarray()
+            return [outputs.element(i), *map(number, dense.ravel().tolist())]
+
+        heads = [Column("", role="name"), *(Column(f"d/d {inputs.element(j)}", numeric=True) for j in range(columns))]
+        return Report(self._head(), [Table("", heads, Rows(rows, line))], [])
 
 
 class _Row(Mapping[Any, Any]):
