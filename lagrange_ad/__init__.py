@@ -2,6 +2,7 @@
 
 from .api import Program
 from .errors import (
+    CheckpointError,
     ConvergenceError,
     DeclarationError,
     DomainError,
@@ -21,13 +22,14 @@ from .functions import Function
 from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
-from .optimization import AscentResult
+from .optimization import AscentResult, ascent
 from .solution import Jacobian, Point
 from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
     "DomainError",
@@ -49,6 +51,7 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "ascent",
     "external",
     "gradient",
     "interpolate",
