@@ -254,9 +254,10 @@ class Point(Shown):
         for key, direction in directions.items():
             name = key_name(key, self._owner)
             if name not in given:
-                what = "is a variable: directions are of inputs and parameters" if name in self.values else (
-                    f"is no input or parameter{nearest(str(name), given)}; there are {listing(given)}")
-                raise UnknownNameError(f"{name!r} {what}")
+                hint = f": {name!r} is a variable" if name in self.values else nearest(str(name), given)
+                raise UnknownNameError(
+                    f"there is no input or parameter {name!r}{hint}; directions are of {listing(given)}"
+                )
             if name in found:
                 raise DeclarationError(f"the direction of {name!r} was given twice")
             array, shape = numeric(name, direction, "the direction"), self.values[name].shape
