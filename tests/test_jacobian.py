@@ -264,9 +264,9 @@ def test_tangents_by_keyword_and_several_at_once(executor: str) -> None:
 
 def test_errors_of_tangents() -> None:
     at = sellar().evaluate()
-    with pytest.raises(la.UnknownNameError, match="no input or parameter 'y1': 'y1' is a variable; directions are of z1, x"):
+    with pytest.raises(la.UnknownNameError, match="no input or parameter 'y1': 'y1' is a variable"):
         at.tangent(y1=1.0)
-    with pytest.raises(la.UnknownNameError, match="no input or parameter 'z3'; did you mean 'z1'"):
+    with pytest.raises(la.UnknownNameError, match="no input or parameter 'z3'; directions are of z1, x"):
         at.tangent(z3=1.0)
     with pytest.raises(la.ShapeError, match="equally many"):
         at.tangent(z1=[1.0, 2.0], x=np.ones((3, 2)))
