@@ -149,7 +149,7 @@ def _without_lead(value: Any, ndim: int) -> Any:
 
 def product(value: Any, factor: Any) -> Any:
     """value·factor, numbers multiplied at once, also with one that stands first in a product; a plain ±1 left out."""
-    number, rest = _plain(value), _plain(factor)
+    number, rest = _plain(value), _plain(factor if np.ndim(factor) == 0 else as_expression(factor))
     if isinstance(rest, float):
         number, rest = rest, number
     if not isinstance(number, float):

@@ -47,7 +47,9 @@ def _elementary(node: Expression, bar: Adjoint, needed: set[int]) -> Contributio
 def _partials(node: Expression) -> tuple[Any, ...]:
     """The partial derivatives by the table; those of powers in a form that can be differentiated in n at n = 0 too."""
     if node.op != "power":
-        return TABLE[node.op].partials(*node.args, node)
+        operands = [arg.data if arg.op == "constant" and not arg.is_boolean else arg for arg in node.args]
+        with np.errstate(all="ignore"):
+            return tuple(map(_number, TABLE[node.op].partials(*operands, node)))
     x, n = node.args
     if n.op == "constant" and not n.shape:
         number = float(n.data)
@@ -56,6 +58,13 @@ def _partials(node: Expression) -> tuple[Any, ...]:
         return (number * x ** (number - 1.0), 0.0)
     is_one = elementwise("logical_and", elementwise("equal", n, 0.0), elementwise("equal", x, 0.0))  # 0⁰, a constant 1
     return (where(is_one, 0.0, n * x ** (n - 1.0)), TABLE["power"].partials(x, n, node)[1])
+
+
+def _number(partial: Any) -> Any:
+    """A partial derivative in which constants alone are left as a float or a constant array."""
+    if isinstance(partial, Expression) or np.ndim(partial):
+        return partial
+    return float(partial)
 
 
 def _times(bar: Adjoint, partial: Any, given: Sequence[Expression]) -> Adjoint | None:
