@@ -21,11 +21,14 @@ from .errors import (
 )
 from .expression import Expression, logsumexp, softmax, softplus
 from .external import External, external
+from .functions import Function
+from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
 from .program import Scope
-from .solution import Point
+from .solution import Jacobian, Point
+from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
     "Expression",
     "ExpressionTypeError",
     "External",
+    "Function",
+    "Jacobian",
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
@@ -54,6 +59,7 @@ __all__ = [
     "__version__",
     "ascent",
     "external",
+    "gradient",
     "interpolate",
     "logsumexp",
     "read",
@@ -61,6 +67,8 @@ __all__ = [
     "softmax",
     "softplus",
     "testing",
+    "trace",
+    "value_and_gradient",
 ]
 __version__ = "0.1.0"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import files
 from .errors import DeclarationError, LagrangeError, SolveError
+from .functions import Function
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations, Scope
@@ -87,6 +88,23 @@ class Program(Shown, Declarations):
     def reduced(self) -> ReducedView:
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
         return ReducedView(self)
+
+    def function(self, inputs: Any, outputs: Any) -> Function:
+        """The outputs as a plain function F of the inputs, the equations solved at each call.
+
+        ``inputs``: names or symbols, one or a list. ``outputs``: names of variables, constraints (their bodies) or
+        equations, symbols, expressions; one, a list, or a mapping that names them. ``F(x1, x2)`` and
+        ``F.jacobian(x1, x2)`` take an array an input; ``F.flat`` takes one vector.
+
+        An equation's output is its residual, right − left, and F does not solve that equation: the variables it
+        determines are inputs too, ``p.function(["y1", "y2"], ["balance", "flow"])``, or else keep their starts.
+        Where a variable is among the inputs and has an equation of its name, that name among the outputs is the
+        equation.
+
+        Raises UnknownNameError, DeclarationError (a name twice, nothing asked) and StructureError, where what is
+        given does not fit what is to be solved.
+        """
+        return Function(self, inputs, outputs)
 
     def ascend(self, rate: Any = None, steps: int = 1000, *, method: Any = "gradient", line_search: str | None = None,
                batches: Any = None, gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15,

@@ -67,6 +67,11 @@ class Symbols:
                 known = self._memory[key] = (stamp, make())
             return known[1]
 
+    def consistently(self, read: Callable[[], Made]) -> tuple[int, Made]:
+        """``values_version`` and what ``read`` gave, while no other thread declares or sets anything."""
+        with self._lock:
+            return self.values_version, read()
+
     def input(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = NO_LOWER, upper: Any = NO_UPPER,
               labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare an input: given, and chosen by ``ascend`` and the optimizers within its bounds.

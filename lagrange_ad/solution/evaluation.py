@@ -28,10 +28,10 @@ def plan_of(program: Declarations) -> Plan:
 
 def _make(program: Declarations) -> Plan:
     lowered = lower(program)
-    return make_plan(lowered, _declared_starts(lowered), executor_named(program.executor))
+    return make_plan(lowered, declared_starts(lowered), executor_named(program.executor))
 
 
-def _declared_starts(lowered: Lowered) -> Array:
+def declared_starts(lowered: Lowered) -> Array:
     """Which state elements are of variables that have a start."""
     started = [symbol.kind == "variable" and symbol.value is not None for symbol in lowered.symbols.values()]
     return lowered.state.flags(started + [False] * (len(lowered.state.names) - len(started)))
@@ -57,11 +57,15 @@ def evaluate_program(
 
 def solve_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -> Point:
     """Propagate from a prepared start; raises the error that names what failed, with the point in ``err.at``."""
-    solved: Solved = propagate(plan, begin, max_iterations)
-    point = Point(plan, solved)
+    return Point(plan, solved_from(plan, begin, max_iterations))
+
+
+def solved_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -> Solved:
+    """What :func:`solve_from` makes a point of."""
+    solved = propagate(plan, begin, max_iterations)
     if solved.failed is not None:
-        raise failure(plan, solved, point)
-    return point
+        raise failure(plan, solved, Point(plan, solved))
+    return solved
 
 
 def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, Array]:
@@ -148,12 +152,13 @@ class DeclaredState:
 def declared_state(program: Declarations, plan: Plan) -> DeclaredState:
     """The present declared values of a program, laid out for its plan."""
     stamp = (plan.lowered, program.values_version)  # not the version: another thread may be declaring meanwhile
-    return program.remembered("state", stamp, lambda: _lay_out(plan.lowered))
+    return program.remembered("state", stamp, lambda: lay_out(plan.lowered))
 
 
-def _lay_out(lowered: Lowered) -> DeclaredState:
+def lay_out(lowered: Lowered) -> DeclaredState:
+    """The values and starts that the symbols of a lowered program have now."""
     size = lowered.state.size
-    z, started = np.zeros(size), _declared_starts(lowered)
+    z, started = np.zeros(size), declared_starts(lowered)
     low, high = np.full(size, -np.inf), np.full(size, np.inf)
     computed = []
     for name, symbol in lowered.symbols.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownNameError
+from ..errors import DeclarationError, DomainError, MissingObjectiveError, ShapeError, SolveError, UnknownNameError
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
 from ..lowering import Blocks
 from ..printing import to_text
@@ -22,9 +22,11 @@ from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
-from .full import residuals
+from .full import completed, residuals
+from .jacobian import Jacobian, jacobian_matrix, require_mode
 from .multipliers import adjoints, tangents
 from .newton import BlockReport
+from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
 from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 
@@ -260,22 +262,75 @@ class Point(Shown):
     def _equation_names(self) -> list[str]:
         return [equation.name for equation in self._lowered.equations]
 
-    def tangent(self, directions: Mapping[str, Any]) -> Named:
-        """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them."""
+    def tangent(self, directions: Mapping[Any, Any] | None = None, /, **named: Any) -> Named:
+        """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them.
+
+        ``at.tangent({"s": 1.0})`` or ``at.tangent(s=1.0)``. Several directions at once: arrays with one axis more than
+        the symbol, directions first; results have that axis too.
+        """
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("derivatives"))
+        given = self._directions({**(directions or {}), **named})
+        several = {block.shape[0] for block in given.values() if block.ndim > 1}
+        if len(several) > 1:
+            raise ShapeError(f"the directions must be equally many for every symbol, got {sorted(several)}")
         z = self._solved.z
-        dz = np.zeros_like(z)
-        given = self.gradient
+        dz = np.zeros((len(z), *several))
+        for name, block in given.items():
+            dz[self._lowered.state.slices[name]] = block.T if several else block
+        tangents(self._plan, z, dz, self._solved.reports)
+        state = self._lowered.state
+        shape = {name: (*several, *self.values[name].shape) for name in self.values}
+        return Named("symbol", self.values, lambda name: dz[state.slices[name]].T.reshape(shape[name]), self._owner,
+                     column="tangent", blocks=None if several else state)
+
+    def _directions(self, directions: Mapping[Any, Any]) -> dict[str, Array]:
+        """ẋ by name, flat; with directions on a first axis where one is more than the symbol has."""
+        found: dict[str, Array] = {}
+        given = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
         for key, direction in directions.items():
             name = key_name(key, self._owner)
             if name not in given:
-                raise UnknownNameError(f"there is no input or parameter {name!r}{nearest(str(name), given)}")
-            block = self._lowered.state.get(dz, name)
-            block[...] = fit(name, numeric(name, direction, "the direction"), block.shape, "the direction")
-        tangents(self._plan, z, dz, self._solved.reports)
-        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner,
-                     column="tangent", blocks=self._lowered.state)
+                hint = f": {name!r} is a variable" if name in self.values else nearest(str(name), given)
+                raise UnknownNameError(
+                    f"there is no input or parameter {name!r}{hint}; directions are of {listing(given)}"
+                )
+            if name in found:
+                raise DeclarationError(f"the direction of {name!r} was given twice")
+            array, shape = numeric(name, direction, "the direction"), self.values[name].shape
+            if array.ndim == len(shape) + 1:
+                found[name] = fit(name, array, (len(array), *shape), "the direction").reshape(len(array), -1)
+            else:
+                found[name] = fit(name, array, shape, "the direction").ravel()
+        return found
+
+    def jacobian(self, of: Any, wrt: Any, *, mode: str | None = None, sparse: bool = False) -> Jacobian:
+        """d(of)/d(wrt), the equations holding: blocks ``J["y", "x"]`` of shape y.shape + x.shape, and ``J.matrix``.
+
+        ``of``: names of symbols, constraints (their bodies), the objective or equations, symbols, expressions; one, a
+        list, or a mapping that names them. ``wrt``: inputs and parameters, or elements of them. The equation itself
+        gives the output of an equation's name, its residual right − left: that equation is not held then, and the
+        variables it determines keep their values. (A variable's own name is the variable.)
+
+        ``mode``: "adjoint" is one back-substitution an output element, "tangent" one tangent an input element, None
+        whichever are fewer. ``sparse``: ``J.matrix`` is a scipy.sparse CSR array of what is not 0; blocks are dense.
+
+        Raises UnknownNameError, DeclarationError (a name twice, nothing asked), SingularError at a singular solution.
+        """
+        if not self.solved:
+            raise SolveError(_NOT_SOLVED.format("derivatives"))
+        require_mode(mode)
+        declared = Declared.of(self._lowered)
+        inputs = arguments_of(declared, wrt, "wrt", ("input", "parameter"))
+        outputs = outputs_of(declared, of, "of")
+        plan, solved, is_variant = self._plan, self._solved, needs_variant(outputs)
+        if is_variant:
+            plan, z = variant_of(plan, declared, outputs), solved.z[: self._lowered.n_user]
+            solved = Solved(completed(plan, z), np.zeros(plan.lowered.n_all_rows))
+        places = [np.ravel(q.places) for q in inputs if q.places is not None]
+        matrix = jacobian_matrix(plan, solved, positions(plan, outputs, is_variant), np.concatenate(places), mode=mode,
+                                 sparse=sparse)
+        return Jacobian(matrix, outputs, inputs)
 
     def explain(self, what: Any) -> str:
         """The stationarity equation of one variable (or the gradient of one input), term by term with numbers.
