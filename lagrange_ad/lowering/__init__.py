@@ -4,5 +4,6 @@ from .grouping import Group, IndexMap
 from .kernel import Kernel
 from .layout import Blocks
 from .lowered import Lowered, lower
+from .operations import Operations, count_operations
 
-__all__ = ["Blocks", "Group", "IndexMap", "Kernel", "Lowered", "lower"]
+__all__ = ["Blocks", "Group", "IndexMap", "Kernel", "Lowered", "Operations", "count_operations", "lower"]
