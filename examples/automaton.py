@@ -129,7 +129,8 @@ def main(arguments: list[str] | None = None) -> None:
     rows = [[name, f"{w:g}", f"{slope:.9f}", f"{by_paths / w:.9f}", f"{count:.9f}"] for name, w, slope, by_paths, count
             in zip(NAMES, weights, gradient, paths.counted, counts, strict=True)]  # fmt: skip
     print(table("edges", ["edge", "weight", "dZ/dw", "by paths written out", "expected count"], rows))
-    print(f"Z = {at['Z']:.15f}\n    {paths.total:.15f} by {paths.paths} paths; those left weigh less than {paths.left:.1e}")
+    print(f"Z = {at['Z']:.15f}")
+    print(f"    {paths.total:.15f} by {paths.paths} paths; those left weigh less than {paths.left:.1e}")
     print(f"largest difference of w·dZ/dw: {np.max(np.abs(weights * gradient - paths.counted)):.1e}")
     if options.plot:
         draw(options.plot, at, counts)
