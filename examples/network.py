@@ -7,15 +7,15 @@ pass, here by hand (``backpropagate``) and by the library, and what is left at t
 
     λ(h_k) = λ(u_{k+1}) W_{k+1}ᵀ     λ(u_k) = λ(h_k) ⊙ (1 − h_k²)     dJ/dW_k = h_{k−1}ᵀ λ(u_k)     dJ/db_k = Σ λ(u_k)
 
-So a sample's multiplier at the last layer tells how much it still pulls at the network: ``dJ/du = −t/(1 + exp(t·u))/n``,
-large near the boundary, nothing far from it. The data are two spirals made by a seeded formula (K. Lang and
-M. Witbrock, 1988).
+So a sample's multiplier at the last layer tells how much it still pulls at the network: −t/(1 + exp(t·u))/n, large near
+the boundary, nothing far from it. The data are two spirals made by a seeded formula (K. Lang and M. Witbrock, 1988).
 
 Source: Y. LeCun, "A theoretical framework for back-propagation" (1988), from which this reading of a network comes.
 Run it: ``python examples/network.py --plot spirals.png``
 """
 
 import argparse
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize
@@ -41,7 +41,7 @@ def model(data: np.ndarray, classes: np.ndarray, seed: int = 0) -> la.Program:
     random = np.random.default_rng(seed)
     p = la.Program("network")
     h, penalty = p.parameter("h0", data), 0.0
-    for k, (m, n) in enumerate(zip(SIZES[:-1], SIZES[1:], strict=True), start=1):
+    for k, (m, n) in enumerate(pairwise(SIZES), start=1):
         weight = p.input(f"W{k}", random.standard_normal((m, n)) * (2.0 if k == 1 else m**-0.5))
         bias = p.input(f"b{k}", random.uniform(-1, 1, n) if k == 1 else np.zeros(n))
         u = p.define(f"u{k}", h @ weight + bias)

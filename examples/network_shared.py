@@ -37,7 +37,8 @@ def model(tied: bool = True, seed: int = 0) -> la.Program:
     v = p.input("V", 2 * random.standard_normal((2, UNITS)))
     w1 = p.input("W1", random.standard_normal((UNITS, UNITS)) / UNITS**0.5)
     w = p.input("w", random.standard_normal(UNITS) / UNITS**0.5)
-    a, b, c, d = (p.input(name, np.zeros(shape)) for name, shape in (("a", UNITS), ("b", UNITS), ("c", UNITS), ("d", ())))
+    a, b, c = (p.input(name, np.zeros(UNITS)) for name in "abc")
+    d = p.input("d", 0.0)
     if tied:
         w2 = p.variable("W2", shape=(UNITS, UNITS))
         p.equate(w2, w1 + p.parameter("E", np.zeros((UNITS, UNITS))), name="tie")
@@ -55,7 +56,8 @@ def optimum(p: la.Program, steps: int, **values: np.ndarray) -> tuple[la.Point, 
     """The best point that BFGS finds from the given inputs and parameters."""
     p.set(values)
     view = p.reduced()
-    found = minimize(view.value_and_gradient, view.x0, jac=True, method="BFGS", options={"maxiter": steps, "gtol": 1e-7})
+    options = {"maxiter": steps, "gtol": 1e-7}
+    found = minimize(view.value_and_gradient, view.x0, jac=True, method="BFGS", options=options)
     return p.evaluate(view.split(found.x)), found
 
 

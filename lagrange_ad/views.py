@@ -101,6 +101,13 @@ class ReducedView:
             self._fast.start_from(point.state)
         return point
 
+    def start_from(self, point: Point) -> None:
+        """Let the next solve start from a point of this view, instead of from the last one that succeeded."""
+        values = point.values
+        self._last = self.join({name: values[name] for name in self.inputs.names}), point
+        if self._fast is not None:
+            self._fast.start_from(point.state)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fast": None}
 

@@ -215,6 +215,7 @@ class _Run:
         if not np.isfinite(x).all():
             far = self.view.inputs.element(int(np.flatnonzero(~np.isfinite(x))[0]))
             return None, ("domain", f"a step of rate {rate:.3g} makes {far} infinite, {_BACK}: {_UNBOUNDED}")
+        self.view.start_from(self.at)  # a trial before may have led to another branch of solutions
         try:
             at = self.view.point(x)
             value = self.view.sign * at.objective
