@@ -114,14 +114,10 @@ def draw(path: str, data: Data, path_of_theta: list[float], best: la.AscentResul
             left.plot(ends, at.objective + at.gradient["theta"] * (ends - x), color=ORANGE, linewidth=1.2)
             left.plot(x, at.objective, "o", color=RED)
         left.set(xlabel="θ (log of the penalty)", ylabel="loss on the judging points", title="a descent in one penalty")
-        theta = best.x["theta"]
         useful = np.arange(FEATURES) < USEFUL
-        right.bar(np.arange(FEATURES)[useful], np.abs(best["w"][useful]), color=BLUE, label="useful features")
-        right.bar(np.arange(FEATURES)[~useful], np.abs(best["w"][~useful]), color=GREY, label="noise")
-        right.set(xlabel="feature", ylabel="|w|", title="weights under learned penalties (dots: θ)")
-        twin = right.twinx()
-        twin.plot(theta, ".", color=ORANGE)
-        twin.set_ylabel("θ", color=ORANGE)
+        for chosen, colour, label in ((useful, BLUE, "useful features"), (~useful, GREY, "noise")):
+            right.plot(best.x["theta"][chosen], np.abs(best["w"][chosen]), "o", color=colour, label=label)
+        right.set(xlabel="learned θ of a weight", ylabel="|w|", title="one penalty a weight, learned")
         right.legend(loc="upper right")
 
 
