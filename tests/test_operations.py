@@ -53,3 +53,11 @@ def test_the_price_of_a_gradient_does_not_grow(size: int) -> None:
     p.equate(z, np.concatenate([[1.0], z[:-1] + 0.01 * (u * z[:-1] - np.sin(z[:-1]))]))
     p.minimize(np.sum(z * np.exp(-z)) + np.sum(np.sqrt(1 + u**2)))
     assert 1 < p.schedule.operations.ratio < 4
+
+
+def test_a_users_function_counts_as_one() -> None:
+    p = la.Program()
+    x = p.input("x", [0.1, 0.2])
+    f = la.external(np.sinh, jacobian=np.cosh, elementwise=True)
+    p.minimize(p.define("y", f(x))[0])  # 2; two slopes and their products with λ
+    assert p.schedule.operations == (2, 2 + 4)

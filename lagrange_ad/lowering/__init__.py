@@ -1,9 +1,12 @@
 """Expressions to kernels, groups and a state layout; see :func:`lower`."""
 
+from .external import ExternalKernel
 from .grouping import Group, IndexMap
 from .kernel import Kernel
 from .layout import Blocks
 from .lowered import Lowered, lower
 from .operations import Operations, count_operations
 
-__all__ = ["Blocks", "Group", "IndexMap", "Kernel", "Lowered", "Operations", "count_operations", "lower"]
+__all__ = [
+    "Blocks", "ExternalKernel", "Group", "IndexMap", "Kernel", "Lowered", "Operations", "count_operations", "lower",
+]  # fmt: skip

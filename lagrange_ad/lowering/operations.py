@@ -32,7 +32,7 @@ def count_operations(groups: Sequence[Group], n_rows: int, n_states: int) -> Ope
 
     Values: every instance computes φ and adds it to its row. Back: every instance computes ∂φ/∂arg_j, once more from
     its arguments, multiplies it by λ and adds it to w. The first contribution is stored, so it counts no addition;
-    a factor of ±1 counts no multiplication.
+    a factor of ±1 counts no multiplication. A user's function counts as one operation, and so does each derivative.
     """
     values = sum(g.size * g.kernel.n_operations for g in groups)
     values += _additions([g.row for g in groups], n_rows)
@@ -44,6 +44,8 @@ def count_operations(groups: Sequence[Group], n_rows: int, n_states: int) -> Ope
 
 def _products(kernel: Kernel) -> int:
     """How many partials λ is multiplied with: those other than 0 and ±1."""
+    if not kernel.partials.nodes:
+        return kernel.n_args
     nodes = (kernel.partials.nodes[output] for output in kernel.partials.outputs)
     return sum(node[0] != "const" or node[1] not in (-1.0, 0.0, 1.0) for node in nodes)
 
