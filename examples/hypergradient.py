@@ -5,9 +5,10 @@ Logistic regression on n points, with a penalty e^θ_j on each weight (or one θ
     inner    F(w, θ) = mean log(1 + exp(−t·Xw)) + ½ Σ_j e^θ_j w_j²          w(θ) = argmin F
     outer    J(θ) = mean log(1 + exp(−t'·X'w(θ)))
 
-The inner optimum is stationary, and that is the equation that determines w, a block solved by Newton's method:
+The inner optimum is stationary, and that is the equation that determines w, a block solved by Newton's method; it is
+written ``la.gradient(F, w)``, the derivative as an expression:
 
-    0 = ∂F/∂w = Xᵀ s + e^θ ⊙ w          s = −t / (1 + exp(t·Xw)) / n
+    0 = ∂F/∂w
 
 Its multiplier λ solves (∂²F/∂w²) λ = −∂J/∂w, and what is left in θ is the hypergradient, whatever the number of θs:
 
@@ -22,6 +23,7 @@ with approximate gradient" (2016). Run it: ``python examples/hypergradient.py --
 
 import argparse
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -53,21 +55,20 @@ def made(seed: int = 0, sizes: tuple[int, int, int] = (80, 200, 2000)) -> Data:
     return Data(*parts)
 
 
-def loss(w: np.ndarray, part: tuple[np.ndarray, np.ndarray]) -> float:
+def loss(w: Any, part: tuple[np.ndarray, np.ndarray]) -> Any:
+    """The mean logistic loss of weights, numbers or expressions."""
     points, classes = part
-    return float(np.mean(np.logaddexp(0.0, -classes * (points @ w))))
+    return np.mean(np.logaddexp(0.0, -classes * (points @ w)))
 
 
 def model(data: Data, theta: np.ndarray) -> la.Program:
     """J as a program of θ, one or one a weight."""
-    points, classes = data.fit
     p = la.Program("hypergradient")
     penalty = np.exp(p.input("theta", theta, lower=-12, upper=6))
     w = p.variable("w", shape=FEATURES, start=0.0)
-    s = p.define("s", -classes / (1 + np.exp(classes * (points @ w))) / len(classes))
-    p.equate(0, points.T @ s + penalty * w, name="stationary")
-    others, theirs = data.judge
-    p.minimize(np.mean(np.logaddexp(0.0, -theirs * (others @ w))))
+    inner = loss(w, data.fit) + 0.5 * np.sum(penalty * w**2)
+    p.equate(0, la.gradient(inner, w), name="stationary")
+    p.minimize(loss(w, data.judge))
     return p
 
 

@@ -181,7 +181,11 @@ def test_automaton_counts_the_edges_of_its_paths(tmp_path: Path) -> None:
     assert paths.left < 1e-12
     assert paths.total <= at["Z"] and paths.total == pytest.approx(at["Z"], abs=1.1e-12)
     assert weights * at.gradient["w"] == pytest.approx(paths.counted, abs=1e-11)
-    assert "α" not in run(tmp_path, "automaton", "--smallest", "1e-12")
+    printed = run(tmp_path, "automaton", "--smallest", "1e-12")
+    shown = re.findall(r"^ (\w+ → \w+) +\S+ +\S+ +\S+ +(\S+)$", printed, re.MULTILINE)
+    counts = {name: float(count) for name, count in shown}
+    assert len(counts) == len(weights) and counts["start → h"] == 1.0
+    assert counts["h → a"] == pytest.approx(1 + counts["a → h"], abs=1e-8)  # what enters h leaves it
 
 
 # certified regressions --------------------------------------------------------------------------------------------
@@ -204,5 +208,5 @@ def test_nist_reaches_six_digits(tmp_path: Path) -> None:
     assert "6 digits from both starts by BFGS on the reduced view: 8 of 8" in printed
     by_descent = [float(x) for x in re.findall(r"start [12]: (\S+) digits", printed)]
     assert len(by_descent) == 2 and min(by_descent) > 6
-    spread = [float(x) for x in re.findall(r"(\S+)$", printed.split("BFGS on")[0], re.MULTILINE) if re.fullmatch(r"\d+\.\d", x)]
+    spread = [float(x) for x in re.findall(r" (\d+\.\d)$", printed.split("6 digits")[0], re.MULTILINE)]
     assert len(spread) == 16 and min(spread) > 6
