@@ -40,6 +40,11 @@ def run(folder: Path, name: str, *arguments: str) -> str:
     return done.stdout
 
 
+def test_the_list_of_examples_is_whole() -> None:
+    listed = set(re.findall(r"\]\((\w+)\.py\)", (EXAMPLES / "README.md").read_text(encoding="utf-8")))
+    assert listed == {path.stem for path in EXAMPLES.glob("*.py")}
+
+
 # the symbolic blow-up ---------------------------------------------------------------------------------------------
 
 
