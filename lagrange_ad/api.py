@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
-from .errors import DeclarationError
+from .errors import DeclarationError, LagrangeError, SolveError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations
+from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
+from .solution.showing import cycles_in_words
+from .tables import Report, Shown
+from .text import shorten
 from .views import ReducedView
 
+MOST_TO_ANALYSE = 5000
+"""Printing a program looks for its cycles where it has at most this many elements, or where that is known."""
 
-class Program(Declarations):
+
+class Program(Shown, Declarations):
     """A system of equations with inputs, parameters, variables and at most one objective."""
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
@@ -75,3 +83,42 @@ class Program(Declarations):
                       progress=progress)
 
     descend = ascend
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    def plot(self, at: Point | bool | None = None, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:
+        """Draw the program: inputs at the left, the objective at the right, cycles boxed; returns matplotlib's axes.
+
+        ``at`` is the point whose values, multipliers and gradients are shown: None evaluates the program, False shows
+        none. ``path`` (.png, .svg or .pdf) writes the picture; without it, and without ``ax``, the figure is one of
+        pyplot's, shown by ``plt.show()``. Large and deep programs are condensed. Raises StructureError when the
+        equations cannot be ordered, PlotError without matplotlib.
+        """
+        from .display.graph import plot_program
+        from .display.plots import require_matplotlib
+
+        require_matplotlib()
+        if at is not None and not isinstance(at, bool):
+            if at.plan.lowered.name != self.name:
+                raise DeclarationError(f"at= is a point of {at.plan.lowered.name!r}, this is {self.name!r}")
+            return plot_program(at.plan, at, path, ax)
+        note = ""
+        if at is not False:
+            try:
+                return plot_program(plan_of(self), self.evaluate(), path, ax)
+            except SolveError as error:
+                note = shorten(f"no numbers: {str(error).splitlines()[0]}", 120)
+        return plot_program(plan_of(self), None, path, ax, note)
+
+    def _report(self) -> Report:
+        return overview_of(self, self._cycles())
+
+    def _cycles(self) -> str:
+        """The cycles in words, where they are known or cheap to find; or why the equations cannot be ordered."""
+        known = self._memory.get("plan")
+        if self.size > MOST_TO_ANALYSE and (known is None or known[0] != self.version):
+            return "cycles: not looked for yet in a program of this size; p.schedule finds them"
+        try:
+            return cycles_in_words(plan_of(self))
+        except LagrangeError as error:
+            return str(error)

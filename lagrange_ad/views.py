@@ -17,13 +17,15 @@ from .lowering import Blocks
 from .program import Declarations, fit
 from .solution import Point, plan_of
 from .solution.evaluation import declared_state, solve_from, starting_state
-from .text import listing
+from .solution.showing import in_parts, shape_text
+from .tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
+from .text import listing, number
 
 if TYPE_CHECKING:
     from .solution.fast import FastPath
 
 
-class ReducedView:
+class ReducedView(Shown):
     """The objective as a function of the flat inputs x, the equations solved at each.
 
     ``value_and_gradient(x)`` gives (sign·J, sign·dJ/dx), where ``sign`` is −1 for a maximize program, so that
@@ -228,3 +230,33 @@ class ReducedView:
         unknowns[variables, declared + np.arange(len(variables))] = 1.0
         w = point.pull_back(rows, unknowns)
         return np.concatenate([w[lowered.state.slices[name]] for name in self.inputs.names]).T
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    def _report(self) -> Report:
+        objective, name = self._plan.lowered.objective, self._plan.lowered.name
+        assert objective is not None
+        sign = "−" if self.sign < 0 else ""
+        count = f"{self.inputs.size} {'input' if self.inputs.size == 1 else 'inputs'}"
+        heading = f"{name}: {sign}{objective.name} as a function of {count}, to be minimized"
+        return Report(heading, self._input_tables(), [f"constraints: {listing(self.constraint_names)}"]
+                      if self.constraint_names else [])
+
+    def _input_tables(self) -> list[Table]:
+        """x0 and bounds of the elements, and of arrays."""
+        elements, arrays = in_parts(self.inputs, range(len(self.inputs.names)))
+        sides = (("x0", self._x0), ("lower", self._lower), ("upper", self._upper))
+        rows = [(block, what, flat) for block in arrays for what, flat in sides]
+        name = Column("input", role="name")
+        start = self.inputs.start
+        return [
+            Table("", [name, *(Column(what, numeric=True) for what, _ in sides)], Rows(len(elements), lambda i: [
+                self.inputs.element(elements[i]), *(number(flat[elements[i]]) for _, flat in sides)])),
+            Table("arrays", [name, Column("shape", role="kind"), Column("of", role="kind"), *ARRAY_COLUMNS],
+                  Rows(len(rows), lambda i: [
+                      self.inputs.names[rows[i][0]], shape_text(self.inputs.shapes[rows[i][0]]), rows[i][1],
+                      *array_cells(rows[i][2][start[rows[i][0]] : start[rows[i][0] + 1]])])),
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<reduced view of {self._plan.lowered.name!r}: {self.inputs.size} inputs>"

@@ -10,7 +10,9 @@ from typing import Any
 from ..expression import Array
 from ..lowering import Blocks
 from ..solution import Point
-from ..text import number, table, values
+from ..solution.showing import symbol_tables
+from ..tables import Report, Shown
+from ..text import number
 
 _CONVERGED = ("gradient", "step", "objective")
 MOST_KEPT = 100
@@ -52,7 +54,7 @@ class StepRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class AscentResult:
+class AscentResult(Shown):
     """The best point found.
 
     ``result[name]`` is a value there, ``x`` its inputs by name, ``at`` the whole point. ``reason`` is one of
@@ -110,14 +112,12 @@ class AscentResult:
             "history": [record.as_dict() for record in self.history],
         }  # fmt: skip
 
-    def __str__(self) -> str:
+    def _report(self) -> Report:
         verdict = "converged" if self.success else "stopped"
         head = f"{verdict} after {self.steps} steps, {self.seconds:.3g} s: {self.message}"
-        gradient = self.at.gradient
-        rows = [[name, values(value), values(gradient[name])] for name, value in self.x.items()]
         first = number(self.history[0].objective) if self.history else ""
         change = f"objective {first} → {number(self.objective)}"
-        return "\n".join([head, change, table("", ["input", "value", "gradient dJ/dx"], rows)])
+        return Report(f"{head}\n{change}", symbol_tables(self.at, "input", ("input",)))
 
     def __repr__(self) -> str:
         return f"<ascent: {self.reason} after {self.steps} steps, objective {number(self.objective)}>"
