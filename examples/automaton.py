@@ -22,9 +22,9 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
+from pages import table
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 STATES = ("start", "h", "a", "end")
 FINAL = np.array([0.0, 0.0, 0.4, 1.0])
@@ -83,7 +83,7 @@ PLACES = {"start": (0.0, 0.0), "h": (2.0, 0.0), "a": (4.0, 0.0), "end": (6.0, 0.
 
 
 def draw(path: str, at: la.Point, counts: np.ndarray) -> None:
-    from pictures import BLUE, canvas
+    from pages import BLUE, canvas
 
     with canvas(path, size=(6.6, 2.35)) as axes:
         for (source, target, weight), count in zip(EDGES, counts, strict=True):
@@ -103,7 +103,7 @@ def draw(path: str, at: la.Point, counts: np.ndarray) -> None:
 def edge(axes, source: str, target: str, weight: str, count: float) -> None:  # type: ignore[no-untyped-def]
     """An arrow as wide as the edge is used, with its weight and count."""
     from matplotlib.patches import FancyArrowPatch
-    from pictures import BLUE, RED
+    from pages import BLUE, RED
 
     (x, y), (u, _), loop = PLACES[source], PLACES[target], source == target
     ends, bend = (((x - 0.17, 0.26), (x + 0.17, 0.26)), -2.3) if loop else (((x, y), (u, y)), -0.25)

@@ -22,9 +22,9 @@ import argparse
 
 import numpy as np
 import sympy
+from pages import table
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 
 def model(depth: int, start: float = -3.0) -> la.Program:
@@ -86,7 +86,7 @@ def worst_difference() -> float:
 
 
 def draw(path: str, ours: list[tuple[int, int]], flat: list[int], sympy_depth: int) -> None:
-    from pictures import BLUE, GREY, RED, canvas
+    from pages import BLUE, GREY, RED, canvas
 
     depths = np.arange(1, len(flat) + 1)
     with canvas(path) as axes:

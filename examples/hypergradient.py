@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pages import table
 from scipy.optimize import minimize
 from scipy.special import expit
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 FEATURES, USEFUL = 30, 10
 
@@ -103,7 +103,7 @@ def report(name: str, at: la.Point, data: Data) -> list[str]:
 
 
 def draw(path: str, data: Data, path_of_theta: list[float], best: la.AscentResult) -> None:
-    from pictures import BLUE, GREY, ORANGE, RED, canvas
+    from pages import BLUE, GREY, ORANGE, RED, canvas
 
     p = model(data, np.array(0.0))
     grid = np.linspace(-9, 1.5, 60)

@@ -25,9 +25,9 @@ import argparse
 from functools import reduce
 
 import numpy as np
+from pages import table
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 SIDE, GAMMA = 5, 0.9
 MOVES = {"↑": (-1, 0), "→": (0, 1), "↓": (1, 0), "←": (0, -1)}
@@ -136,7 +136,7 @@ def grids(title: str, **columns: np.ndarray) -> str:
 
 
 def draw(path: str, random: la.Point, learned: la.Point) -> None:
-    from pictures import canvas
+    from pages import canvas
 
     panels = [(random["v"], "values, random policy", "viridis"), (learned["v"], "values, learned policy", "viridis"),
               (random.multiplier["v"], "multipliers (visits), random", "magma"),

@@ -18,10 +18,10 @@ import argparse
 from itertools import pairwise
 
 import numpy as np
+from pages import table
 from scipy.optimize import minimize
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 SIZES = (2, 16, 16, 1)
 DECAY = 1e-4
@@ -85,7 +85,7 @@ def accuracy(at: la.Point, classes: np.ndarray) -> float:
 
 
 def draw(path: str, at: la.Point, classes: np.ndarray, curves: dict[str, list[float]]) -> None:
-    from pictures import BLUE, ORANGE, RED, canvas
+    from pages import BLUE, ORANGE, RED, canvas
 
     side = np.linspace(-1.25, 1.25, 160)
     mesh = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

@@ -25,9 +25,9 @@ Y. LeCun, "A theoretical framework for back-propagation" (1988), section 4. Run 
 import argparse
 
 import numpy as np
+from pages import table
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 UNITS, DECAY, MOST = 5, 1e-4, 0.9
 BITS = np.array([[i >> k & 1 for k in (2, 1, 0)] for i in range(8)]) * 2.0 - 1.0
@@ -107,7 +107,7 @@ def compare(p: la.Program, at: la.Point) -> None:
 
 
 def draw(path: str, losses: list[float], states: np.ndarray, at: la.Point) -> None:
-    from pictures import BLUE, RED, canvas
+    from pages import BLUE, RED, canvas
 
     with canvas(path, columns=2, size=(7.4, 3.2)) as (left, right):
         left.loglog(np.arange(1, len(losses) + 1), losses, color=BLUE)

@@ -21,10 +21,10 @@ import argparse
 
 import numpy as np
 from network import spirals
+from pages import table
 from scipy.optimize import OptimizeResult, minimize
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 UNITS, DECAY = 6, 1e-3
 DATA, CLASSES = spirals(n=50, turns=0.9)
@@ -67,7 +67,7 @@ def direct_gradient(at: la.Point) -> np.ndarray:
 
 
 def draw(path: str, lam: np.ndarray, scales: np.ndarray, gains: np.ndarray) -> None:
-    from pictures import BLUE, GREY, canvas
+    from pages import BLUE, GREY, canvas
 
     with canvas(path, columns=2, size=(7.2, 3.2)) as (left, right):
         top = np.abs(lam).max()

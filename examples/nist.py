@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pages import table
 from scipy.optimize import least_squares, minimize
 
 import lagrange_ad as la
-from lagrange_ad.text import table
 
 ENOUGH = 6
 DATA = Path(__file__).parent / "data" / "nist"
@@ -146,7 +146,7 @@ def shown(reached: float) -> str:
 
 
 def draw(path: str, cases: list[Case], fits: dict[tuple[str, int], list[Fit]]) -> None:
-    from pictures import BLUE, GREY, ORANGE, RED, canvas
+    from pages import BLUE, GREY, ORANGE, RED, canvas
 
     with canvas(path, columns=2, size=(8.2, 4.2), width_ratios=[1.1, 1]) as (left, right):
         for k, case in enumerate(cases):

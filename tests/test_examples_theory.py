@@ -115,7 +115,7 @@ def test_network_fixed_point_learns_parity_through_its_cycle(tmp_path: Path) -> 
         assert at.gradient[name] == pytest.approx(example["differences"](p, at, name), rel=1e-6, abs=1e-8)
     assert at.multiplier["y"] == pytest.approx(example["relaxed"](at, 1000), rel=1e-12, abs=1e-15)
     printed = run(tmp_path, "network_fixed_point", "--steps", "300")
-    rows = re.findall(r"^ ([01]{3}) +(\S+) +(\S+) +(\S+)$", printed, re.MULTILINE)
+    rows = re.findall(r"^([01]{3}) +(\S+) +(\S+) +(\S+)$", printed, re.MULTILINE)
     assert len(rows) == 8
     for bits, wanted, solved, settled in rows:
         assert float(wanted) == (1 if bits.count("1") % 2 else -1)
@@ -136,7 +136,7 @@ def test_hypergradient_agrees_with_refitting(tmp_path: Path) -> None:
     assert at.gradient["theta"] == pytest.approx(example["differences"](data, theta), abs=1e-7)
     assert at.gradient["theta"] == pytest.approx(at.multiplier["stationary"] * np.exp(theta) * at["w"], rel=1e-12)
     printed = run(tmp_path, "hypergradient", "--steps", "60")
-    judged = [float(x) for x in re.findall(r"^ (?:θ|one).*?  \d\.\d{4} +(\d\.\d{4})", printed, re.MULTILINE)]
+    judged = [float(x) for x in re.findall(r"^(?:θ|one).*?  \d\.\d{4} +(\d\.\d{4})", printed, re.MULTILINE)]
     assert len(judged) == 3 and judged[0] > judged[1] > judged[2]
 
 
@@ -187,7 +187,7 @@ def test_automaton_counts_the_edges_of_its_paths(tmp_path: Path) -> None:
     assert paths.total <= at["Z"] and paths.total == pytest.approx(at["Z"], abs=1.1e-12)
     assert weights * at.gradient["w"] == pytest.approx(paths.counted, abs=1e-11)
     printed = run(tmp_path, "automaton", "--smallest", "1e-12")
-    shown = re.findall(r"^ (\w+ → \w+) +\S+ +\S+ +\S+ +(\S+)$", printed, re.MULTILINE)
+    shown = re.findall(r"^(\w+ → \w+) +\S+ +\S+ +\S+ +(\S+)$", printed, re.MULTILINE)
     counts = {name: float(count) for name, count in shown}
     assert len(counts) == len(weights) and counts["start → h"] == 1.0
     assert counts["h → a"] == pytest.approx(1 + counts["a → h"], abs=1e-8)  # what enters h leaves it

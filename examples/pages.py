@@ -1,11 +1,12 @@
-"""The look of the examples' pictures: one size of type, thin axes, colours that the colour-blind tell apart.
+"""The look of the examples: tables, and pictures with one size of type and colours that the colour-blind tell apart.
 
-``canvas`` gives a figure with its axes and writes it when the block ends; matplotlib loads here and nowhere else.
+``table`` gives text; ``canvas`` gives a figure's axes and writes the figure when the block ends. matplotlib loads here
+and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,21 @@ STYLE = {
     "lines.linewidth": 1.6, "lines.markersize": 4, "xtick.direction": "out", "ytick.direction": "out",
     "xtick.major.width": 0.7, "ytick.major.width": 0.7, "mathtext.fontset": "dejavusans", "savefig.dpi": 200,
 }  # fmt: skip
+
+
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under headings; columns after the first stand at the right where they hold numbers."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    right = [i > 0 and all(_is_number(row[i]) for row in rows) for i in range(len(headings))]
+    lines = ["   ".join(cell.rjust(width) if numeric else cell.ljust(width)
+                        for cell, width, numeric in zip(row, widths, right, strict=True)).rstrip()
+             for row in (headings, *rows)]  # fmt: skip
+    rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    return "\n".join([*([title, ""] if title else []), lines[0], rule, *lines[1:]])
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell.lstrip("+−-")[:1].isdigit()
 
 
 @contextmanager
