@@ -63,24 +63,42 @@ class Program(Shown, Declarations):
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
         return ReducedView(self)
 
-    def ascend(self, rate: float | None = None, steps: int = 1000, *, line_search: str | None = None,
-               gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15, objective_tolerance: float = 1e-15,
-               time_limit: float | None = None, callback: Any = None, progress: bool | None = None) -> AscentResult:
+    def ascend(self, rate: Any = None, steps: int = 1000, *, method: Any = "gradient", line_search: str | None = None,
+               batches: Any = None, gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15,
+               objective_tolerance: float = 1e-15, time_limit: float | None = None, callback: Any = None,
+               progress: bool | None = None, checkpoint: str | PathLike[str] | None = None,
+               checkpoint_every: Any = "10s", resume: str | PathLike[str] | bool = False) -> AscentResult:
         """Improve the inputs by gradient ascent (descent for minimize), within their bounds; the driver.
 
-        ``rate`` is the step a unit of gradient, fixed, unless ``line_search="armijo"`` backtracks from it; without a
-        rate the line search finds its own. Stops when the largest entry of the projected gradient is at most
-        ``gradient_tolerance``, when a step is at most ``step_tolerance``·(1 + |x|) long, when the objective changes by
-        at most ``objective_tolerance``·|J|, after ``steps`` steps, after ``time_limit`` seconds, or when
-        ``callback(record)`` returns True; the result says which. Ctrl-C returns the best point so far. A step to where
-        the program has no value goes back to the last good point. ``progress`` shows a bar (None: on a terminal).
+        ``method`` is ``"gradient"``, ``"momentum"``, ``"nesterov"``, ``"adam"``, ``"barzilai-borwein"``, or an object
+        of ``la.ascent`` such as ``la.ascent.Momentum(0.9)``: x ← P(x + rate·d), d of the method, P on the bounds.
+        ``rate`` is a number, or a schedule: a function of the number of steps taken, such as
+        ``la.ascent.Cosine(0.1, 1000)``. It is used as it is, unless ``line_search="armijo"`` backtracks from it;
+        without a rate the line search finds its own.
 
-        Raises MissingObjectiveError without an objective, DeclarationError with constraints other than bounds.
+        ``batches`` gives parameters for every step: an iterable of mappings (a list is gone through again and again),
+        a function of the number of steps taken, or ``la.ascent.Batches``. The program's parameters stay as declared,
+        and the result is the last point with those.
+
+        Stops when the largest entry of the projected gradient is at most ``gradient_tolerance``, when a step is at most
+        ``step_tolerance``·(1 + |x|) long, when the objective changes by at most ``objective_tolerance``·|J| (both not
+        on one step alone with a method that goes uphill at times), after ``steps`` steps, after ``time_limit`` seconds,
+        or when ``callback(record)`` returns True; the result says which. With batches the tolerances do not count.
+        Ctrl-C returns the best point so far. A step to where the program has no value goes back to the last good point.
+        ``progress`` shows a bar (None: on a terminal).
+
+        ``checkpoint`` is a file that holds the whole run, written every ``checkpoint_every`` (steps, or a time such as
+        ``"30s"``), at Ctrl-C and at the end; ``resume`` goes on from such a file with the history and the result of a
+        run never interrupted (``True``: from that of ``checkpoint``, where there is one). docs/ascending.md says more.
+
+        Raises MissingObjectiveError without an objective, DeclarationError with constraints other than bounds or with
+        options that do not go together, CheckpointError for a file that is no checkpoint of this run.
         """
         require_objective(plan_of(self), "ascend")
         stopping = Stopping(steps, gradient_tolerance, step_tolerance, objective_tolerance, time_limit)
-        return ascend(self.reduced(), rate=rate, line_search=line_search, stopping=stopping, callback=callback,
-                      progress=progress)
+        return ascend(self.reduced(), method=method, rate=rate, line_search=line_search, batches=batches,
+                      stopping=stopping, callback=callback, progress=progress, checkpoint=checkpoint,
+                      checkpoint_every=checkpoint_every, resume=resume)
 
     descend = ascend
 
