@@ -85,7 +85,7 @@ def accuracy(at: la.Point, classes: np.ndarray) -> float:
 
 
 def draw(path: str, at: la.Point, classes: np.ndarray, curves: dict[str, list[float]]) -> None:
-    from pages import BLUE, ORANGE, RED, canvas
+    from pages import BLUE, GREY, ORANGE, RED, canvas
 
     side = np.linspace(-1.25, 1.25, 160)
     mesh = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
@@ -100,7 +100,7 @@ def draw(path: str, at: la.Point, classes: np.ndarray, curves: dict[str, list[fl
                          linewidth=0.4)  # fmt: skip
         left.set(aspect="equal", xticks=[], yticks=[], title="decision; a point as large as its multiplier")
         left.spines[:].set_visible(False)
-        for (name, losses), colour in zip(curves.items(), (ORANGE, BLUE), strict=True):
+        for (name, losses), colour in zip(curves.items(), (GREY, ORANGE, BLUE), strict=True):
             right.semilogy(losses, color=colour, label=name)
         right.set(xlabel="step", ylabel="objective", title="training")
         right.legend()
@@ -120,22 +120,23 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"largest difference {max(row[-1] for row in found):.1e}; values and gradient together take "
           f"{p.schedule.operations.ratio:.2f} × the operations of the values\n")
 
-    descent = p.descend(steps=options.steps, progress=False)
-    view, quasi = p.reduced(), [descent.history[0].objective]
+    runs = {name: p.descend(steps=options.steps, method=method, line_search="armijo", progress=False)
+            for name, method in (("steepest descent", "gradient"), ("Barzilai–Borwein", "barzilai-borwein"))}
+    view, quasi = p.reduced(), [p.evaluate().objective]
     best = minimize(view.value_and_gradient, view.x0, jac=True, method="L-BFGS-B", options={"maxiter": options.steps},
                     callback=lambda x: quasi.append(view.value(x)))
     at = p.evaluate(view.split(best.x))
     unseen, truth = spirals(seed=1)
     rows = []
-    for name, steps, point in (("descend", descent.steps, descent.at), ("L-BFGS-B", best.nit, at)):
+    for name, steps, point in (*((name, run.steps, run.at) for name, run in runs.items()), ("L-BFGS-B", best.nit, at)):
         other = model(unseen, truth).evaluate(weights(point))
         rows.append([name, f"{steps}", f"{point.objective:.5f}", f"{accuracy(point, classes):.1%}",
                      f"{accuracy(other, truth):.1%}"])
     print(table("training", ["by", "steps", "objective", "correct", "with other noise"], rows))
     print(f"largest difference after training: {max(row[-1] for row in differences(at, classes)):.1e}")
     if options.plot:
-        curves = {"descend (line search)": [r.objective for r in descent.history], "L-BFGS-B (SciPy)": quasi}
-        draw(options.plot, at, classes, curves)
+        curves = {name: [record.objective for record in run.history] for name, run in runs.items()}
+        draw(options.plot, at, classes, {**curves, "L-BFGS-B (SciPy)": quasi})
 
 
 if __name__ == "__main__":
