@@ -159,6 +159,7 @@ _ROWS = (
     Elementary("absolute", np.abs, lambda x, v: (np.where(np.less(x, 0.0), -1.0, 1.0),), selects=True,
                analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs", native="llvm fabs"),
     Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j, native=_native_sign),
+    Elementary("rint", np.rint, _zero, analytic=lambda x: np.rint(_real(x)) + 0j, native="llvm rint"),
     Elementary("minimum", np.minimum, lambda x, y, v: (np.where(np.less_equal(x, y), 1.0, 0.0),
                                                         np.where(np.less_equal(x, y), 0.0, 1.0)), 2, selects=True,
                analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y), native=_native_minimum),

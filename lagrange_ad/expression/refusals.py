@@ -21,6 +21,8 @@ class Refusals:
         if self.is_boolean:
             raise ExpressionTypeError(
                 "a comparison of expressions has no truth value: use np.where(condition, a, b) to choose, "
+                "np.maximum(a, b) or np.max(np.stack([a, b])) instead of max(a, b), la.logsumexp and la.softmax "
+                "instead of SciPy's, "
                 "& | ~ to combine conditions, subject_to(expr, lower=a, upper=b) for a two-sided constraint, "
                 "and `is` to compare identities (`in` a list compares too)"
             )
@@ -99,24 +101,38 @@ def no_operator(sign: str) -> ExpressionTypeError:
 
 
 _INSTEAD = {
-    "np.linalg.norm": "np.sqrt(np.sum(x**2))",
-    "np.linalg.solve": "a variable y and equate(A @ y, b)",
-    "np.linalg.inv": "a variable y and equate(A @ y, b), for what the inverse would multiply",
     "np.add.at": "np.bincount(index, weights=x, minlength=n)",
-    "np.add.outer": "x[:, None] + y",
-    "np.multiply.reduce": "functools.reduce(operator.mul, x)",
-    "np.prod": "functools.reduce(operator.mul, x)",
-    "np.cumsum": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
-    "np.add.accumulate": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
-    "np.max": "functools.reduce(np.maximum, x)",
-    "np.min": "functools.reduce(np.minimum, x)",
-    "np.maximum.reduce": "functools.reduce(np.maximum, x)",
-    "np.minimum.reduce": "functools.reduce(np.minimum, x)",
-    "np.std": "np.sqrt(np.mean((x - np.mean(x))**2))",
-    "np.var": "np.mean((x - np.mean(x))**2)",
-    "np.einsum": "@, or np.sum(a[:, None] * b, axis=0)",
+    "np.add.reduceat": "np.bincount(index, weights=x, minlength=n)",
+    "np.argmax": "np.max(x) for the value; which element it is has no derivative",
+    "np.argmin": "np.min(x) for the value; which element it is has no derivative",
+    "np.argsort": "an index of your own: x[order] with the order known",
+    "np.sort": "x[order] with the order known, np.max(x) or np.min(x) for the ends",
+    "np.median": "la.softmax or np.mean for a smooth centre, x[order] where the order is known",
+    "np.percentile": "x[order] where the order is known, np.max(x) or np.min(x) for the ends",
+    "np.quantile": "x[order] where the order is known, np.max(x) or np.min(x) for the ends",
+    "np.average": "np.sum(weights * x) / np.sum(weights)",
+    "np.interp": "la.interpolate(x, y), a table as a smooth function",
+    "np.linalg.det": "the product of the pivots of your own elimination, a*d - b*c for 2 × 2; "
+                     "np.linalg.solve(A, b) for what Cramer's rule would divide",
+    "np.linalg.slogdet": "np.linalg.solve(A, b) for what the determinant would divide",
+    "np.linalg.lstsq": "np.linalg.solve(A.T @ A, A.T @ b)",
+    "np.linalg.pinv": "np.linalg.solve(A.T @ A, A.T @ b) for what it would multiply",
+    "np.linalg.cholesky": "a variable L and equate(L @ L.T, A), or np.linalg.solve(A, b) for what it would solve",
+    "np.linalg.eigh": "variables v and w and the equations A @ v = w * v, v @ v = 1",
+    "np.linalg.eig": "variables v and w and the equations A @ v = w * v, v @ v = 1",
+    "np.linalg.eigvalsh": "variables v and w and the equations A @ v = w * v, v @ v = 1",
+    "np.linalg.matrix_power": "A @ A",
+    "np.convolve": "a sum of products of slices",
+    "np.nansum": "np.sum: an expression has no NaN to be left out",
+    "np.nanmean": "np.mean: an expression has no NaN to be left out",
+    "np.gradient": "np.diff(x), or differences of slices",
 }
 """What to write for NumPy functions that are asked for often."""
+
+
+def numpy_name(function: Any) -> str:
+    """How users write a NumPy function: ``np.linalg.norm``."""
+    return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
 def unsupported(name: str) -> ExpressionTypeError:
@@ -129,5 +145,5 @@ def unsupported(name: str) -> ExpressionTypeError:
 
 def supported_names() -> list[str]:
     """The NumPy names that build expressions."""
-    functions = (f.__name__ for f in FUNCTIONS if f is not operator.getitem)
-    return sorted({f"np.{name}" for name in (*TABLE, *UFUNCS, *functions)})
+    functions = {numpy_name(function) for function in FUNCTIONS if function is not operator.getitem}
+    return sorted({*functions, *(f"np.{name}" for name in (*TABLE, *UFUNCS))})
