@@ -18,7 +18,7 @@ equation; that is done here by hand (``relaxed``) and compared, and the gradient
 re-settled networks. The figure shows the network as a process: each sweep computes all units from the last state.
 
 Sources: F. Pineda, "Generalization of back-propagation to recurrent neural networks" (1987); L. Almeida (1987);
-Y. LeCun, "A theoretical framework for back-propagation" (1988), section 4. Run it:
+Y. LeCun, "A theoretical framework for back-propagation" (1988). Run it:
 ``python examples/network_fixed_point.py --plot settled.png``
 """
 

@@ -12,7 +12,7 @@ shown here by re-optimising with E = −s λ: for small s the loss falls by s |�
 loss of the network without the tie, started at the tied optimum, says what it costs in all. And since ∂L/∂W1 = 0,
 the direct gradient in W1 is exactly −λ: the two layers pull the one matrix in opposite directions.
 
-Sources: Y. LeCun, "A theoretical framework for back-propagation" (1988), section 3, where shared weights are equality
+Sources: Y. LeCun, "A theoretical framework for back-propagation" (1988), where shared weights are equality
 constraints; D. Rumelhart, G. Hinton and R. Williams (1986). Run it:
 ``python examples/network_shared.py --plot tie.png``
 """
