@@ -15,7 +15,7 @@ Its multiplier λ solves (∂²F/∂w²) λ = −∂J/∂w, and what is left in 
     dJ/dθ_j = λ_j e^θ_j w_j
 
 It is compared with differences of re-fitting by SciPy, which knows nothing of the equation; then θ goes down it, first
-one for all weights, then one a weight: of 30 features 20 are noise, and the learned penalties tell which.
+one for all weights, then one a weight: of 30 features 20 are noise, and most of those get large penalties.
 
 Sources: Y. Bengio, "Gradient-based optimization of hyperparameters" (2000); F. Pedregosa, "Hyperparameter optimization
 with approximate gradient" (2016). Run it: ``python examples/hypergradient.py --plot penalty.png``
