@@ -16,6 +16,8 @@ from .errors import (
     UnknownNameError,
 )
 from .expression import Expression
+from .external import External, external
+from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult
 from .solution import Point
@@ -29,6 +31,7 @@ __all__ = [
     "EquationFileError",
     "Expression",
     "ExpressionTypeError",
+    "External",
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
@@ -41,5 +44,7 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "external",
+    "interpolate",
 ]
 __version__ = "0.1.0"

@@ -130,7 +130,8 @@ def _call(node: Expression) -> list[Any]:
         arguments.append(f", axis={node.data[0] if len(node.data) == 1 else node.data}")
     if node.op == "scatter":
         arguments = [_argument_text(node.data), ", weights=", *arguments, f", minlength={node.shape[0]}"]
-    return [f"{_CALLS.get(node.op, node.op)}(", *arguments, ")"]
+    name = node.data.name if node.op == "external" else _CALLS.get(node.op, node.op)
+    return [f"{name}(", *arguments, ")"]
 
 
 def _view_parts(node: Expression, outer: int) -> list[Any]:
@@ -240,7 +241,7 @@ def _latex_call(node: Expression, outer: int, left: str, right: str) -> list[Any
         signs = {"<=": r" \le ", ">=": r" \ge ", "==": " = ", "!=": r" \ne ", "&": r" \wedge ", "|": r" \vee "}
         sign = signs.get(row.symbol, f" {row.symbol} ")
         return _wrap([(node.args[0], 1), sign, (node.args[1], 1)], 0, outer, left, right)
-    name = node.data.name if node.op == "view" else node.op
+    name = node.data.name if node.op in ("view", "external") else node.op
     head = row.latex if row is not None and row.latex.startswith("\\") else (
         r"\operatorname{" + name.replace("_", r"\_") + "}")
     parts: list[Any] = [head, left]

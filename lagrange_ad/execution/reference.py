@@ -13,13 +13,15 @@ import numpy as np
 
 from ..elementary import TABLE
 from ..expression import Array
-from ..lowering import Group, IndexMap, Kernel
+from ..lowering import ExternalKernel, Group, IndexMap, Kernel
 from .product import ProductRun, is_product, joined_pairs
 from .sequence import ScalarSequence
 
 
 def kernel_values(kernel: Kernel, args: Sequence[Any], coefs: Sequence[Any]) -> list[Any]:
     """The outputs of a kernel for arrays (or numbers) of arguments and coefficients, node by node."""
+    if isinstance(kernel, ExternalKernel):
+        return list(kernel.results(args, coefs))
     values: list[Any] = []
     for node in kernel.nodes:
         match node[0]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..elementary import TABLE
 from ..expression import Array
-from ..lowering import Group, Kernel
+from ..lowering import ExternalKernel, Group, Kernel
 
 _OPERATORS = {"add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}",
               "negative": "-{}", "square": "{0} * {0}", "where": "({1} if {0} else {2})"}  # fmt: skip
@@ -70,6 +70,13 @@ def _compiled(kernel: Kernel, is_complex: bool) -> Callable[..., Iterator[None]]
     return space["steps"]  # type: ignore[no-any-return]
 
 
+def _called(z: list[Any], values: Callable[..., Any], n_args: int, instances: Iterator[Any]) -> Iterator[None]:
+    """The same for a user function, which stands in no text."""
+    for own, *operands in instances:
+        z[own] += values([z[at] for at in operands[:n_args]], operands[n_args:])
+        yield
+
+
 class ScalarSequence:
     """Explicit rows in order: ``order[i]`` is the group whose next instance comes i-th."""
 
@@ -102,5 +109,7 @@ class ScalarSequence:
         def fallback(args: list[Any], coefs: list[Any]) -> Any:
             return self._kernel_values(kernel, [number(a) for a in args], [np.float64(c) for c in coefs])[0].item()
 
+        if isinstance(kernel, ExternalKernel):
+            return _called(local, fallback, kernel.n_args, zip(*self.columns[g], strict=True))
         constants = {i: node[1] for i, node in enumerate(kernel.nodes) if node[0] == "const"}
         return _compiled(kernel, is_complex)(local, constants, fallback, zip(*self.columns[g], strict=True))

@@ -1,8 +1,9 @@
 """Expressions to kernels, groups and a state layout; see :func:`lower`."""
 
+from .external import ExternalKernel
 from .grouping import Group, IndexMap
 from .kernel import Kernel
 from .layout import Blocks
 from .lowered import Lowered, lower
 
-__all__ = ["Blocks", "Group", "IndexMap", "Kernel", "Lowered", "lower"]
+__all__ = ["Blocks", "ExternalKernel", "Group", "IndexMap", "Kernel", "Lowered", "lower"]

@@ -154,6 +154,14 @@ class Cuts:
                 self.cut(arg)
         return LINEAR
 
+    def _external(self, node: Expression) -> int:
+        """A user function has rows of its own, and its operands stand in the state."""
+        for arg in node.args:
+            if self._heaviness(arg) != 0:
+                self.cut(arg)
+        self.cut(node)
+        return LINEAR
+
     def _elementwise(self, node: Expression) -> int:
         if node.op in _SUMS:
             return self._sum_of_terms(node)
@@ -198,6 +206,7 @@ _RULES: dict[str, Callable[[Cuts, Expression], int]] = {
     "scatter": Cuts._sum,
     "matmul": Cuts._product,
     "sparse_matmul": Cuts._product,
+    "external": Cuts._external,
 }
 
 

@@ -239,7 +239,7 @@ def _distinct(kernel: Kernel, args: list[IndexMap]) -> tuple[Kernel, list[IndexM
     """The kernel without arguments that stand where earlier ones do, as in v[i]·cos(v[i]); products stay products."""
     first = [next(i for i in range(j + 1) if args[i].equals(args[j])) for j in range(len(args))]
     kept = sorted(set(first))
-    if len(kept) == len(args) or kernel.is_product():
+    if len(kept) == len(args) or kernel.is_product() or not kernel.shares_arguments:
         return kernel, args
     return kernel.with_arguments([kept.index(i) for i in first]), [args[i] for i in kept]
 

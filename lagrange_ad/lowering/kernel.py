@@ -25,6 +25,9 @@ class Kernel:
     ``nodes`` in evaluation order, ``outputs`` positions in it. Made by :func:`intern_kernel` only.
     """
 
+    shares_arguments = True
+    """Whether arguments that stand in the same place may become one."""
+
     def __init__(self, nodes: tuple[KernelNode, ...], outputs: tuple[int, ...]) -> None:
         self.nodes, self.outputs = nodes, outputs
         self.n_args = 1 + max((node[1] for node in nodes if node[0] == "arg"), default=-1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..expression import Array, Element, Expression, Shape, View, matmul, sum_
 from .cuts import LINEAR, Cuts, is_mostly_zero, scaling
+from .external import external_term
 from .grouping import GroupMaker, Term
 from .kernel import Builder
 
@@ -110,6 +111,9 @@ class TermMaker:
                 return [(args[0], _undo(node, place), factor)]
             case "sparse_matmul":
                 return self._sparse_product(node, place, factor)
+            case "external":
+                self.groups.add(external_term(node, place, lambda arg: _KernelWalk(self, None).numbers(arg)))
+                return []
         return self._dense_product(node, place, factor)
 
     def _spread(self, arg: Expression, shape: Shape) -> Expression:

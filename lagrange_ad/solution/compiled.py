@@ -28,7 +28,14 @@ from ..execution.native.records import (
     zeros,
 )
 from ..execution.native.sequence import StateSequence
-from ..execution.native.state import SmallSteps, SmallTerms, in_state_space, instances_of_rows, wide_records
+from ..execution.native.state import (
+    SmallSteps,
+    SmallTerms,
+    in_state_space,
+    instances_of_rows,
+    rows_of_calls,
+    wide_records,
+)
 from ..expression import Array
 from ..lowering import Group
 from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
@@ -143,7 +150,13 @@ class CompiledPlan:
     def _kind(self, step: Step) -> str:
         if isinstance(step, BlockStep):
             return "block" if self.blocks.fits[step.number] else "python"
+        if self._called[step.rows].any():
+            return "python"
         return "small" if self._instances_of_rows[step.rows].sum() < self._compile_from else "large"
+
+    @cached_property
+    def _called(self) -> Array:
+        return rows_of_calls(self.lowered.groups, self.lowered.n_rows)
 
     @cached_property
     def _instances_of_rows(self) -> Array:
@@ -237,7 +250,7 @@ class CompiledPlan:
     @property
     def is_whole(self) -> bool:
         """Whether no step needs Python as a rule."""
-        return not self.block_steps or bool(self.blocks.fits.all())
+        return not self._called.any() and (not self.block_steps or bool(self.blocks.fits.all()))
 
     def value(self, inputs: Array) -> CallList:
         """One list: the inputs (state elements ``inputs``) from x, the forward pass, the objective."""

@@ -82,7 +82,7 @@ def _culprit(roots: list[Expression], values: Mapping[str, Array]) -> str:
 
 def _broken(node: Expression, operands: list[Array], shape: tuple[int, ...]) -> list[Array]:
     """For every operand, the elements of the result that it spoils by not being finite."""
-    if node.op not in TABLE:
+    if not _is_elementwise(node):
         return [np.broadcast_to(not np.isfinite(x).all(), shape) for x in operands]
     broken = [np.broadcast_to(~np.isfinite(x), shape) for x in operands]
     if node.op == "where":
@@ -91,17 +91,23 @@ def _broken(node: Expression, operands: list[Array], shape: tuple[int, ...]) -> 
     return broken
 
 
+def _is_elementwise(node: Expression) -> bool:
+    return node.op in TABLE or (node.op == "external" and node.data.elementwise)
+
+
 def _operation(node: Expression, operands: list[Array], bad: Array) -> str:
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     index = f" at index {first}" if first else ""
     shown = ", ".join(dict.fromkeys(
         f"{to_text(arg, 60)} = {number(np.broadcast_to(x, bad.shape)[first])}"
-        for arg, x in zip(node.args, operands, strict=True) if node.op in TABLE and arg.op != "constant"
+        for arg, x in zip(node.args, operands, strict=True) if _is_elementwise(node) and arg.op != "constant"
     ))
     row = TABLE.get(node.op)
     needs = "the result is too large, or undefined"
     if row is not None and row.domain and not _overflows(node, operands, bad, first):
         needs = f"{node.op} needs {row.domain}"
+    elif node.op == "external":
+        needs = f"{node.data.name} needs {node.data.domain}" if node.data.domain else "the function itself gave that"
     return f"{to_text(node, 100)} has no finite value{index}: {shown}{'; ' if shown else ''}{needs}"
 
 

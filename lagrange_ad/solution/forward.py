@@ -10,7 +10,7 @@ import numpy as np
 
 from ..expression import Array
 from .newton import BlockReport, BlockSolver, propagate_wide, residuals, solve_block
-from .plan import BlockStep, Plan, SequenceStep, Step
+from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
     from ..execution.native.driver import Pointers
@@ -62,11 +62,12 @@ def propagate(plan: Plan, start: Start, max_iterations: int) -> Solved:
     with np.errstate(all="ignore"):
         for step in plan.steps:
             if isinstance(step, BlockStep):
-                report = _solve(plan, step, start, solved.z, work, max_iterations)
+                with blamed(plan.lowered, step):
+                    report = _solve(plan, step, start, solved.z, work, max_iterations)
                 reports.append(report)
                 good = report.converged
             else:
-                good = _explicit(step, solved.z, start.offset, work) or not _of_equations(plan, step, solved.z)
+                good = _propagated(plan, step, start, solved.z, work)
             if not good:
                 solved.failed = step
                 break
@@ -81,11 +82,15 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
     iterations = np.full(blocks, -1, dtype=np.int64)
     reports = Reports(plan, compiled.block_steps, start, z[: compiled.n_state], iterations)
     solved = Solved(z[: compiled.n_state], start.offset, reports, whole=z)
-    work = np.zeros(plan.lowered.n_all_rows if blocks else 0)
+    work = np.zeros(0 if compiled.is_whole and not blocks else plan.lowered.n_all_rows)
 
     def help_with(step: Step) -> bool:
-        assert isinstance(step, BlockStep)
-        with np.errstate(all="ignore"):
+        if not isinstance(step, BlockStep):
+            with np.errstate(all="ignore"):
+                good = _propagated(plan, step, start, solved.z, work)
+            solved.failed = None if good else step
+            return good
+        with np.errstate(all="ignore"), blamed(plan.lowered, step):
             report = reports.solved_here[step.number] = _solve(plan, step, start, solved.z, work, max_iterations)
         solved.failed = None if report.converged else step
         return report.converged
@@ -188,6 +193,12 @@ class Reports(Sequence[BlockReport]):
                              residuals=r)
         report.guessed_columns = _guessed(step, start)
         return report
+
+
+def _propagated(plan: Plan, step: Step, start: Start, z: Array, work: Array) -> bool:
+    """Run an explicit step; whether no equation's value is NaN."""
+    with blamed(plan.lowered, step):
+        return _explicit(step, z, start.offset, work) or not _of_equations(plan, step, z)
 
 
 def _explicit(step: Step, z: Array, offset: Array, work: Array) -> bool:

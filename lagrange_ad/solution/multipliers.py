@@ -20,7 +20,7 @@ from ..text import listing
 from .forward import Reports, Solved, restored
 from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from .newton import BlockReport
-from .plan import BlockStep, Plan, SequenceStep, Step
+from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
@@ -71,7 +71,7 @@ def _adjoints_compiled(plan: Plan, compiled: CompiledPlan, solved: Solved, lam: 
         w[:n] += seeds
 
     def help_with(step: Step) -> bool:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), blamed(plan.lowered, step):
             _step_back(step, solved.z, by_step.get(id(step)), lam, w[:n])
         return True
 
@@ -100,7 +100,8 @@ def back_substitute(
     by_step = _by_step(reports)
     for step in reversed(plan.steps):
         if step.reached or everything:
-            _step_back(step, z, by_step.get(id(step)), lam, w)
+            with blamed(plan.lowered, step):
+                _step_back(step, z, by_step.get(id(step)), lam, w)
 
 
 def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: Array) -> None:

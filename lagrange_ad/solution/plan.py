@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ..lowering.lowered import coarse_pairs
 from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, levels, reachable
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
+from ..text import listing
 from .deficiency import structure_error
 from .linear import System
 
@@ -197,6 +199,18 @@ def _levels(levels: Sequence[Array], cut: Cut, first: int) -> tuple[WideStep, ..
 
 
 Step = WideStep | SequenceStep | BlockStep
+
+
+@contextmanager
+def blamed(lowered: Lowered, step: Step) -> Iterator[None]:
+    """What a user function raises on its way through a step goes on with the names of the equations."""
+    try:
+        yield
+    except Exception as error:
+        rows = step.all_rows if isinstance(step, BlockStep) else step.rows
+        names = dict.fromkeys(lowered.row_name(row) for row in rows[:100].tolist())
+        error.add_note(f"while computing {listing(names)}")
+        raise
 
 
 def numbering(indices: Array) -> Callable[[Array], Array]:

@@ -17,6 +17,7 @@ from ...lowering import Group, Kernel
 from .block_code import compiled, lines_of, on_tape, table_of
 from .driver import Records
 from .elimination import BlockWord, scratch_size
+from .state import rows_of_calls
 
 LARGEST = 100
 """Blocks with more unknowns, auxiliaries included, are solved by the reference."""
@@ -88,7 +89,8 @@ class BlockTable:
         self._own, self._compile_from = own, compile_from
         self._blocks = blocks
         all_rows = [np.concatenate([b.rows, *b.auxiliaries]) for b in blocks]
-        self.fits = np.array([len(rows) <= LARGEST for rows in all_rows], dtype=bool)
+        called = rows_of_calls(groups, len(own))
+        self.fits = np.array([len(rows) <= LARGEST and not called[rows].any() for rows in all_rows], dtype=bool)
         self.largest = max((len(r) for r, fits in zip(all_rows, self.fits, strict=True) if fits), default=0)
         self._size = np.array([len(rows) for rows in all_rows], dtype=np.int64)
         self._rows = np.concatenate(all_rows) if all_rows else np.empty(0, np.int64)

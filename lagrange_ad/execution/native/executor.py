@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...expression import Array
-from ...lowering import Group, grouping
+from ...lowering import ExternalKernel, Group, grouping
 from ..reference import GroupRun, ReferenceExecutor, ReferenceRun
 from ..sequence import ScalarSequence
 from .blas import Product, product_of
@@ -79,6 +79,14 @@ class TapePart:
         return GroupRun(self.group)
 
 
+class CalledPart(TapePart):
+    """A group of a user function: everything is the reference's, which calls it. There are no native calls."""
+
+    def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
+        """None."""
+        return Records()
+
+
 class ProductPart:
     """A matrix product, in its pieces; quantities that BLAS does not give go through plain loops."""
 
@@ -97,7 +105,7 @@ class ProductPart:
         return found
 
 
-Part = LoopPart | TapePart | ProductPart
+Part = LoopPart | TapePart | CalledPart | ProductPart
 
 
 def parts_of(groups: Sequence[Group], compile_from: int) -> list[Part]:
@@ -111,7 +119,9 @@ def parts_of(groups: Sequence[Group], compile_from: int) -> list[Part]:
         product, pieces = product_of(group), group.pieces()
         orders = range(order, order + len(pieces))
         order += len(pieces)
-        if product is not None:
+        if isinstance(group.kernel, ExternalKernel):
+            parts += [CalledPart(piece, at) for piece, at in zip(pieces, orders, strict=True)]
+        elif product is not None:
             parts.append(ProductPart(product, pieces, orders))
         elif group.size >= compile_from or tape_code(group.kernel).n_registers > REGISTERS:
             for i, piece in enumerate(pieces):
@@ -187,6 +197,7 @@ class NativeRun:
 
     def __init__(self, groups: Sequence[Group], compile_from: int = COMPILE_FROM) -> None:
         self.groups, self.parts = list(groups), parts_of(groups, compile_from)
+        self.called = [part for part in self.parts if isinstance(part, CalledPart)]
         self._most, self._compile_from = grouping.CHUNK, compile_from
         self._tapes: dict[str, CallList] = {}
         self._additions: dict[str, tuple[Array, Addition, list[Array]]] = {}
@@ -205,10 +216,16 @@ class NativeRun:
             tape = self._tapes[quantity] = CallList(records_of(self.parts, quantity))
         tape.run(Pointers(**pointers))
 
+    def _call(self, quantity: str, *arrays: Array) -> None:
+        """What user functions add."""
+        for part in self.called:
+            getattr(part.reference, quantity)(*arrays)
+
     def values(self, z: Array, out: Array) -> None:
         """out[row_k] += φ_k."""
         if _real(z, out) and _flat(z, out):
             self._run("values", z=z, out=out)
+            self._call("values", z, out)
         else:
             self.reference.values(z, out)
 
@@ -216,6 +233,7 @@ class NativeRun:
         """w[arg_jk] += λ[row_k]·∂φ_k/∂arg_j."""
         if _real(z, lam, w) and _flat(z):
             _each_seed(lambda lam, w: self._run("adjoint", z=z, lam=lam, w=w), (lam,), w)
+            self._call("adjoint", z, lam, w)
         else:
             self.reference.adjoint(z, lam, w)
 
@@ -223,6 +241,7 @@ class NativeRun:
         """out[row_k] += Σ_j ∂φ_k/∂arg_j·ż[arg_jk]."""
         if _real(z, dz, out) and _flat(z):
             _each_seed(lambda dz, out: self._run("tangent", z=z, dz=dz, out=out), (dz,), out)
+            self._call("tangent", z, dz, out)
         else:
             self.reference.tangent(z, dz, out)
 
@@ -252,7 +271,16 @@ class NativeRun:
         self._run(quantity, entries=entries, **given)
         if quantity.startswith("hessian"):
             self._finish_hessian(quantity, entries, **given)
+        else:
+            self._finish_jacobian(entries, **given)
         return entries
+
+    def _finish_jacobian(self, entries: Array, z: Array) -> None:
+        """The partials of user functions."""
+        first = first_entries(self.parts, "jacobian")[0] if self.called else []
+        for part in self.called:
+            at = first[part.orders[0]]
+            entries[at : at + entries_of(part.group, "jacobian")] = part.reference.jacobian(z)
 
     def _sums(self, quantity: str, slot: Array, size: int, **given: Array) -> Array:
         """The entries added up, by way of memory that is kept for the next time."""

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ...expression import Array
-from ...lowering import Group, IndexMap
+from ...lowering import ExternalKernel, Group, IndexMap
 from .driver import Records
 from .executor import ProductPart, parts_of, records_of
 from .flat import Extra, FlatCode, Part, part_of_group
@@ -60,6 +60,15 @@ def instances_of_rows(groups: Sequence[Group], n_rows: int) -> Array:
             row = IndexMap(tuple(row.shape[a] for a in kept), row.offset, tuple(row.strides[a] for a in kept), None)
         np.add.at(counts, row.array().ravel(), factor)
     return counts
+
+
+def rows_of_calls(groups: Sequence[Group], n_rows: int) -> Array:
+    """Which rows a user function adds to: compiled code leaves them to Python."""
+    called = np.zeros(n_rows, dtype=bool)
+    for group in groups:
+        if isinstance(group.kernel, ExternalKernel):
+            called[group.row.array().ravel()] = True
+    return called
 
 
 class SmallTerms:

@@ -1,0 +1,133 @@
+"""What expressions cannot do, and what to write instead: the errors for it, by name."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from ..elementary import TABLE
+from ..errors import DeclarationError, ExpressionTypeError
+from .tables import FUNCTIONS, UFUNCS
+
+ADVICE = "its value is at[expr] for at = program.evaluate()"
+
+
+class Refusals:
+    """Operators and conversions that numbers and arrays have and expressions have not."""
+
+    __slots__ = ()
+    is_boolean: bool
+    def __bool__(self) -> bool:
+        if self.is_boolean:
+            raise ExpressionTypeError(
+                "a comparison of expressions has no truth value: use np.where(condition, a, b) to choose, "
+                "& | ~ to combine conditions, subject_to(expr, lower=a, upper=b) for a two-sided constraint, "
+                "and `is` to compare identities (`in` a list compares too)"
+            )
+        raise ExpressionTypeError(f"{self.title()} has no truth value: {ADVICE}")
+
+    def __float__(self) -> float:
+        raise ExpressionTypeError(
+            f"{self.title()} is an expression, not a number: use np.exp, np.sin, … instead of math.exp, math.sin; "
+            f"{ADVICE}"
+        )
+
+    __int__ = __float__
+    __complex__ = __float__
+    __index__ = __float__
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise ExpressionTypeError(f"{self.title()} is an expression, not a number: {ADVICE}")
+        return repr(self)
+
+    def __xor__(self, other: Any) -> Any:
+        raise no_operator("^")
+
+    def __mod__(self, other: Any) -> Any:
+        raise no_operator("%")
+
+    def __floordiv__(self, other: Any) -> Any:
+        raise no_operator("//")
+
+    def __divmod__(self, other: Any) -> Any:
+        raise no_operator("divmod")
+
+    def __round__(self, digits: Any = None) -> Any:
+        raise no_operator("round")
+
+    def __lshift__(self, other: Any) -> Any:
+        raise no_operator("<<")
+
+    def __rshift__(self, other: Any) -> Any:
+        raise no_operator(">>")
+
+    __rxor__, __rmod__, __rfloordiv__, __rdivmod__ = __xor__, __mod__, __floordiv__, __divmod__
+    __rlshift__, __rrshift__ = __lshift__, __rshift__
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise ExpressionTypeError(
+            "expressions cannot be assigned to: build the array with np.concatenate, np.stack or np.where"
+        )
+
+    def title(self) -> str:
+        """How errors call it."""
+        return "the expression"
+
+
+def foreign_programs(first: Any, second: Any) -> DeclarationError:
+    """The error for an expression of two programs."""
+    return DeclarationError(
+        f"an expression mixes symbols of two programs, {first.name!r} and {second.name!r}: "
+        "declare the variables it needs in one of them"
+    )
+
+
+OPERATOR_OF = {
+    "remainder": "%", "fmod": "%", "floor_divide": "//", "divmod": "divmod", "bitwise_xor": "^", "left_shift": "<<",
+    "right_shift": ">>",
+}  # fmt: skip
+
+
+def no_operator(sign: str) -> ExpressionTypeError:
+    """The error for an operator that expressions do not have."""
+    if sign == "^":
+        return ExpressionTypeError("^ is not a power in Python: write x**2, or np.power(x, 2)")
+    if sign in ("<<", ">>"):
+        return ExpressionTypeError(f"{sign} is not supported on expressions")
+    return ExpressionTypeError(f"{sign} is not supported on expressions: it has no derivative at its jumps")
+
+
+_INSTEAD = {
+    "np.linalg.norm": "np.sqrt(np.sum(x**2))",
+    "np.linalg.solve": "a variable y and equate(A @ y, b)",
+    "np.linalg.inv": "a variable y and equate(A @ y, b), for what the inverse would multiply",
+    "np.add.at": "np.bincount(index, weights=x, minlength=n)",
+    "np.add.outer": "x[:, None] + y",
+    "np.multiply.reduce": "functools.reduce(operator.mul, x)",
+    "np.prod": "functools.reduce(operator.mul, x)",
+    "np.cumsum": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
+    "np.add.accumulate": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
+    "np.max": "functools.reduce(np.maximum, x)",
+    "np.min": "functools.reduce(np.minimum, x)",
+    "np.maximum.reduce": "functools.reduce(np.maximum, x)",
+    "np.minimum.reduce": "functools.reduce(np.minimum, x)",
+    "np.std": "np.sqrt(np.mean((x - np.mean(x))**2))",
+    "np.var": "np.mean((x - np.mean(x))**2)",
+    "np.einsum": "@, or np.sum(a[:, None] * b, axis=0)",
+}
+"""What to write for NumPy functions that are asked for often."""
+
+
+def unsupported(name: str) -> ExpressionTypeError:
+    """The error for a NumPy function that expressions do not have; lists those that they have."""
+    instead = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    return ExpressionTypeError(
+        f"{name} is not supported on expressions{instead}. Supported: {', '.join(supported_names())}"
+    )
+
+
+def supported_names() -> list[str]:
+    """The NumPy names that build expressions."""
+    functions = (f.__name__ for f in FUNCTIONS if f is not operator.getitem)
+    return sorted({f"np.{name}" for name in (*TABLE, *UFUNCS, *functions)})

@@ -1,0 +1,13 @@
+"""Declarations: the inputs, parameters, variables, equations, objective and constraints of one program.
+
+Takes expressions, keeps them in order with the file and line of each, and shows them as a networkx graph. What is
+wrong with a declaration is said here, at the line that makes it; nothing is computed in this room.
+"""
+
+from .declarations import Declarations
+from .given import fit, key_name, numeric
+from .records import Constraint, Equation, Location, Objective
+from .symbols import EXECUTORS
+
+__all__ = ["EXECUTORS", "Constraint", "Declarations", "Equation", "Location", "Objective", "fit", "key_name",
+           "numeric"]

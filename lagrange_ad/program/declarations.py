@@ -1,0 +1,148 @@
+"""Declarations: what one program consists of, its objective and constraints beside its symbols and equations."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeclarationError, ShapeError
+from ..expression import as_expression
+from ..printing import place, to_text
+from ..text import nearest
+from .constraints import bound_of, check_bounds, comparison
+from .equations import Equations
+from .given import caller
+from .pickling import packed, unpacked
+from .records import Constraint, Location, Objective
+from .showing import description_of, graph_of, summary_of
+
+if TYPE_CHECKING:
+    import networkx
+
+_FOREIGN_WORDS = {
+    "solve": "evaluate() solves the equations, ascend() improves the inputs",
+    "run": "evaluate()",
+    "add_constraint": "subject_to(expr <= bound, name=...)",
+    "constraint": "subject_to(expr <= bound, name=...)",
+    "add_subsystem": "define(name, expr) or equate(left, right)",
+    "add_equation": "equate(left, right) or define(name, expr)",
+    "equation": "equate(left, right) or define(name, expr)",
+    "add_variable": "variable(name, start=...) or input(name, value)",
+    "var": "variable(name, start=...) or input(name, value)",
+    "add_input": "input(name, value)",
+    "set_objective": "minimize(expr) or maximize(expr)",
+    "objective": "minimize(expr) or maximize(expr)",
+    "minimise": "minimize(expr)",
+    "maximise": "maximize(expr)",
+    "set_value": "set(name=value)",
+    "gradient": "evaluate().gradient[name]",
+}
+
+
+class Declarations(Equations):
+    """What a program consists of, in the order it was declared.
+
+    ``symbols`` by name, ``equations`` and ``constraints`` as lists, ``objective`` or None. ``version`` rises with
+    every declaration and ``values_version`` with every ``set``, so that what was computed before is known to be old.
+    ``executor`` names what runs it: ``"native"`` (code compiled for this machine), ``"reference"`` (NumPy: the meaning,
+    many times slower), or None for the native one where it can be had.
+    """
+
+    def __init__(self, name: str = "program", *, executor: str | None = None) -> None:
+        super().__init__(name, executor=executor)
+        self.constraints: list[Constraint] = []
+        self.objective: Objective | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return packed(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(unpacked(self, state), _lock=threading.RLock(), _memory={})
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FOREIGN_WORDS:
+            raise AttributeError(f"a Program has no {name!r}; here it is {_FOREIGN_WORDS[name]}")
+        raise AttributeError(f"a Program has no attribute {name!r}{nearest(name, dir(type(self)))}")
+
+    # objective and constraints -----------------------------------------------------------------------------
+
+    def maximize(self, expression: Any, name: str | None = None, *, _location: Location | None = None) -> None:
+        """Declare the scalar objective, to be made as large as possible."""
+        self._objective("maximize", expression, name, _location or caller())
+
+    def minimize(self, expression: Any, name: str | None = None, *, _location: Location | None = None) -> None:
+        """Declare the scalar objective, to be made as small as possible."""
+        self._objective("minimize", expression, name, _location or caller())
+
+    def _objective(self, sense: str, expression: Any, name: str | None, location: Location) -> None:
+        if self.objective is not None:
+            raise DeclarationError(
+                f"the objective is declared already, at {place(self.objective.location)}: a program has one"
+            )
+        node = self._number(expression, "the objective")
+        if node.shape != ():
+            raise ShapeError(
+                f"the objective must be a scalar, but {to_text(node, 60)} has shape {node.shape}: "
+                "np.sum or np.mean makes one number of it"
+            )
+        if name is not None:
+            self._free_name(name, allow=node)
+        with self._lock:
+            default = node.data.name if node.op == "symbol" else "objective"
+            self.objective = Objective(name or default, sense, node, location)
+            if name is not None and name not in self.symbols:
+                self._take_name(name, location)
+            self.version += 1
+
+    def subject_to(self, constraint: Any, *, lower: Any = None, upper: Any = None, name: str | None = None,
+                   _location: Location | None = None) -> None:
+        """Declare a constraint: ``subject_to(expr <= bound)``, ``>=``, ``==``, or ``subject_to(expr, lower=, upper=)``.
+
+        ``evaluate`` never fails on a violated one; optimizers hold it. The bound is the side without inputs or
+        variables; when both sides have some, left − right is bounded by 0.
+        """
+        location = _location or caller()
+        node = as_expression(constraint)
+        if node.is_boolean:
+            if lower is not None or upper is not None:
+                raise DeclarationError("subject_to takes a comparison, or an expression with lower=/upper=, not both")
+            body, low, high = comparison(node)
+        else:
+            if lower is None and upper is None:
+                raise DeclarationError(
+                    f"subject_to({to_text(node, 60)}) says no bound: write expr <= bound, or give lower= or upper="
+                )
+            body, low, high = node, bound_of(lower, "lower"), bound_of(upper, "upper")
+        self._own(body, "the constraint")
+        if name is not None:
+            self._free_name(name)
+        label = name or self._constraint_name()
+        check_bounds(label, body, low, high)
+        with self._lock:
+            self.constraints.append(Constraint(label, body, low, high, location))
+            self._take_name(label, location)
+            self.version += 1
+
+    def _constraint_name(self) -> str:
+        number = len(self.constraints) + 1
+        while f"constraint_{number}" in self._named:
+            number += 1
+        return f"constraint_{number}"
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> networkx.DiGraph:
+        """The program as a networkx.DiGraph (frozen; made at the first look after a declaration).
+
+        A node a named input, parameter, variable and implicit equation with ``kind``, ``shape``, ``start``,
+        ``equation`` (printable) and ``location``; an edge from every parent to what it appears in.
+        """
+        return self.remembered("graph", (self.version, self.values_version), lambda: graph_of(self))
+
+    def summary(self) -> str:
+        """Everything declared, as text tables."""
+        return summary_of(self)
+
+    def __repr__(self) -> str:
+        return description_of(self)
