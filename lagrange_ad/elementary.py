@@ -81,6 +81,19 @@ class Special:
         return self.loaded(*operands)
 
 
+class _Digamma(Special):
+    """ψ(x) = ψ(1 - x) - π/tan πx below 0, the tangent of the distance to the next integer: SciPy's is off near poles."""
+
+    def _of_numbers(self, x: Any) -> Any:
+        if np.iscomplexobj(x):
+            return self.loaded(x)
+        x = np.asarray(x, dtype=float)
+        with np.errstate(all="ignore"):
+            above = np.where(x < 0.0, 1.0 - x, x)
+            part = np.where((x < 0.0) & (x != np.rint(x)), x - np.rint(x), np.nan)
+            return np.where(x < 0.0, self.loaded(above) - math.pi / np.tan(math.pi * part), self.loaded(above))[()]
+
+
 class _Zeta(Special):
     """Hurwitz's ζ(s, q) = Σ 1/(q + k)^s, k = 0, 1, …, also for q < 0 where s is an integer.
 
@@ -94,7 +107,7 @@ class _Zeta(Special):
             up, down = np.where(below, q - np.floor(q), q), np.where(below, np.ceil(q) - q, 1.0)
             rest = self.loaded(s, down) - self.loaded(s, np.where(below, 1.0 - q, 1.0))
             sign = np.where(s == np.floor(s), np.where(np.floor(s / 2) * 2 == s, 1.0, -1.0), np.nan)
-            return (self.loaded(s, up) + np.where(below, sign * rest, 0.0))[()]
+            return (self.loaded(s, up) + np.where(below & (s > 1.0), sign * rest, 0.0))[()]
 
 
 def _real(x: Any) -> Any:
@@ -147,9 +160,9 @@ def _to_first_order(function: Callable[..., Any], slope: Callable[..., Any]) -> 
     return continued
 
 
-_erf, _erfc, _ndtr, _gamma, _gammaln, _digamma = map(Special, ("erf", "erfc", "ndtr", "gamma", "gammaln", "digamma"))
+_erf, _erfc, _ndtr, _gamma, _gammaln = map(Special, ("erf", "erfc", "ndtr", "gamma", "gammaln"))
 _expit, _log_expit, _logit, _entr = map(Special, ("expit", "log_expit", "logit", "entr"))
-_xlogy, _xlog1py, _zeta = Special("xlogy"), Special("xlog1py"), _Zeta("zeta")
+_xlogy, _xlog1py, _zeta, _digamma = Special("xlogy"), Special("xlog1py"), _Zeta("zeta"), _Digamma("digamma")
 
 
 def _analytic_expit(x: Any) -> Any:

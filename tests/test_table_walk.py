@@ -42,7 +42,7 @@ def points_of(row: Elementary) -> list[tuple[float, ...]]:
     pairs = itertools.product((-3.3, -0.47, 1e-8, 0.3, 0.9, 1.0, 2.6, 15.5, 60.3), repeat=2)
     scaled = [(1e160, -2e160), (3e-160, 1e-160), (1e-300, 1e-300), (-4e300, 1e300)]
     first = (lambda x: x > 0) if row.name == "power" else (lambda x: True)
-    every = [*pairs, *(scaled if row.name != "power" else ())]
+    every = [*pairs, *(scaled if row.name not in ("power", "logaddexp", "xlog1py") else ())]
     return [(x, y) for x, y in every if first(x) and (row.name == "power" or inside(y))]
 
 
@@ -137,3 +137,183 @@ def test_along_a_line(row: Elementary) -> None:
             bad += [(executor, n, points[i], found[n], exactly[n], allowed[n])
                     for n in range(3) if not near(found[n], exactly[n], allowed[n])]
     assert not bad, report(bad)
+
+
+# two operands ------------------------------------------------------------------------------------------------
+
+
+@cache
+def exact_pair(name: str, point: tuple[float, float]) -> tuple[float, list[float], list[float]]:
+    """f, its first partials, and f_xx, f_xy, f_yy, by differences of 400 digits with two steps that must agree."""
+    with mpmath.workdps(400):
+        found, again = (_pair_differences(name, point, mpmath.mpf(10) ** -n) for n in (30, 33))
+        largest = [max(map(abs, part)) for part in found]
+        for a, b, size in zip(found, again, largest, strict=True):
+            assert all(abs(u - v) <= 1e-18 * size + mpmath.mpf("1e-300") for u, v in zip(a, b, strict=True)), (name, point)
+        return float(again[0][0]), [float(v) for v in again[1]], [float(v) for v in again[2]]
+
+
+def _pair_differences(name: str, point: tuple[float, float], step: mpmath.mpf) -> list[list[mpmath.mpf]]:
+    (x, y), (h, k) = point, (step * abs(v) for v in point)
+    f = {(i, j): mpmath.re(ORACLE[name][0](x + i * h, y + j * k)) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    first = [(f[1, 0] - f[-1, 0]) / (2 * h), (f[0, 1] - f[0, -1]) / (2 * k)]
+    cross = (f[1, 1] - f[1, -1] - f[-1, 1] + f[-1, -1]) / (4 * h * k)
+    return [[f[0, 0]], first, [(f[1, 0] - 2 * f[0, 0] + f[-1, 0]) / h**2, cross,
+                               (f[0, 1] - 2 * f[0, 0] + f[0, -1]) / k**2]]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", BINARY, ids=lambda row: row.name)
+def test_at_pairs(row: Elementary) -> None:
+    points = [p for p in points_of(row) if not (row.selects and p[0] == p[1])]
+    bad = []
+    for executor in EXECUTORS:
+        values, first, second = computed(row, executor, np.array(points).T)
+        for i, (point, (f, gradient, hessian)) in enumerate(zip(points, (exact_pair(row.name, p) for p in points),
+                                                                strict=True)):
+            moved = [sum(abs(x * h) for x, h in zip(point, line, strict=True)) for line in (hessian[:2], hessian[1:])]
+            through = sum(abs(x * g) for x, g in zip(point, gradient, strict=True))
+            cases = [
+                (values[i], f, VALUE * (abs(f) + through)),
+                *((first[j, i], gradient[j], FIRST * (abs(gradient[j]) + moved[j])) for j in range(2)),
+                # entries of a Hessian may cancel: they are measured by the largest one
+                *((second[j, k, i], hessian[j + k], HIGHER * max(map(abs, hessian))) for j, k in ((0, 0), (1, 0), (1, 1))),
+            ]
+            # a Hessian beyond the range of float64 is not compared
+            bad += [(executor, n, point, a, b, EPS * size) for n, (a, b, size) in enumerate(cases)
+                    if not (near(a, b, EPS * size) or (n > 2 and size > 1.7e308))]
+    assert not bad, report(bad)
+
+
+@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.boolean or row.name == "where"])
+def test_conditions_and_choices_are_what_they_say_and_have_no_slope(name: str) -> None:
+    row = TABLE[name]
+    operands = (0.0, -0.0, 1.0, 2.5, -1.0, np.inf, -np.inf, np.nan)
+    points = np.array([*itertools.product(operands, repeat=row.arity)])
+    if name == "where":
+        points = points[~np.isnan(points[:, 1:]).any(axis=1)]
+    for executor in EXECUTORS:
+        values, first, second = computed(row, executor, points.T)
+        np.testing.assert_array_equal(values, [float(ORACLE[name][0](*map(float, p))) for p in points])
+        slopes = np.zeros_like(first)
+        if name == "where":
+            slopes[1], slopes[2] = points[:, 0] != 0, points[:, 0] == 0
+        np.testing.assert_array_equal(first, slopes)
+        assert not second.any()
+
+
+# edges -------------------------------------------------------------------------------------------------------
+
+INF, PI, LN2, LN10 = np.inf, np.pi, np.log(2.0), np.log(10.0)
+NAN = np.nan
+LIMITS = {
+    "negative": {0.0: (0, -1), INF: (-INF, -1), -INF: (INF, -1)},
+    "square": {0.0: (0, 0), INF: (INF, INF), -INF: (INF, -INF)},
+    "reciprocal": {0.0: (INF, -INF), INF: (0, 0), -INF: (0, 0)},
+    "exp": {-INF: (0, 0), 0.0: (1, 1), INF: (INF, INF)},
+    "exp2": {-INF: (0, 0), 0.0: (1, LN2), INF: (INF, INF)},
+    "expm1": {-INF: (-1, 0), 0.0: (0, 1), INF: (INF, INF)},
+    "log": {0.0: (-INF, INF), 1.0: (0, 1), INF: (INF, 0)},
+    "log1p": {-1.0: (-INF, INF), 0.0: (0, 1), INF: (INF, 0)},
+    "log2": {0.0: (-INF, INF), 1.0: (0, 1 / LN2), INF: (INF, 0)},
+    "log10": {0.0: (-INF, INF), 1.0: (0, 1 / LN10), INF: (INF, 0)},
+    "sqrt": {0.0: (0, INF), INF: (INF, 0)},
+    "cbrt": {0.0: (0, INF), INF: (INF, 0), -INF: (-INF, 0)},
+    "sin": {0.0: (0, 1), INF: (NAN, NAN), -INF: (NAN, NAN)},
+    "cos": {0.0: (1, 0), INF: (NAN, NAN), -INF: (NAN, NAN)},
+    "tan": {0.0: (0, 1), INF: (NAN, NAN), -INF: (NAN, NAN)},
+    "arcsin": {-1.0: (-PI / 2, INF), 0.0: (0, 1), 1.0: (PI / 2, INF), 1.5: (NAN, NAN)},
+    "arccos": {-1.0: (PI, -INF), 0.0: (PI / 2, -1), 1.0: (0, -INF), 1.5: (NAN, NAN)},
+    "arctan": {-INF: (-PI / 2, 0), 0.0: (0, 1), INF: (PI / 2, 0)},
+    "sinh": {-INF: (-INF, INF), 0.0: (0, 1), INF: (INF, INF)},
+    "cosh": {-INF: (INF, -INF), 0.0: (1, 0), INF: (INF, INF)},
+    "tanh": {-INF: (-1, 0), 0.0: (0, 1), INF: (1, 0)},
+    "arcsinh": {-INF: (-INF, 0), 0.0: (0, 1), INF: (INF, 0)},
+    "arccosh": {1.0: (0, INF), INF: (INF, 0), 0.5: (NAN, NAN)},
+    "arctanh": {-1.0: (-INF, INF), 0.0: (0, 1), 1.0: (INF, INF)},
+    "erf": {-INF: (-1, 0), 0.0: (0, 2 / np.sqrt(PI)), INF: (1, 0)},
+    "erfc": {-INF: (2, 0), 0.0: (1, -2 / np.sqrt(PI)), INF: (0, 0)},
+    "ndtr": {-INF: (0, 0), 0.0: (0.5, 1 / np.sqrt(2 * PI)), INF: (1, 0)},
+    "expit": {-INF: (0, 0), -800.0: (0, 0), 0.0: (0.5, 0.25), 800.0: (1, 0), INF: (1, 0)},
+    "log_expit": {-INF: (-INF, 1), -800.0: (-800, 1), 0.0: (-LN2, 0.5), 800.0: (0, 0), INF: (0, 0)},
+    "logit": {0.0: (-INF, INF), 0.5: (0, 4), 1.0: (INF, INF), 1.5: (NAN, None), -0.5: (NAN, None)},
+    "gamma": {0.0: (INF, -INF), 1.0: (1, -np.euler_gamma), INF: (INF, INF), -1.0: (NAN, NAN)},
+    "gammaln": {0.0: (INF, -INF), 1.0: (0, -np.euler_gamma), 2.0: (0, 1 - np.euler_gamma), INF: (INF, INF),
+                -1.0: (INF, NAN)},
+    "digamma": {0.0: (-INF, INF), 1.0: (-np.euler_gamma, PI**2 / 6), INF: (INF, 0), -2.0: (NAN, INF)},
+    "entr": {0.0: (0, INF), 1.0: (0, -1), INF: (-INF, -INF), -1.0: (-INF, NAN)},
+    "absolute": {-INF: (INF, -1), 0.0: (0, 1), INF: (INF, 1)},
+    "sign": {-INF: (-1, 0), 0.0: (0, 0), INF: (1, 0)},
+}  # fmt: skip
+"""Operand: (value, slope), limits from inside the domain or what the row's rule states; None: outside, no matter."""
+
+AT_MINUS_ZERO = {
+    "reciprocal": (-INF, -INF), "gamma": (-INF, -INF), "gammaln": (INF, INF), "digamma": (INF, INF), "entr": (0, INF),
+    "absolute": (0, 1), "sign": (0, 0), "square": (0, 0), "exp": (1, 1), "logit": (-INF, None), "log": (-INF, None),
+    "arctan": (0, 1), "expit": (0.5, 0.25), "erf": (0, 2 / np.sqrt(PI)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [row for row in UNARY if not row.fixed], ids=lambda row: row.name)
+def test_limits_at_the_edges(row: Elementary) -> None:
+    assert row.name in LIMITS, f"the row {row.name!r} has no limits at its edges: add them to LIMITS"
+    limits = [*LIMITS[row.name].items(), (NAN, (NAN, None))]
+    limits += [(-0.0, AT_MINUS_ZERO[row.name])] if row.name in AT_MINUS_ZERO else []
+    for executor in EXECUTORS:
+        values, first, _ = computed(row, executor, np.array([[x for x, _ in limits]]))
+        for (x, (f, f1)), value, slope in zip(limits, values, first[0], strict=True):
+            where = f"{row.name}({x}) on {executor}"
+            np.testing.assert_allclose(value, f, rtol=16 * EPS, atol=0, err_msg=where)
+            if f1 is not None:
+                np.testing.assert_allclose(slope, f1, rtol=16 * EPS, atol=0, err_msg=f"slope of {where}")
+
+
+PAIR_LIMITS = {
+    "power": {(0.0, 0.0): (1, 0, 0), (0.0, 1.0): (0, 1, 0), (0.0, 2.0): (0, 0, 0), (0.0, 0.5): (0, INF, 0),
+              (0.0, -1.0): (INF, -INF, 0), (-2.0, 3.0): (-8, 12, NAN), (-2.0, -2.0): (0.25, 0.25, NAN),
+              (-2.0, 0.0): (1, 0, NAN), (-2.0, 0.5): (NAN, NAN, NAN), (1.0, INF): (1, INF, 0), (2.0, INF): (INF, INF, INF),
+              (0.5, INF): (0, NAN, 0), (INF, -1.0): (0, 0, NAN)},
+    "divide": {(1.0, 0.0): (INF, INF, -INF), (1.0, INF): (0, 0, 0), (0.0, 2.0): (0, 0.5, 0), (0.0, 0.0): (NAN, INF, NAN)},
+    "multiply": {(0.0, 3.0): (0, 3, 0), (INF, 2.0): (INF, 2, INF)},
+    "add": {(INF, 1.0): (INF, 1, 1), (INF, -INF): (NAN, 1, 1)},
+    "subtract": {(INF, 1.0): (INF, 1, -1), (0.0, 0.0): (0, 1, -1)},
+    "logaddexp": {(-INF, 3.0): (3, 0, 1), (INF, 3.0): (INF, 1, 0), (0.0, 800.0): (800, 0, 1), (0.0, -800.0): (0, 1, 0),
+                  (2.0, 2.0): (2 + LN2, 0.5, 0.5), (-INF, -INF): (-INF, NAN, NAN)},
+    "arctan2": {(0.0, 1.0): (0, 1, 0), (1.0, 0.0): (PI / 2, 0, -1), (0.0, -1.0): (PI, -1, 0), (0.0, 0.0): (0, NAN, NAN)},
+    "hypot": {(3.0, 4.0): (5, 0.6, 0.8), (0.0, 2.0): (2, 0, 1), (0.0, 0.0): (0, NAN, NAN), (INF, 1.0): (INF, NAN, 0)},
+    "xlogy": {(0.0, 0.0): (0, -INF, 0), (0.0, 2.0): (0, LN2, 0), (2.0, 0.0): (-INF, -INF, INF), (0.0, -1.0): (0, NAN, 0),
+              (0.0, INF): (0, INF, 0), (0.0, NAN): (NAN, NAN, NAN)},
+    "xlog1py": {(0.0, -1.0): (0, -INF, 0), (0.0, 1.0): (0, LN2, 0), (2.0, -1.0): (-INF, -INF, INF),
+                (0.0, -3.0): (0, NAN, 0), (0.0, NAN): (NAN, NAN, NAN)},
+    "minimum": {(1.5, 1.5): (1.5, 1, 0), (0.0, -0.0): (0, 1, 0), (INF, INF): (INF, 1, 0), (-INF, 2.0): (-INF, 1, 0),
+                (2.0, -INF): (-INF, 0, 1)},
+    "maximum": {(1.5, 1.5): (1.5, 1, 0), (0.0, -0.0): (0, 1, 0), (INF, INF): (INF, 1, 0), (-INF, 2.0): (2, 0, 1)},
+}  # fmt: skip
+"""Operands: (value, slope in the first, slope in the second), as for LIMITS."""
+
+
+@pytest.mark.parametrize("row", BINARY, ids=lambda row: row.name)
+def test_limits_of_pairs(row: Elementary) -> None:
+    assert row.name in PAIR_LIMITS, f"the row {row.name!r} has no limits at its edges: add them to PAIR_LIMITS"
+    limits = PAIR_LIMITS[row.name]
+    for executor in EXECUTORS:
+        values, first, _ = computed(row, executor, np.array([*limits]).T)
+        found = np.vstack([values, first]).T
+        for point, actual, expected in zip(limits, found, limits.values(), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=16 * EPS, atol=0,
+                                       err_msg=f"{row.name}{point} on {executor}")
+
+
+def test_a_weight_of_zero_meets_a_logarithm_of_zero() -> None:
+    """Σ n log p with n = p = 0, n a coefficient: no 0·∞ in the derivatives of either order."""
+    builder = Builder()
+    kernel = builder.finish([builder.raw(("xlogy", builder.raw(("coef", 0)), builder.raw(("arg", 0))))])
+    group = Group(kernel, (2,), (IndexMap((2,), 0, (1,), None),), (np.array([0.0, 3.0]),),
+                  IndexMap((2,), 0, (1,), None))
+    for executor in EXECUTORS.values():
+        run, w, out = executor.run([group]), np.zeros(2), np.zeros(2)
+        z = np.array([0.0, 0.5])
+        run.values(z, out)
+        run.adjoint(z, np.ones(2), w)
+        np.testing.assert_allclose(out, [0.0, 3.0 * np.log(0.5)], rtol=1e-15)
+        np.testing.assert_allclose(w, [0.0, 6.0], rtol=1e-15)
+        np.testing.assert_allclose(run.hessian(z, np.ones(2)), [0.0, -12.0], rtol=1e-15)
