@@ -25,7 +25,8 @@ class Elementary:
 
     ``partials(x_1, …, x_n, y)`` gives ∂y/∂x_j for every operand, in terms of NumPy functions of its arguments.
     ``domain`` says in words where the value is a real number; empty: everywhere. ``fixed`` counts the first operands
-    that must be numbers: there is no derivative in them. ``analytic`` replaces ``function`` on complex128. ``scalar`` is a faster Python function for single floats, where one exists.
+    that must be numbers: there is no derivative in them. ``analytic`` replaces ``function`` on complex128. ``scalar`` is
+    a faster Python function for single floats, where one exists.
     ``native`` is what compiled code does: an LLVM instruction (``fadd``; ``fcmp`` with its predicate), ``llvm`` with
     the name of an intrinsic, ``libm`` with a function of the C library, ``own`` with a function of
     ``execution/native/special.py``, or a formula of other rows. ``convention`` says what holds where the derivative
@@ -82,7 +83,7 @@ class Special:
 
 
 class _Digamma(Special):
-    """ψ(x) = ψ(1 - x) - π/tan πx below 0, the tangent of the distance to the next integer: SciPy's is off near poles."""
+    """ψ(x) = ψ(1 - x) - π/tan πx below 0, by the distance to the next integer: SciPy's is off near poles."""
 
     def _of_numbers(self, x: Any) -> Any:
         if np.iscomplexobj(x):
@@ -248,7 +249,8 @@ _ROWS = (
     Elementary("divide", np.divide, lambda x, y, v: (1.0 / y, -v / y), 2, "denominator ≠ 0",
                symbol="/", precedence=2, native="fdiv"),
     Elementary("power", np.power, _power_partials, 2, "base > 0, or an integer exponent",
-               symbol="**", precedence=4, native="libm pow"),
+               symbol="**", precedence=4, native="libm pow",
+               convention="0⁰ = 1; the slope in the exponent is 0 at base 0, NaN below"),
     Elementary("square", np.square, lambda x, v: (2.0 * x,), latex="square", native=lambda x: x * x),
     Elementary("reciprocal", np.reciprocal, lambda x, v: (-v * v,), domain="argument ≠ 0", native=lambda x: 1.0 / x),
     # exponentials and logarithms
@@ -286,7 +288,8 @@ _ROWS = (
                analytic=lambda x, y: np.sqrt(x * x + y * y), native="libm hypot"),
     Elementary("sinh", np.sinh, lambda x, v: (np.cosh(x),), scalar="sinh", latex=r"\sinh", native="libm sinh"),
     Elementary("cosh", np.cosh, lambda x, v: (np.sinh(x),), scalar="cosh", latex=r"\cosh", native="libm cosh"),
-    Elementary("tanh", np.tanh, lambda x, v: (1.0 - v * v,), scalar="tanh", latex=r"\tanh", native="libm tanh"),
+    Elementary("tanh", np.tanh, lambda x, v: (1.0 - v * v,), scalar="tanh", latex=r"\tanh", native="libm tanh",
+               convention="the slope 1 - v² is good to the rounding of 1"),
     Elementary("arcsinh", np.arcsinh, lambda x, v: (1.0 / np.hypot(1.0, x),), native="libm asinh"),
     Elementary("arccosh", np.arccosh, lambda x, v: (1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
                domain="argument ≥ 1", native="libm acosh"),
@@ -313,25 +316,32 @@ _ROWS = (
     Elementary("digamma", _digamma, lambda x, v: (_zeta(2.0, x),), domain="an argument that is not 0, -1, -2, …",
                latex=r"\psi", native="own digamma"),
     Elementary("zeta", _zeta, lambda s, q, v: (0.0, -s * _zeta(s + 1.0, q)), 2, fixed=1, latex=r"\zeta",
+               convention="s is a number; ψ⁽ⁿ⁾(x) = (-1)ⁿ⁺¹ n! ζ(n + 1, x)",
                domain="s > 1 and a second operand > 0, or not an integer where s is one",
                analytic=_to_first_order(_zeta, lambda s, q: -s * _zeta(s + 1.0, q)), native="own zeta"),
-    Elementary("xlogy", _xlogy, _xlogy_partials, 2, "second operand > 0, or first operand = 0", native=_native_xlogy),
+    Elementary("xlogy", _xlogy, _xlogy_partials, 2, "second operand > 0, or first operand = 0", native=_native_xlogy,
+               convention="0 log 0 = 0; there the slopes are -∞ and 0"),
     Elementary("xlog1py", _xlog1py, _xlog1py_partials, 2, "second operand > -1, or first operand = 0",
-               native=_native_xlog1py),
+               native=_native_xlog1py, convention="0 log1p(-1) = 0; there the slopes are -∞ and 0"),
     Elementary("entr", _entr, lambda x, v: (-1.0 - np.log(x),), domain="argument ≥ 0",
-               analytic=lambda x: -x * np.log(x), native=_native_entr),
+               analytic=lambda x: -x * np.log(x), native=_native_entr,
+               convention="entr(0) = 0 with slope ∞; -∞ below"),
     # selections: derivatives pick a branch; at a tie the first operand's
     Elementary("absolute", np.abs, lambda x, v: (np.where(np.less(x, 0.0), -1.0, 1.0),), selects=True,
-               analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs", native="llvm fabs"),
-    Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j, native=_native_sign),
+               analytic=lambda x: np.where(_real(x) < 0.0, -x, x), scalar="fabs", native="llvm fabs",
+               convention="slope 1 at 0"),
+    Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j, native=_native_sign,
+               convention="slope 0, also at the jump"),
     Elementary("minimum", np.minimum, lambda x, y, v: (np.where(np.less_equal(x, y), 1.0, 0.0),
                                                         np.where(np.less_equal(x, y), 0.0, 1.0)), 2, selects=True,
-               analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y), native=_native_minimum),
+               analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y), native=_native_minimum,
+               convention="at a tie the first operand has slope 1, the second 0"),
     Elementary("maximum", np.maximum, lambda x, y, v: (np.where(np.greater_equal(x, y), 1.0, 0.0),
                                                         np.where(np.greater_equal(x, y), 0.0, 1.0)), 2, selects=True,
-               analytic=lambda x, y: np.where(_real(x) >= _real(y), x, y), native=_native_maximum),
+               analytic=lambda x, y: np.where(_real(x) >= _real(y), x, y), native=_native_maximum,
+               convention="at a tie the first operand has slope 1, the second 0"),
     Elementary("where", np.where, lambda c, x, y, v: (0.0, np.where(c, 1.0, 0.0), np.where(c, 0.0, 1.0)), 3,
-               selects=True, native="select"),
+               selects=True, native="select", convention="the slope of the branch taken; no slope in the condition"),
     # conditions
     Elementary("less", np.less, _zero, 2, analytic=_compare(np.less), symbol="<", boolean=True, native="fcmp olt"),
     Elementary("less_equal", np.less_equal, _zero, 2, analytic=_compare(np.less_equal), symbol="<=", boolean=True,

@@ -1,7 +1,7 @@
 """Every row of the table of elementary functions, brought into its domain: what random programs and walks draw from.
 
-A row's domain is words; ``DOMAINS`` says for each of them which interval is safe and which points are inside. A new row
-whose domain has words known here is drawn and walked without more ado; for other words :func:`domain_of` says what to add.
+A row's domain is words; ``DOMAINS`` says for each of them which interval is safe and which points are inside. A new
+row whose domain has words known here is drawn and walked as it is; for other words :func:`domain_of` says what to add.
 """
 
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def domain_of(name: str) -> Domain:
     """The domain of a row; an AssertionError says what to add for a row with new words."""
     words = TABLE[name].domain
     assert words in DOMAINS, (
-        f"the row {name!r} has the domain {words!r}, which tests/table_rows.py does not know: add it to DOMAINS with an "
-        "interval for random programs and a test for points"
+        f"the row {name!r} has the domain {words!r}, which tests/table_rows.py does not know: add it to DOMAINS with "
+        "an interval for random programs and a test for points"
     )
     return DOMAINS[words]
 

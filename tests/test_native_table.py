@@ -34,7 +34,8 @@ def points(row):
     """Points of a row, one column each; as many as whole loops take."""
     rng = np.random.default_rng(len(row.name))
     if row.fixed:
-        line = np.concatenate([[x for x in EDGES if abs(x) < 1e4 or x == np.floor(x) or np.isnan(x)], rng.uniform(-30, 30, 60)])
+        edges = [x for x in EDGES if abs(x) < 1e4 or x == np.floor(x) or np.isnan(x)]
+        line = np.concatenate([edges, rng.uniform(-30, 30, 60)])
         return np.array([*itertools.product((1.0, 1.5, 2.0, 3.0, 7.0), line)]).T
     if row.arity == 1:
         near = rng.uniform(-1.2, 1.2, 60)

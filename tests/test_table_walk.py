@@ -24,12 +24,10 @@ from lagrange_ad.lowering.kernel import Builder
 EXECUTORS = {"reference": ReferenceExecutor(), "loop": NativeExecutor(compile_from=1),
              "tape": NativeExecutor(compile_from=1 << 60)}  # fmt: skip
 EPS, TINY = 2.0**-52, 2.3e-308
-MAGNITUDES = (1e-300, 1e-160, 1e-20, 1e-8, 1e-3, 0.1, 0.3, 0.47, 0.6, 0.9, 1 - 2**-53, 1.0, 1 + 2**-52, 1.4616, 2.0, 2.6,
-              3.3, 5.2, 8.0, 15.5, 26.0, 37.0, 60.3, 300.0, 707.0, 1e4 + 0.5, 1e8, 1e16, 1e160, 1e300)  # fmt: skip
+MAGNITUDES = (1e-300, 1e-160, 1e-20, 1e-8, 1e-3, 0.1, 0.3, 0.47, 0.6, 0.9, 1 - 2**-53, 1.0, 1 + 2**-52, 1.4616, 2.0,
+              2.6, 3.3, 5.2, 8.0, 15.5, 26.0, 37.0, 60.3, 300.0, 707.0, 1e4 + 0.5, 1e8, 1e16, 1e160, 1e300)  # fmt: skip
 HEADS = {"zeta": (2.0, 3.0)}
 """The fixed operands of rows that have one."""
-NOWHERE = ("where",)
-"""Rows without a scalar argument to walk along: tests/test_elementary.py has all of its cases."""
 
 
 def points_of(row: Elementary) -> list[tuple[float, ...]]:
@@ -74,7 +72,7 @@ def computed(row: Elementary, executor: str, points: np.ndarray):
 def exact(name: str, point: tuple[float, ...]) -> list[float]:
     """f, f′, f″, f‴ in the last operand by central differences of two steps, with as many digits as they need."""
     *fixed, x = point
-    steep = name in ("cbrt", "absolute", "sign") or not domain_of(name).inside(0.0)  # singular at 0: a step is relative there
+    steep = name in ("cbrt", "absolute", "sign") or not domain_of(name).inside(0.0)  # singular at 0: relative steps
     scale = min(1.0, abs(x)) if steep else 1.0
     for digits in (150, 420, 800, 1500):
         with mpmath.workdps(digits):
@@ -102,9 +100,9 @@ def near(found: float, expected: float, allowed: float) -> bool:
 
 
 VALUE, FIRST, HIGHER = 4, 24, 64
-"""Units of rounding: a value is good to 4; a rule is at most six operations of values; its derivative is one of those."""
+"""Units of rounding: a value is good to 4; a rule is at most six operations of values; f″ comes of several."""
 FROM_VALUE = {"tanh": 1.0}
-"""Rules that cancel: tanh′ = 1 - v² costs nothing and is good to the rounding of 1, not of itself, where v is near 1."""
+"""Rules that cancel: tanh′ = 1 - v² costs nothing and is good to the rounding of 1, not of itself."""
 UNARY = [row for row in TABLE.values() if row.arity - row.fixed == 1 and not row.name.startswith("logical")]
 BINARY = [row for row in TABLE.values() if row.arity == 2 and not row.fixed and not row.boolean]
 
@@ -149,7 +147,8 @@ def exact_pair(name: str, point: tuple[float, float]) -> tuple[float, list[float
         found, again = (_pair_differences(name, point, mpmath.mpf(10) ** -n) for n in (30, 33))
         largest = [max(map(abs, part)) for part in found]
         for a, b, size in zip(found, again, largest, strict=True):
-            assert all(abs(u - v) <= 1e-18 * size + mpmath.mpf("1e-300") for u, v in zip(a, b, strict=True)), (name, point)
+            noise = 1e-18 * size + mpmath.mpf("1e-300")
+            assert all(abs(u - v) <= noise for u, v in zip(a, b, strict=True)), (name, point)
         return float(again[0][0]), [float(v) for v in again[1]], [float(v) for v in again[2]]
 
 
@@ -176,7 +175,8 @@ def test_at_pairs(row: Elementary) -> None:
                 (values[i], f, VALUE * (abs(f) + through)),
                 *((first[j, i], gradient[j], FIRST * (abs(gradient[j]) + moved[j])) for j in range(2)),
                 # entries of a Hessian may cancel: they are measured by the largest one
-                *((second[j, k, i], hessian[j + k], HIGHER * max(map(abs, hessian))) for j, k in ((0, 0), (1, 0), (1, 1))),
+                *((second[j, k, i], hessian[j + k], HIGHER * max(map(abs, hessian)))
+                  for j, k in ((0, 0), (1, 0), (1, 1))),
             ]
             # a Hessian beyond the range of float64 is not compared
             bad += [(executor, n, point, a, b, EPS * size) for n, (a, b, size) in enumerate(cases)
@@ -270,17 +270,21 @@ def test_limits_at_the_edges(row: Elementary) -> None:
 PAIR_LIMITS = {
     "power": {(0.0, 0.0): (1, 0, 0), (0.0, 1.0): (0, 1, 0), (0.0, 2.0): (0, 0, 0), (0.0, 0.5): (0, INF, 0),
               (0.0, -1.0): (INF, -INF, 0), (-2.0, 3.0): (-8, 12, NAN), (-2.0, -2.0): (0.25, 0.25, NAN),
-              (-2.0, 0.0): (1, 0, NAN), (-2.0, 0.5): (NAN, NAN, NAN), (1.0, INF): (1, INF, 0), (2.0, INF): (INF, INF, INF),
+              (-2.0, 0.0): (1, 0, NAN), (-2.0, 0.5): (NAN, NAN, NAN), (1.0, INF): (1, INF, 0),
+              (2.0, INF): (INF, INF, INF),
               (0.5, INF): (0, NAN, 0), (INF, -1.0): (0, 0, NAN)},
-    "divide": {(1.0, 0.0): (INF, INF, -INF), (1.0, INF): (0, 0, 0), (0.0, 2.0): (0, 0.5, 0), (0.0, 0.0): (NAN, INF, NAN)},
+    "divide": {(1.0, 0.0): (INF, INF, -INF), (1.0, INF): (0, 0, 0), (0.0, 2.0): (0, 0.5, 0),
+               (0.0, 0.0): (NAN, INF, NAN)},
     "multiply": {(0.0, 3.0): (0, 3, 0), (INF, 2.0): (INF, 2, INF)},
     "add": {(INF, 1.0): (INF, 1, 1), (INF, -INF): (NAN, 1, 1)},
     "subtract": {(INF, 1.0): (INF, 1, -1), (0.0, 0.0): (0, 1, -1)},
     "logaddexp": {(-INF, 3.0): (3, 0, 1), (INF, 3.0): (INF, 1, 0), (0.0, 800.0): (800, 0, 1), (0.0, -800.0): (0, 1, 0),
                   (2.0, 2.0): (2 + LN2, 0.5, 0.5), (-INF, -INF): (-INF, NAN, NAN)},
-    "arctan2": {(0.0, 1.0): (0, 1, 0), (1.0, 0.0): (PI / 2, 0, -1), (0.0, -1.0): (PI, -1, 0), (0.0, 0.0): (0, NAN, NAN)},
+    "arctan2": {(0.0, 1.0): (0, 1, 0), (1.0, 0.0): (PI / 2, 0, -1), (0.0, -1.0): (PI, -1, 0),
+                (0.0, 0.0): (0, NAN, NAN)},
     "hypot": {(3.0, 4.0): (5, 0.6, 0.8), (0.0, 2.0): (2, 0, 1), (0.0, 0.0): (0, NAN, NAN), (INF, 1.0): (INF, NAN, 0)},
-    "xlogy": {(0.0, 0.0): (0, -INF, 0), (0.0, 2.0): (0, LN2, 0), (2.0, 0.0): (-INF, -INF, INF), (0.0, -1.0): (0, NAN, 0),
+    "xlogy": {(0.0, 0.0): (0, -INF, 0), (0.0, 2.0): (0, LN2, 0), (2.0, 0.0): (-INF, -INF, INF),
+              (0.0, -1.0): (0, NAN, 0),
               (0.0, INF): (0, INF, 0), (0.0, NAN): (NAN, NAN, NAN)},
     "xlog1py": {(0.0, -1.0): (0, -INF, 0), (0.0, 1.0): (0, LN2, 0), (2.0, -1.0): (-INF, -INF, INF),
                 (0.0, -3.0): (0, NAN, 0), (0.0, NAN): (NAN, NAN, NAN)},

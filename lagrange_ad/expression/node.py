@@ -407,8 +407,9 @@ def broadcast(name: str, args: tuple[Expression, ...]) -> Shape:
         return np.broadcast_shapes(*(arg.shape for arg in args))
     except ValueError:
         listed = ", ".join(f"{to_text(arg, limit=40)} has shape {arg.shape}" for arg in args)
+        shown = TABLE[name].spelling if name in TABLE else f"np.{name}"
         raise ShapeError(
-            f"{TABLE[name].spelling if name in TABLE else f'np.{name}'}: the operands do not broadcast: {listed}; reshape one, or index it with None"
+            f"{shown}: the operands do not broadcast: {listed}; reshape one, or index it with None"
         ) from None
 
 

@@ -88,7 +88,7 @@ def _zeta() -> Function:
 
 
 def _digamma() -> Function:
-    """ψ(x) = log x - 1/(2x) - Σ B₂ⱼ/(2j·x²ʲ) far out; ψ(x) = ψ(x + 1) - 1/x before; ψ(x) = ψ(1 - x) - π/tan πx below."""
+    """ψ(x) = log x - 1/(2x) - Σ B₂ⱼ/(2j·x²ʲ) far out; ψ(x) = ψ(x + 1) - 1/x before; ψ(1 - x) - π/tan πx below 0."""
     f = _function("special_digamma", "x")
     f.leave_when(f.compare("oeq", "%x", literal(0.0)), f.do(f"fdiv double {literal(-1.0)}, %x"))
     negative = f.compare("olt", "%x", literal(0.0))
