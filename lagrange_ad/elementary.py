@@ -25,8 +25,8 @@ class Elementary:
 
     ``partials(x_1, …, x_n, y)`` gives ∂y/∂x_j for every operand, in terms of NumPy functions of its arguments.
     ``domain`` says in words where the value is a real number; empty: everywhere. ``fixed`` counts the first operands
-    that must be numbers: there is no derivative in them. ``analytic`` replaces ``function`` on complex128. ``scalar`` is
-    a faster Python function for single floats, where one exists.
+    that must be numbers: there is no derivative in them. ``analytic`` replaces ``function`` on complex128. ``scalar``
+    is a faster Python function for single floats, where one exists.
     ``native`` is what compiled code does: an LLVM instruction (``fadd``; ``fcmp`` with its predicate), ``llvm`` with
     the name of an intrinsic, ``libm`` with a function of the C library, ``own`` with a function of
     ``execution/native/special.py``, or a formula of other rows. ``convention`` says what holds where the derivative

@@ -232,6 +232,54 @@ def test_powers_at_zero_have_derivatives_that_are_numbers(exponent: float) -> No
     assert curvature == (2.0 if exponent == 2.0 else 0.0)
 
 
+# scipy.special -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["psi", *(row.name for row in TABLE.values() if isinstance(row.function, Special))])
+def test_functions_of_scipy_special_build_expressions(name: str) -> None:
+    p = la.Program()
+    x, u = p.input("x", np.array([0.3, 0.7])), p.input("u", 0.4)
+    function, row = getattr(special, name), TABLE[UFUNC_NAMES.get(name, name)]
+    operands = (2.0, x) if row.fixed else (x, u)[: row.arity]
+    node = function(*operands)
+    assert node.op == row.name and node.shape == (2,)
+    values = [p.symbols[v.data.name].value if hasattr(v, "data") else v for v in operands]
+    np.testing.assert_allclose(p.evaluate()[node], function(*values), rtol=1e-14)
+
+
+def test_softplus_of_scipy_is_logaddexp() -> None:
+    x = la.Program().input("x", 1.0)
+    assert to_text(special.softplus(x)) == "logaddexp(0, x)"
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda x: special.erfinv(x), r"^scipy\.special\.erfinv is not .* near names: scipy\.special\.erf\."),
+        (lambda x: special.log_ndtr(x), r"^scipy\.special\.log_ndtr is not .* near names: .*scipy\.special\.ndtr"),
+        (lambda x: special.zeta(x, 2.0), r"^scipy\.special\.zeta: the first operand must be a number, got x"),
+        (lambda x: special.erf(x, out=np.zeros(())), r"^scipy\.special\.erf with out="),
+        (lambda x: np.sinc(x), r"^np\.sinc is not supported on expressions; near names: np\.sin"),
+        (lambda x: special.hyp2f1(1.0, 2.0, 3.0, x), r"^scipy\.special\.hyp2f1 is not supported on expressions\. Supp"),
+    ],
+)
+def test_what_is_not_supported_says_so_in_short(build, message: str) -> None:
+    with pytest.raises(la.ExpressionTypeError, match=message) as error:
+        build(la.Program().input("x", 0.5))
+    assert len(str(error.value)) < 300
+
+
+def test_the_tails_of_the_normal_and_the_logistic_keep_their_digits() -> None:
+    """Gradients far out are small, not 0."""
+    p = la.Program()
+    x = p.input("x", np.array([40.0, -40.0]))
+    p.minimize(np.sum(special.expit(x)) + special.ndtr(x[1] * 0.5) + np.logaddexp(0.0, -x[0]))
+    small = np.exp(-40.0)
+    normal = 0.5 * np.exp(-200.0) / np.sqrt(2 * np.pi)
+    expected = [small - small, small + normal]
+    np.testing.assert_allclose(p.evaluate().gradient["x"], expected, rtol=1e-14, atol=1e-33)
+
+
 # branches ----------------------------------------------------------------------------------------------------
 
 
