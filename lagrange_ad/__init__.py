@@ -2,6 +2,7 @@
 
 from .api import Program
 from .errors import (
+    CheckpointError,
     ConvergenceError,
     DeclarationError,
     DomainError,
@@ -19,12 +20,13 @@ from .expression import Expression
 from .external import External, external
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
-from .optimization import AscentResult
+from .optimization import AscentResult, ascent
 from .solution import Point
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
     "DomainError",
@@ -44,6 +46,7 @@ __all__ = [
     "StructureError",
     "UnknownNameError",
     "__version__",
+    "ascent",
     "external",
     "interpolate",
 ]

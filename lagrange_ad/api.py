@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
-from .errors import DeclarationError
+from .errors import DeclarationError, LagrangeError, SolveError
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations
+from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
+from .solution.showing import cycles_in_words
+from .tables import Report, Shown
+from .text import shorten
 from .views import ReducedView
 
+MOST_TO_ANALYSE = 5000
+"""Printing a program looks for its cycles where it has at most this many elements, or where that is known."""
 
-class Program(Declarations):
+
+class Program(Shown, Declarations):
     """A system of equations with inputs, parameters, variables and at most one objective."""
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
@@ -55,23 +63,80 @@ class Program(Declarations):
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
         return ReducedView(self)
 
-    def ascend(self, rate: float | None = None, steps: int = 1000, *, line_search: str | None = None,
-               gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15, objective_tolerance: float = 1e-15,
-               time_limit: float | None = None, callback: Any = None, progress: bool | None = None) -> AscentResult:
+    def ascend(self, rate: Any = None, steps: int = 1000, *, method: Any = "gradient", line_search: str | None = None,
+               batches: Any = None, gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15,
+               objective_tolerance: float = 1e-15, time_limit: float | None = None, callback: Any = None,
+               progress: bool | None = None, checkpoint: str | PathLike[str] | None = None,
+               checkpoint_every: Any = "10s", resume: str | PathLike[str] | bool = False) -> AscentResult:
         """Improve the inputs by gradient ascent (descent for minimize), within their bounds; the driver.
 
-        ``rate`` is the step a unit of gradient, fixed, unless ``line_search="armijo"`` backtracks from it; without a
-        rate the line search finds its own. Stops when the largest entry of the projected gradient is at most
-        ``gradient_tolerance``, when a step is at most ``step_tolerance``·(1 + |x|) long, when the objective changes by
-        at most ``objective_tolerance``·|J|, after ``steps`` steps, after ``time_limit`` seconds, or when
-        ``callback(record)`` returns True; the result says which. Ctrl-C returns the best point so far. A step to where
-        the program has no value goes back to the last good point. ``progress`` shows a bar (None: on a terminal).
+        ``method`` is ``"gradient"``, ``"momentum"``, ``"nesterov"``, ``"adam"``, ``"barzilai-borwein"``, or an object
+        of ``la.ascent`` such as ``la.ascent.Momentum(0.9)``: x ← P(x + rate·d), d of the method, P on the bounds.
+        ``rate`` is a number, or a schedule: a function of the number of steps taken, such as
+        ``la.ascent.Cosine(0.1, 1000)``. It is used as it is, unless ``line_search="armijo"`` backtracks from it;
+        without a rate the line search finds its own.
 
-        Raises MissingObjectiveError without an objective, DeclarationError with constraints other than bounds.
+        ``batches`` gives parameters for every step: an iterable of mappings (a list is gone through again and again),
+        a function of the number of steps taken, or ``la.ascent.Batches``. The program's parameters stay as declared,
+        and the result is the last point with those.
+
+        Stops when the largest entry of the projected gradient is at most ``gradient_tolerance``, when a step is at most
+        ``step_tolerance``·(1 + |x|) long, when the objective changes by at most ``objective_tolerance``·|J| (both not
+        on one step alone with a method that goes uphill at times), after ``steps`` steps, after ``time_limit`` seconds,
+        or when ``callback(record)`` returns True; the result says which. With batches the tolerances do not count.
+        Ctrl-C returns the best point so far. A step to where the program has no value goes back to the last good point.
+        ``progress`` shows a bar (None: on a terminal).
+
+        ``checkpoint`` is a file that holds the whole run, written every ``checkpoint_every`` (steps, or a time such as
+        ``"30s"``), at Ctrl-C and at the end; ``resume`` goes on from such a file with the history and the result of a
+        run never interrupted (``True``: from that of ``checkpoint``, where there is one). docs/ascending.md says more.
+
+        Raises MissingObjectiveError without an objective, DeclarationError with constraints other than bounds or with
+        options that do not go together, CheckpointError for a file that is no checkpoint of this run.
         """
         require_objective(plan_of(self), "ascend")
         stopping = Stopping(steps, gradient_tolerance, step_tolerance, objective_tolerance, time_limit)
-        return ascend(self.reduced(), rate=rate, line_search=line_search, stopping=stopping, callback=callback,
-                      progress=progress)
+        return ascend(self.reduced(), method=method, rate=rate, line_search=line_search, batches=batches,
+                      stopping=stopping, callback=callback, progress=progress, checkpoint=checkpoint,
+                      checkpoint_every=checkpoint_every, resume=resume)
 
     descend = ascend
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    def plot(self, at: Point | bool | None = None, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:
+        """Draw the program: inputs at the left, the objective at the right, cycles boxed; returns matplotlib's axes.
+
+        ``at`` is the point whose values, multipliers and gradients are shown: None evaluates the program, False shows
+        none. ``path`` (.png, .svg or .pdf) writes the picture; without it, and without ``ax``, the figure is one of
+        pyplot's, shown by ``plt.show()``. Large and deep programs are condensed. Raises StructureError when the
+        equations cannot be ordered, PlotError without matplotlib.
+        """
+        from .display.graph import plot_program
+        from .display.plots import require_matplotlib
+
+        require_matplotlib()
+        if at is not None and not isinstance(at, bool):
+            if at.plan.lowered.name != self.name:
+                raise DeclarationError(f"at= is a point of {at.plan.lowered.name!r}, this is {self.name!r}")
+            return plot_program(at.plan, at, path, ax)
+        note = ""
+        if at is not False:
+            try:
+                return plot_program(plan_of(self), self.evaluate(), path, ax)
+            except SolveError as error:
+                note = shorten(f"no numbers: {str(error).splitlines()[0]}", 120)
+        return plot_program(plan_of(self), None, path, ax, note)
+
+    def _report(self) -> Report:
+        return overview_of(self, self._cycles())
+
+    def _cycles(self) -> str:
+        """The cycles in words, where they are known or cheap to find; or why the equations cannot be ordered."""
+        known = self._memory.get("plan")
+        if self.size > MOST_TO_ANALYSE and (known is None or known[0] != self.version):
+            return "cycles: not looked for yet in a program of this size; p.schedule finds them"
+        try:
+            return cycles_in_words(plan_of(self))
+        except LagrangeError as error:
+            return str(error)

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     at = _read(options).evaluate(dict(options.set))
-    _write(_json(at.as_dict()) if options.json else str(at))
+    _write_shown(at, options.json)
     return WORKED
 
 
@@ -61,14 +61,16 @@ def _ascend(options: argparse.Namespace) -> int:
 
         require_matplotlib()  # before the work, not after it
     given = {name: getattr(options, name) for name in _ASCENT if getattr(options, name) is not None}
+    if options.schedule is not None:
+        given["rate"] = _schedule(options)
     result = program.ascend(**given, progress=False if options.json else None)
-    _write(_json(result.as_dict()) if options.json else str(result))
+    _write_shown(result, options.json)
     if options.history:
         result.write_history(options.history)
     if options.plot:
         from .display.plots import plot_history
 
-        plot_history(result.history, options.plot, title=f"{program.name}: {program.objective}")
+        plot_history(result, options.plot, title=f"{program.name}: {program.objective}")
     if result.success:
         return WORKED
     return _fail(result.message, NOT_CONVERGED)
@@ -78,6 +80,8 @@ def _show(options: argparse.Namespace) -> int:
     program = _read(options)
     program.set(dict(options.set))
     lagrangian = str(program.lagrangian) if program.objective is not None else None
+    if options.plot:
+        program.plot(path=options.plot)
     if options.json:
         _write(_json(_description(program, lagrangian)))
         return WORKED
@@ -86,7 +90,25 @@ def _show(options: argparse.Namespace) -> int:
     return WORKED
 
 
-_ASCENT = ("rate", "steps", "line_search", "gradient_tolerance", "time_limit")
+_ASCENT = ("rate", "steps", "method", "line_search", "gradient_tolerance", "time_limit", "checkpoint",
+           "checkpoint_every", "resume")  # fmt: skip
+
+
+def _schedule(options: argparse.Namespace) -> Any:
+    """The schedule of --schedule, from the rate of --rate down."""
+    from .errors import DeclarationError
+    from .optimization import ascent
+
+    if options.rate is None:
+        raise DeclarationError("--schedule begins at a rate: give --rate too")
+    kind, numbers = options.schedule
+    if kind == "cosine":
+        return ascent.Cosine(options.rate, max(1, 1000 if options.steps is None else options.steps))
+    if kind == "exponential":
+        return ascent.Exponential(options.rate, *numbers)
+    if kind == "inverse":
+        return ascent.InverseTime(options.rate, *numbers)
+    return ascent.StepDecay(options.rate, int(numbers[0]), *numbers[1:])
 
 
 def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
@@ -116,6 +138,18 @@ def _read(options: argparse.Namespace) -> Any:
 
 def _write(text: str) -> None:
     sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _write_shown(thing: Any, as_json: bool) -> None:
+    """A point or a result: JSON, or tables, in colour on a terminal."""
+    if as_json:
+        _write(_json(thing.as_dict()))
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(file=sys.stdout).print(thing)
+    else:
+        _write(str(thing))
 
 
 def _fail(reason: object, code: int) -> int:
@@ -153,7 +187,8 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "evaluate", _evaluate, "solve the equations; values, multipliers and the gradient")
     ascend = _command(commands, "ascend", _ascend, "improve the objective step by step along its gradient")
     _add_ascent(ascend)
-    _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
+    show = _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
+    show.add_argument("--plot", metavar="PNG", type=_picture, help="draw the program (.png, .svg or .pdf)")
     return parser
 
 
@@ -185,6 +220,25 @@ def _add_ascent(parser: argparse.ArgumentParser) -> None:
         "(fixed is the default with --rate, armijo without)",
     )
     parser.add_argument(
+        "--method", choices=("gradient", "momentum", "nesterov", "adam", "barzilai-borwein"),
+        help="where each step goes (default: gradient)",
+    )
+    parser.add_argument(
+        "--schedule", metavar="KIND", type=_schedule_text,
+        help="lower the rate from --rate: cosine, exponential:FACTOR, inverse:DECAY or step:EVERY[,FACTOR]",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", type=_output, help="keep the whole run in a file, to be resumed"
+    )
+    parser.add_argument(
+        "--checkpoint-every", metavar="N|TIME", type=_interval,
+        help="how often: a number of steps, or a time such as 30s or 5min (default 10s)",
+    )
+    parser.add_argument(
+        "--resume", metavar="FILE", nargs="?", const=True,
+        help="go on from a checkpoint; without FILE from that of --checkpoint, where there is one",
+    )
+    parser.add_argument(
         "--time", metavar="SECONDS", type=_positive, dest="time_limit", help="stop after this time"
     )
     parser.add_argument("--history", metavar="CSV", type=_output, help="write every step to a table")
@@ -214,6 +268,26 @@ def _positive(text: str) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
+
+
+_SCHEDULES = {"cosine": (0, 0), "exponential": (1, 1), "inverse": (1, 2), "step": (1, 2)}
+"""The fewest and the most numbers of each."""
+
+
+def _schedule_text(text: str) -> tuple[str, list[float]]:
+    kind, _, rest = text.partition(":")
+    numbers = [_positive(part) for part in rest.split(",")] if rest else []
+    if kind not in _SCHEDULES or not _SCHEDULES[kind][0] <= len(numbers) <= _SCHEDULES[kind][1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of cosine, exponential:FACTOR, inverse:DECAY, step:EVERY or step:EVERY,FACTOR"
+        )
+    if kind == "step" and numbers[0] != int(numbers[0]):
+        raise argparse.ArgumentTypeError(f"{text!r}: EVERY is a whole number of steps")
+    return kind, numbers
+
+
+def _interval(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _count(text: str) -> int:

@@ -60,6 +60,10 @@ class SingularError(SolveError):
     """A block whose Jacobian is singular, where a regular one is needed."""
 
 
+class CheckpointError(LagrangeError, ValueError):
+    """A checkpoint that cannot be written, cannot be read, or is of another program or other options."""
+
+
 class EquationFileError(LagrangeError, ValueError):
     """An equation file that cannot be read; shows the place with a caret."""
 

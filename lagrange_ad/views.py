@@ -5,6 +5,8 @@ The reduced view is f(x): the variables are solved for at every x, so only the i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +15,26 @@ import numpy as np
 from .errors import DeclarationError, ShapeError, UnknownNameError
 from .expression import Array, Symbol, evaluate
 from .lagrangian import require_objective
-from .lowering import Blocks
-from .program import Declarations, fit
+from .lowering import Blocks, Lowered
+from .program import Declarations, fit, key_name, numeric
 from .solution import Point, plan_of
-from .solution.evaluation import declared_state, solve_from, starting_state
-from .text import listing
+from .solution.evaluation import DeclaredState, declared_state, solve_from, starting_state
+from .solution.plan import BlockStep
+from .solution.showing import in_parts, shape_text
+from .tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
+from .text import listing, nearest, number
 
 if TYPE_CHECKING:
     from .solution.fast import FastPath
 
 
-class ReducedView:
+class ReducedView(Shown):
     """The objective as a function of the flat inputs x, the equations solved at each.
 
     ``value_and_gradient(x)`` gives (sign·J, sign·dJ/dx), where ``sign`` is −1 for a maximize program, so that
     ``scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds)`` does what was declared.
-    Equations and parameters are those of the program when the view is made. Each solve starts from the last one that
-    succeeded.
+    Equations and parameters are those of the program when the view is made; ``set`` changes parameters for the view
+    alone. Each solve starts from the last one that succeeded.
     """
 
     def __init__(self, program: Declarations) -> None:
@@ -47,9 +52,21 @@ class ReducedView:
         self._parameters = {s.name: s.value for s in program.of_kind("parameter")}
         objective = self._plan.lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
-        self._declared = declared_state(program, self._plan)
+        self._declared = self._original = declared_state(program, self._plan)
+        self._has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
         self._last: tuple[Array, Point] | None = None
+        self._state: Array | None = None
         self._fast = self._make_fast()
+
+    @property
+    def lowered(self) -> Lowered:
+        """The lowered program that the view evaluates."""
+        return self._plan.lowered
+
+    @property
+    def executor(self) -> str:
+        """What evaluates it: ``native`` or ``reference``."""
+        return self._plan.executor.name
 
     @property
     def x0(self) -> Array:
@@ -91,15 +108,78 @@ class ReducedView:
         flat, last = self._checked(x), self._last
         if last is not None and np.array_equal(flat, last[0]):
             return last[1]  # optimizers ask for value, gradient and constraints one after the other
-        starts = last[1].values if last is not None else {}
-        begin = starting_state(self._plan, self._declared, self.split(flat), starts, {})
-        if self._fast is not None:
-            begin = self._fast.from_last(begin)
-        point = solve_from(self._plan, begin)
+        point = self._solve(self._declared, flat, self.start)
         self._last = flat.copy(), point
         if self._fast is not None:
             self._fast.start_from(point.state)
+        elif self._has_cycles:
+            self._state = point.state
         return point
+
+    def declared_point(self, x: Array, start: Array | None = None) -> Point:
+        """The point at x with the parameters as declared, its cycles solved from ``start`` (one that ``start`` gave).
+
+        Nothing of the view changes. Raises as ``Program.evaluate`` does.
+        """
+        return self._solve(self._original, self._checked(x), start)
+
+    def _solve(self, declared: DeclaredState, flat: Array, start: Array | None) -> Point:
+        starts = {}
+        if start is not None and self._fast is None:
+            starts = self._plan.lowered.state.split(start, self._variables)
+        begin = starting_state(self._plan, declared, self.split(flat), starts, {})
+        if start is not None and self._fast is not None:
+            begin = self._fast.from_last(begin, start)
+        return solve_from(self._plan, begin)
+
+    @cached_property
+    def _variables(self) -> list[str]:
+        return [s.name for s in self._plan.lowered.symbols.values() if s.kind == "variable"]
+
+    @property
+    def start(self) -> Array | None:
+        """Where the next solve of the cycles begins, as numbers to keep and give back; None: at the declared starts."""
+        return self._fast.start if self._fast is not None else self._state
+
+    @start.setter
+    def start(self, start: Array | None) -> None:
+        self._last = None
+        if self._fast is not None:
+            self._fast.start = start
+        else:
+            self._state = start
+
+    def set(self, values: Mapping[Any, Any] | None = None, /, **named: Any) -> None:
+        """Change parameters for this view alone, all or none; nothing is rebuilt, the program keeps its own.
+
+        Raises UnknownNameError for a name that is no parameter, ShapeError and DeclarationError for a value that is not
+        what was declared. Not while another thread evaluates the view.
+        """
+        new = [self._parameter(key, value) for key, value in {**(values or {}), **named}.items()]
+        if self._declared is self._original:
+            self._declared = replace(self._original, z=self._original.z.copy())
+            if self._fast is not None:
+                self._fast.declare(self._declared)
+        for name, value in new:
+            where = self._plan.lowered.state.slices[name]
+            self._declared.z[where] = value.ravel()
+            self._parameters[name] = value
+            if self._fast is not None:
+                self._fast.give(where)
+        self._last = None
+
+    def _parameter(self, key: Any, value: Any) -> tuple[str, Array]:
+        owner = next((symbol.owner for symbol in self._plan.lowered.symbols.values()), None)
+        name = key_name(key, owner)
+        if name not in self._parameters:
+            symbol = self._plan.lowered.symbols.get(name) if isinstance(name, str) else None
+            what = f"{name!r} is one of the {symbol.kind}s" if symbol is not None else f"there is no parameter {name!r}"
+            near = "" if symbol is not None else nearest(str(name), self._parameters)
+            raise UnknownNameError(f"{what}{near}; the parameters are {listing(self._parameters) or 'none'}")
+        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == self._parameters[name].shape:
+            if np.isfinite(value).all():
+                return name, value
+        return name, fit(name, numeric(name, value, "the value"), self._parameters[name].shape, "the value")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fast": None}
@@ -221,3 +301,33 @@ class ReducedView:
         unknowns[variables, declared + np.arange(len(variables))] = 1.0
         w = point.pull_back(rows, unknowns)
         return np.concatenate([w[lowered.state.slices[name]] for name in self.inputs.names]).T
+
+    # showing -----------------------------------------------------------------------------------------------
+
+    def _report(self) -> Report:
+        objective, name = self._plan.lowered.objective, self._plan.lowered.name
+        assert objective is not None
+        sign = "−" if self.sign < 0 else ""
+        count = f"{self.inputs.size} {'input' if self.inputs.size == 1 else 'inputs'}"
+        heading = f"{name}: {sign}{objective.name} as a function of {count}, to be minimized"
+        return Report(heading, self._input_tables(), [f"constraints: {listing(self.constraint_names)}"]
+                      if self.constraint_names else [])
+
+    def _input_tables(self) -> list[Table]:
+        """x0 and bounds of the elements, and of arrays."""
+        elements, arrays = in_parts(self.inputs, range(len(self.inputs.names)))
+        sides = (("x0", self._x0), ("lower", self._lower), ("upper", self._upper))
+        rows = [(block, what, flat) for block in arrays for what, flat in sides]
+        name = Column("input", role="name")
+        start = self.inputs.start
+        return [
+            Table("", [name, *(Column(what, numeric=True) for what, _ in sides)], Rows(len(elements), lambda i: [
+                self.inputs.element(elements[i]), *(number(flat[elements[i]]) for _, flat in sides)])),
+            Table("arrays", [name, Column("shape", role="kind"), Column("of", role="kind"), *ARRAY_COLUMNS],
+                  Rows(len(rows), lambda i: [
+                      self.inputs.names[rows[i][0]], shape_text(self.inputs.shapes[rows[i][0]]), rows[i][1],
+                      *array_cells(rows[i][2][start[rows[i][0]] : start[rows[i][0] + 1]])])),
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<reduced view of {self._plan.lowered.name!r}: {self.inputs.size} inputs>"

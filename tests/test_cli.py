@@ -173,6 +173,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ascend", "--help"]) == 0
     out = capsys.readouterr().out
     options = "--rate --steps --tolerance --line-search --time --history --plot --set --json"
+    options += " --method --schedule --checkpoint --checkpoint-every --resume"
     assert all(option in out for option in options.split())
 
 
@@ -216,13 +217,34 @@ def test_plots_have_a_title_names_on_the_axes_and_logarithms(
     figures: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, path: figures.append(figure))
     plots.plot_history(HISTORY, tmp_path / "a.png", title="sellar")
-    upper, lower = figures[0].axes
-    assert upper.get_title() == "sellar" and lower.get_xlabel() == "step"
-    assert (upper.get_ylabel(), lower.get_ylabel()) == ("objective", "gradient norm")
+    upper, lower, last = figures[0].axes
+    assert upper.get_title() == "sellar" and last.get_xlabel() == "step"
+    assert [axes.get_ylabel() for axes in figures[0].axes] == ["objective", "gradient norm", "rate"]
     assert (upper.get_yscale(), lower.get_yscale()) == ("log", "log")
     assert list(upper.lines[0].get_ydata()) == [100.0, 2.0]
     plots.plot_history([*HISTORY, {"step": 2, "objective": -3.0, "gradient_norm": 0.0}], tmp_path / "b.png")
     assert [axes.get_yscale() for axes in figures[1].axes] == ["linear", "log"]
+
+
+def test_a_running_mean_is_drawn_over_the_noise_of_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: figures.append(figure))
+    noise = np.random.default_rng(0).normal(size=200)
+    history = [{"step": k, "objective": noise[k], "gradient_norm": abs(noise[k]), "rate": 0.1} for k in range(200)]
+    plots.plot_history(SimpleNamespace(history=history, batched=True), tmp_path / "a.png")
+    plots.plot_history(history, tmp_path / "b.png", smooth=5)
+    plots.plot_history(history, tmp_path / "c.png")
+    assert [len(figure.axes[0].lines) for figure in figures] == [2, 2, 1]
+    for figure, width in zip(figures[:2], (4, 5), strict=True):
+        raw, mean = figure.axes[0].lines
+        assert mean.get_label() == f"mean of {width} steps" and len(raw.get_ydata()) == 200
+        middle = width // 2
+        assert mean.get_xdata()[0] == middle
+        np.testing.assert_allclose(mean.get_ydata()[0], noise[:width].mean())
+        np.testing.assert_allclose(mean.get_ydata()[-1], noise[-width:].mean())
+        assert len(figure.axes[2].lines) == 1
 
 
 def test_plots_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,17 @@ def test_gradient_ascent_of_an_equation_file(tmp_path: Path) -> None:
     check_files(tmp_path / "steps.csv", tmp_path / "steps.png", ["x"], {"x": 0.5})
 
 
+def test_gradient_ascent_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    options = ("sellar", "--method", "adam", "--rate", "0.1", "--final-rate", "1e-3", "--checkpoint", "run.npz")
+    first = run(tmp_path, "gradient_ascent", *options)
+    assert "converged" in first and (tmp_path / "run.npz").exists()
+    table = (tmp_path / "history.csv").read_text(encoding="utf-8")
+    again = run(tmp_path, "gradient_ascent", *options)
+    assert (tmp_path / "history.csv").read_text(encoding="utf-8") == table  # times included: no step was taken
+    assert "converged" in again
+
+
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["nowhere.lag"], 2, "nowhere.lag"),
     ([str(EXAMPLES / "circuit.lag")], 2, "no objective"),

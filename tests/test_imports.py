@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
+    ("tables",),
     ("elementary",),
     ("printing",),
     ("expression",),
@@ -30,8 +31,9 @@ ORDER = (
     ("lagrangian",),
     ("views",),
     ("optimization",),
+    ("display",),
     ("api",),
-    ("display", "files", "testing"),
+    ("files", "testing"),
     ("cli",),
 )
 NEVER = {"structure": {"expression", "program", "lowering"}}

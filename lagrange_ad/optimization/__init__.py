@@ -1,6 +1,7 @@
 """Optimizers on views of a program."""
 
-from .ascent import Stopping, ascend
+from .driver import ascend
+from .recipe import Stopping
 from .result import AscentResult, StepRecord
 
 __all__ = ["AscentResult", "StepRecord", "Stopping", "ascend"]

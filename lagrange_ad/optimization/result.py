@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
 from ..expression import Array
 from ..lowering import Blocks
 from ..solution import Point
-from ..text import number, table, values
+from ..solution.showing import symbol_tables
+from ..tables import Report, Shown
+from ..text import number
 
 _CONVERGED = ("gradient", "step", "objective")
 MOST_KEPT = 100
@@ -22,9 +26,10 @@ FIELDS = ("step", "objective", "gradient_norm", "step_length", "rate", "seconds"
 class StepRecord:
     """One step: the objective after it, the largest entry of the projected gradient, |Δx|, the rate, the time.
 
-    Callbacks get the evaluated point as ``at`` and the flat inputs as ``x``; in the history ``at`` is None, so that
-    long runs stay small, and so is ``x`` where there are more than 100. Records read like dicts too:
-    ``record["objective"]``.
+    With batches, objective and gradient are those of the step's batch, where the step began; record 0 has those of the
+    declared parameters. ``x`` are the flat inputs after the step. Callbacks get records whose ``at`` is the point at
+    ``x``, parameters as declared, evaluated when first read; in the history ``at`` is None, so that long runs stay
+    small, and so is ``x`` where there are more than 100. Records read like dicts too: ``record["objective"]``.
     """
 
     step: int
@@ -34,17 +39,17 @@ class StepRecord:
     rate: float
     seconds: float
     x: Array | None = field(repr=False, compare=False)
-    at: Point | None = field(repr=False, compare=False)
+    evaluate: Callable[[], Point] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def at(self) -> Point | None:
+        """The point at ``x``; None in the history."""
+        return None if self.evaluate is None else self.evaluate()
 
     def __getitem__(self, name: str) -> Any:
         if name not in FIELDS:
             raise KeyError(f"a step record has no {name!r}; it has {', '.join(FIELDS)}")
         return getattr(self, name)
-
-    def without_point(self) -> StepRecord:
-        """The record as the history keeps it."""
-        few = self.x is not None and self.x.size <= MOST_KEPT
-        return replace(self, x=self.x if few else None, at=None)
 
     def as_dict(self) -> dict[str, float]:
         """The numbers of the step by name."""
@@ -52,12 +57,13 @@ class StepRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class AscentResult:
-    """The best point found.
+class AscentResult(Shown):
+    """The best point found; after a run with batches the last one, with the parameters as declared.
 
     ``result[name]`` is a value there, ``x`` its inputs by name, ``at`` the whole point. ``reason`` is one of
     ``gradient``, ``step``, ``objective`` (these are successes), ``steps``, ``time``, ``callback``, ``interrupted``,
-    ``domain``; ``message`` says it in words.
+    ``domain``, ``batches``; ``message`` says it in words. ``method`` is the name of the method, ``batched`` whether
+    there were batches.
     """
 
     at: Point
@@ -68,6 +74,8 @@ class AscentResult:
     seconds: float
     inputs: Blocks
     settled: bool = True
+    method: str = "gradient"
+    batched: bool = False
 
     @property
     def success(self) -> bool:
@@ -105,19 +113,17 @@ class AscentResult:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python data, for JSON."""
         return {
-            "success": self.success, "reason": self.reason, "message": self.message, "steps": self.steps,
-            "seconds": self.seconds, "objective": self.objective, "point": self.at.as_dict(),
+            "success": self.success, "reason": self.reason, "message": self.message, "method": self.method,
+            "steps": self.steps, "seconds": self.seconds, "objective": self.objective, "point": self.at.as_dict(),
             "history": [record.as_dict() for record in self.history],
         }  # fmt: skip
 
-    def __str__(self) -> str:
+    def _report(self) -> Report:
         verdict = "converged" if self.success else "stopped"
         head = f"{verdict} after {self.steps} steps, {self.seconds:.3g} s: {self.message}"
-        gradient = self.at.gradient
-        rows = [[name, values(value), values(gradient[name])] for name, value in self.x.items()]
         first = number(self.history[0].objective) if self.history else ""
         change = f"objective {first} → {number(self.objective)}"
-        return "\n".join([head, change, table("", ["input", "value", "gradient dJ/dx"], rows)])
+        return Report(f"{head}\n{change}", symbol_tables(self.at, "input", ("input",)))
 
     def __repr__(self) -> str:
         return f"<ascent: {self.reason} after {self.steps} steps, objective {number(self.objective)}>"

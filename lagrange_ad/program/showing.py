@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..expression import Expression, symbols_of
+from ..expression import Expression, Symbol, symbols_of
 from ..printing import place, to_text
-from ..text import table, values
-from .records import Equation
+from ..tables import Column, Report, Rows, Table
+from ..tables.plain import to_plain
+from ..text import shorten, values
+from .records import Constraint, Equation
 
 if TYPE_CHECKING:
     import networkx
@@ -45,22 +49,61 @@ def _add_equation(graph: Any, equation: Equation) -> None:
 
 
 def summary_of(program: Declarations) -> str:
-    """Everything declared, as text tables."""
-    parts = [table(
-        f"program {program.name}",
-        ["symbol", "kind", "shape", "value or start", "lower", "upper"],
-        [[s.name, s.kind, str(s.shape) if s.shape else "", _shown(s.value), _bound_text(s.lower),
-          _bound_text(s.upper)] for s in program.symbols.values()],
-    )]
-    if program.equations:
-        parts.append(table("equations", ["name", "equation", "declared at"],
-                           [[e.name, str(e), place(e.location)] for e in program.equations]))
-    if program.objective is not None:
-        parts.append(str(program.objective))
-    if program.constraints:
-        parts.append(table("constraints", ["name", "constraint", "declared at"],
-                           [[c.name, str(c), place(c.location)] for c in program.constraints]))
-    return "\n\n".join(parts)
+    """Everything declared, with where, as text tables; of long tables the head and the tail."""
+    symbols = list(program.symbols.values())
+    goal = [str(program.objective)] if program.objective is not None else []
+    return to_plain(Report(f"program {program.name}", [
+        _symbol_table(symbols, "symbol", "value or start"), *_relation_tables(program, located=True)], goal))
+
+
+def overview_of(program: Declarations, cycles: str) -> Report:
+    """What a program prints: how many of what, its objective, what is given, its equations, its cycles."""
+    given = [symbol for symbol in program.symbols.values() if symbol.kind != "variable"]
+    head = f"program {program.name}: {_counts(program)}"
+    goal = shorten(str(program.objective)) if program.objective is not None else "no objective"
+    tables = [_symbol_table(given, "name", "value"), *_relation_tables(program, located=False)]
+    return Report(f"{head}\n{goal}", tables, [cycles])
+
+
+def _symbol_table(symbols: list[Symbol], title: str, value: str) -> Table:
+    """Kind, shape, value and bounds of symbols; columns that would be empty are left out."""
+    columns = {
+        Column(title, role="name"): lambda s: s.name,
+        Column("kind", role="kind"): lambda s: s.kind,
+        Column("shape", role="kind"): lambda s: str(s.shape) if s.shape else "",
+        Column(value, numeric=True): lambda s: _shown(s.value).removesuffix(f" {s.shape}"),
+        Column("unit"): lambda s: s.unit,
+        Column("lower", numeric=True, drop=1): lambda s: _bound_text(s.lower),
+        Column("upper", numeric=True, drop=1): lambda s: _bound_text(s.upper),
+    }
+    empty = {"shape": not any(s.shape for s in symbols), "unit": not any(s.unit for s in symbols),
+             "lower": all(s.is_unbounded for s in symbols), "upper": all(s.is_unbounded for s in symbols)}
+    columns = {column: cell for column, cell in columns.items() if not empty.get(column.heading)}
+    return Table("", list(columns), Rows(len(symbols), lambda i: [cell(symbols[i]) for cell in columns.values()]))
+
+
+def _relation_tables(program: Declarations, located: bool) -> Iterator[Table]:
+    """The equations and the constraints as written, and where."""
+    for title, word, relations in (("equations", "equation", program.equations),
+                                   ("constraints", "constraint", program.constraints)):
+        yield _relation_table(title, word, relations, located)
+
+
+def _relation_table(title: str, word: str, relations: Sequence[Equation | Constraint], located: bool) -> Table:
+    columns = [Column("name", role="name"), Column(word), *([Column("declared at")] if located else [])]
+
+    def row(i: int) -> list[str]:
+        relation = relations[i]
+        return [relation.name, shorten(str(relation)), *([place(relation.location)] if located else [])]
+
+    return Table(title, columns, Rows(len(relations), row))
+
+
+def _counts(program: Declarations) -> str:
+    kinds = Counter(symbol.kind for symbol in program.symbols.values())
+    counted = [(kinds[kind], kind) for kind in ("input", "parameter", "variable")]
+    counted += [(len(program.equations), "equation"), (len(program.constraints), "constraint")]
+    return ", ".join(_counted(number, what) for number, what in counted if number) or "nothing declared yet"
 
 
 def description_of(program: Declarations) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import UnknownNameError
 from ..expression import Array, Expression, Symbol, symbols_of
 from ..lowering.symbolic import scalar_partial
 from ..printing import to_text
-from ..text import values
+from ..program import key_name
+from ..text import listing, nearest, values
 from . import full
 from .plan import Plan
 
@@ -17,24 +20,53 @@ if TYPE_CHECKING:
     from .point import Point
 
 MOST_TERMS = 40
+Term = tuple[str, str, Any]
+"""What a term is in words, its factors in numbers, and its amount."""
 
 
-def explain(at: Point, name: str) -> str:
-    """w = ∂J/∂z + Σ λ_i·∂r_i/∂z of the symbol ``name``, or of the one that equation ``name`` determines."""
+def explain(at: Point, what: Any) -> str:
+    """w = ∂J/∂z + Σ λ_i·∂r_i/∂z of a symbol, of the one that an equation determines, or of one element ``y[0]``."""
     plan = at._plan
     multipliers = at._adjoints[0]
+    name, element = _wanted(what, at._owner)
     symbol = _symbol(plan, name)
     terms = _terms(plan, at._solved.z, multipliers, symbol)
-    head = _left_side(plan, symbol)
+    index = ""
+    if element is not None:
+        position = int(plan.lowered.state.slices[name].start) + element
+        index = plan.lowered.state.element(position)[len(name):]
+        terms = _at_element(terms, element, symbol, index)
+    head = _left_side(plan, symbol) + index
     shown = [text for text, _, _ in terms[:MOST_TERMS]] + ["…"] * (len(terms) > MOST_TERMS)
     lines = [f"{head} = {' + '.join(shown) or '0'}"]
     width = max(map(len, shown), default=0)
     lines += [f"    {text:<{width}}  =  {detail}{values(amount)}" for text, detail, amount in terms[:MOST_TERMS]]
     if len(terms) > MOST_TERMS:
         lines.append(f"    … {len(terms) - MOST_TERMS} more terms")
-    total = sum((amount for _, _, amount in terms), np.zeros(symbol.shape))
+    total = sum((amount for _, _, amount in terms), np.zeros(symbol.shape if element is None else ()))
     lines.append(f"{head} = {values(total)}")
     return "\n".join(lines)
+
+
+def _wanted(what: Any, owner: Any) -> tuple[str, int | None]:
+    """The name that is meant, and which element of it where one is, counted along the flat array."""
+    if not isinstance(what, Expression) or what.op == "symbol":
+        return key_name(what, owner), None
+    whole = what.args[0] if what.op == "view" and what.data.function is operator.getitem else None
+    if whole is None or whole.op != "symbol" or what.shape != ():
+        raise UnknownNameError(
+            f"explain takes a name, a variable, an input, or one element of these (y[0]), got {to_text(what, 60)}: "
+            "define(name, expression) makes a variable of an expression"
+        )
+    name = key_name(whole, owner)
+    return name, int(np.arange(whole.size).reshape(whole.shape)[what.data.arguments[0]])
+
+
+def _at_element(terms: list[Term], element: int, symbol: Symbol, index: str) -> list[Term]:
+    """The terms of one element of an array: those that are zero there are left out."""
+    found = [(text.replace(f"∂{symbol.name}", f"∂{symbol.name}{index}"), detail, np.asarray(amount).ravel()[element])
+             for text, detail, amount in terms]
+    return [term for term in found if term[2] != 0.0] or found
 
 
 def _symbol(plan: Plan, name: str) -> Symbol:
@@ -45,9 +77,6 @@ def _symbol(plan: Plan, name: str) -> Symbol:
     if rows.start < rows.stop <= lowered.n_user_rows:
         column = plan.schedule.column_of_row[rows.start]
         return lowered.symbols[lowered.state.names[lowered.state.block_of(int(column))]]
-    from ..errors import UnknownNameError
-    from ..text import listing, nearest
-
     known = list(dict.fromkeys([*lowered.symbols, *(equation.name for equation in lowered.equations)]))
     near = nearest(name, known)
     raise UnknownNameError(f"there is nothing named {name!r} to explain{near}; there are {listing(known)}")
@@ -60,7 +89,7 @@ def _left_side(plan: Plan, symbol: Symbol) -> str:
     return next((f"λ_{equation.name}" for equation in plan.lowered.equations if equation.own is symbol), "0")
 
 
-def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[tuple[str, str, Any]]:
+def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[Term]:
     """(text, numbers, amount) of every nonzero term; amounts in the symbol's shape."""
     lowered = plan.lowered
     terms = []

@@ -65,32 +65,41 @@ class FastPath:
         self._counts = [tape.count for tape in self._tapes]
         steps = compiled.block_steps
         self._unknowns = np.concatenate([step.columns for step in steps]) if steps else None
-        self._start: Array | None = None
+        self.start: Array | None = None
         self._free: list[Workspace] = []
         self._drive = drive()
 
     @property
     def needs_start(self) -> bool:
         """Whether cycles wait for the solution of a first point."""
-        return self._unknowns is not None and self._start is None
+        return self._unknowns is not None and self.start is None
 
     @property
     def is_explicit(self) -> bool:
         """Whether there is no cycle, so that a point does not depend on where a solve began."""
         return self._unknowns is None
 
-    def from_last(self, begin: Start) -> Start:
-        """A start with the unknowns of cycles where the last solve left them."""
-        if self._start is None:
+    def declare(self, declared: DeclaredState) -> None:
+        """Take other declared values; those that change later are told to ``give``."""
+        self._declared = declared
+
+    def give(self, where: slice) -> None:
+        """Parameters of the declared state have changed: into the memory of every workspace."""
+        for space in self._free:
+            space.z[where] = self._declared.z[where]
+
+    def from_last(self, begin: Start, start: Array) -> Start:
+        """A start with the unknowns of cycles where a solve left them."""
+        if self._unknowns is None:
             return begin
         z = begin.z.copy()
-        z[self._unknowns] = self._start
+        z[self._unknowns] = start
         return replace(begin, z=z, started=np.ones(len(z), dtype=bool))
 
     def start_from(self, z: Array) -> None:
         """Take the unknowns of cycles from a solved state."""
         if self._unknowns is not None:
-            self._start = z[self._unknowns]
+            self.start = z[self._unknowns]
 
     def value(self, x: Array) -> float | None:
         """sign·J, or None where the careful way must be gone."""
@@ -125,8 +134,8 @@ class FastPath:
             space.read_from(space.x)
             space.x[:] = x
         if self._unknowns is not None:
-            assert self._start is not None
-            space.z[self._unknowns] = self._start
+            assert self.start is not None
+            space.z[self._unknowns] = self.start
         address, count = space.addresses[which], self._counts[which]
         at = self._drive(address)
         if at != count:
@@ -140,5 +149,5 @@ class FastPath:
                 self._free.append(space)
                 return None
         if self._unknowns is not None:
-            self._start = space.z[self._unknowns]
+            self.start = space.z[self._unknowns]
         return space

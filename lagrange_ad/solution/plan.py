@@ -20,12 +20,24 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered
 from ..lowering.lowered import coarse_pairs
-from ..structure import Block, Deficiency, Schedule, Structure, Wide, build_schedule, describe, levels, reachable
+from ..structure import (
+    Block,
+    Deficiency,
+    Schedule,
+    Structure,
+    Wide,
+    build_schedule,
+    describe,
+    levels,
+    reachable,
+)
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
+from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
 from .linear import System
+from .showing import schedule_report
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
@@ -227,8 +239,8 @@ def numbering(indices: Array) -> Callable[[Array], Array]:
     return local
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Shown):
     """Everything that is computed once a version: steps in order, and runs for objective and constraints."""
 
     lowered: Lowered
@@ -279,7 +291,13 @@ class Plan:
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:
-        return describe(self.schedule, self.lowered.row_name)
+        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+
+    def __repr__(self) -> str:
+        return f"<schedule of {self.lowered.name!r}: {len(self.steps)} steps, {self.lowered.n_rows} rows>"
+
+    def _report(self) -> Report:
+        return schedule_report(self)
 
 
 def _levels_of_auxiliaries(lowered: Lowered) -> Array:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownNameError
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
+from ..lowering import Blocks
 from ..printing import to_text
 from ..program import fit, key_name, numeric
-from ..text import MOST_ROWS, listing, nearest, number, table, values
+from ..tables import Report, Shown
+from ..text import listing, nearest, number, values
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
 from .full import residuals
 from .multipliers import adjoints, tangents
 from .newton import BlockReport
 from .plan import Plan
+from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 
 
 def plain(array: Array) -> Any:
@@ -33,11 +37,20 @@ def plain(array: Array) -> Any:
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
 
 
-class Named(Mapping[str, Any]):
-    """Numbers by name: floats for scalars, arrays for arrays. Computed when first read."""
+MOST_SHOWN = 12
+"""A mapping's repr shows this many entries."""
 
-    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array], owner: Any = None) -> None:
+
+class Named(Shown, Mapping[str, Any]):
+    """Numbers by name: floats for scalars, arrays for arrays. Computed when first read; prints as a table.
+
+    ``what`` the names are of, ``column`` the heading of the numbers, ``blocks`` the labels of elements.
+    """
+
+    def __init__(self, what: str, names: Iterable[str], get: Callable[[str], Array], owner: Any = None, *,
+                 column: str = "value", blocks: Blocks | None = None) -> None:
         self._what, self._names, self._get, self._owner = what, dict.fromkeys(names), get, owner
+        self._column, self._blocks = column, blocks
 
     def __getitem__(self, name: Any) -> Any:
         name = key_name(name, self._owner)
@@ -57,10 +70,15 @@ class Named(Mapping[str, Any]):
         return len(self._names)
 
     def __repr__(self) -> str:
-        return "{" + ", ".join(f"{name!r}: {values(self[name])}" for name in self) + "}"
+        shown = [f"{name!r}: {values(self[name])}" for name in islice(self, MOST_SHOWN)]
+        more = [f"… ({len(self)} in all)"] if len(self) > MOST_SHOWN else []
+        return "{" + ", ".join([*shown, *more]) + "}"
+
+    def _report(self) -> Report:
+        return named_report(self, self._what, self._column, self._blocks)
 
 
-class Point:
+class Point(Shown):
     """The program at one point.
 
     ``at[name]`` and ``at[expression]`` are values; ``at.objective`` the objective; ``at.multiplier[equation]`` is
@@ -79,6 +97,11 @@ class Point:
     def solved(self) -> bool:
         """Whether all equations hold; False for the point that a failed solve hands back."""
         return self._solved.failed is None
+
+    @property
+    def plan(self) -> Plan:
+        """The schedule it was computed by."""
+        return self._plan
 
     @property
     def state(self) -> Array:
@@ -174,14 +197,14 @@ class Point:
         """
         rows = self._lowered.rows
         return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name),
-                     self._owner)
+                     self._owner, column=MULTIPLIER, blocks=rows)
 
     @cached_property
     def gradient(self) -> Named:
         """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
         names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
         return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name),
-                     self._owner)
+                     self._owner, column=GRADIENT, blocks=self._lowered.state)
 
     @cached_property
     def _residuals(self) -> Array:
@@ -194,7 +217,7 @@ class Point:
         """right side − left side by equation."""
         rows = self._lowered.rows
         return Named("equation", self._equation_names, lambda name: rows.get(self._residuals[: rows.size], name),
-                     self._owner)
+                     self._owner, column="residual", blocks=rows)
 
     @property
     def _equation_names(self) -> list[str]:
@@ -214,13 +237,18 @@ class Point:
             block = self._lowered.state.get(dz, name)
             block[...] = fit(name, numeric(name, direction, "the direction"), block.shape, "the direction")
         tangents(self._plan, z, dz, self._solved.reports)
-        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner)
+        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner,
+                     column="tangent", blocks=self._lowered.state)
 
-    def explain(self, name: str) -> str:
-        """The stationarity equation of one variable (or the gradient of one input), term by term with numbers."""
+    def explain(self, what: Any) -> str:
+        """The stationarity equation of one variable (or the gradient of one input), term by term with numbers.
+
+        ``what`` is a name, a variable or input, or one element of an array, as in ``at.explain(y[0])``. Raises
+        UnknownNameError for other expressions.
+        """
         from .explanation import explain
 
-        return explain(self, key_name(name, self._owner))
+        return explain(self, what)
 
     # showing -----------------------------------------------------------------------------------------------
 
@@ -250,29 +278,8 @@ class Point:
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
         return result
 
-    def __str__(self) -> str:
-        lowered = self._lowered
-        lines = [self._head(), self._symbol_table()]
-        extra = [e for e in lowered.equations if e.name not in lowered.symbols]
-        if extra:
-            has = self._has_multipliers
-            lines.append(table("equations", ["equation", "multiplier" if has else "residual"], [
-                [e.name, values(self.multiplier[e.name] if has else self.residual[e.name])] for e in extra
-            ]))
-        if lowered.constraints:
-            lines.append(table("constraints, not enforced here", ["name", "constraint", "value"], [
-                [c.name, str(c), values(self[c.name])] for c in lowered.constraints
-            ]))
-        why, reports = self._why_no_multipliers, self._solved.reports
-        if why is not None and why not in lines[0]:
-            lines.append(f"no multipliers and no gradient: {why}")
-        lines += [f"{b.kind} {{{listing(b.unknowns, 6)}}}: {b}" for b in reports[:10]]
-        if len(reports) > 10:
-            lines.append(f"… {len(reports) - 10} more blocks")
-        guessed = [lowered.state.element(column) for column in self._solved.guessed_columns.tolist()]
-        if guessed:
-            lines.append(f"no start given for {listing(guessed)}: began at 0 or the nearest bound")
-        return "\n".join(lines)
+    def _report(self) -> Report:
+        return point_report(self)
 
     def _head(self) -> str:
         objective = self._lowered.objective
@@ -300,29 +307,8 @@ class Point:
             return str(error)
         return None
 
-    def _symbol_table(self) -> str:
-        """Values, with λ of the equation that goes by a variable's name, and the gradient of inputs."""
-        rows: list[list[str]] = []
-        explicit = {equation.name for equation in self._lowered.equations}
-        names = list(self._lowered.symbols)
-        shown = set(names[:MOST_ROWS] + names[-MOST_ROWS:])  # the table cuts the middle out
-        for name, symbol in self._lowered.symbols.items():
-            if name not in shown:
-                rows.append([])
-                continue
-            row = [name, symbol.kind, values(self.values[name]) + (f" {symbol.unit}" if symbol.unit else "")]
-            if self._has_multipliers:
-                given = symbol.kind != "variable"
-                row.append(values(self.multiplier[name]) if name in explicit else "")
-                row.append(values(self.gradient[name]) if given else "")
-            rows.append(row)
-        headings = ["name", "kind", "value"]
-        if self._has_multipliers:
-            headings += ["multiplier dJ/dε", "gradient dJ/dx"]
-        return table("", headings, rows)
-
     def __repr__(self) -> str:
-        return f"<point of {self._head()}, {len(self.values)} symbols, {len(self._solved.reports)} cycles>"
+        return f"<point of {self._head()}, {len(self._lowered.symbols)} symbols, {len(self._solved.reports)} cycles>"
 
 
 def _no_objective(name: str, what: str) -> str:

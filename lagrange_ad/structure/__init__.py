@@ -3,7 +3,7 @@ schedule.
 """
 
 from .blocks import levels, reachable, strong_components
-from .description import describe
+from .description import describe, described_steps
 from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, maximum_matching
 from .schedule import build_schedule
 from .steps import Block, Deficiency, Schedule, Sequence, Step, Structure, Wide
@@ -19,7 +19,7 @@ __all__ = [
     "Structure",
     "Wide",
     "build_schedule",
-    "describe",
+    "describe", "described_steps",
     "dulmage_mendelsohn",
     "levels",
     "maximum_matching",
