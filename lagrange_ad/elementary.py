@@ -141,7 +141,7 @@ def _analytic_arctan2(y: Any, x: Any) -> Any:
 def _analytic_cbrt(x: Any) -> Any:
     value = np.cbrt(_real(x))
     with np.errstate(all="ignore"):
-        return value + 1j * np.imag(x) / (3 * value**2)
+        return value + 1j * np.divide(np.imag(x), 3 * value**2)
 
 
 def _analytic_logaddexp(x: Any, y: Any) -> Any:

@@ -40,6 +40,10 @@ DOMAINS = {
 }  # fmt: skip
 
 
+NOT_SMOOTH = {"cbrt": (0.3, 2.5), "hypot": (0.3, 2.5), "arctan2": (0.3, 2.5)}
+"""Intervals for rows with an infinite or no slope inside their domain."""
+
+
 def domain_of(name: str) -> Domain:
     """The domain of a row; an AssertionError says what to add for a row with new words."""
     words = TABLE[name].domain
@@ -52,7 +56,7 @@ def domain_of(name: str) -> Domain:
 
 def applied(name, *operands):
     """A row of operands of any kind, squeezed into its domain by a sine; a condition chooses between two of them."""
-    row, (low, high) = TABLE[name], domain_of(name).safe
+    row, (low, high) = TABLE[name], NOT_SMOOTH.get(name, domain_of(name).safe)
     operands = [operands[j % len(operands)] for j in range(max(2, row.arity))]
     if row.boolean:
         conditions = [np.greater(x, 0.1234 * (j + 1)) for j, x in enumerate(operands)]
