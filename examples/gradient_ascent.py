@@ -15,8 +15,8 @@ import domke
 import sellar
 
 import lagrange_ad as la
+from lagrange_ad import read
 from lagrange_ad.display.plots import plot_history
-from lagrange_ad.files import read
 
 EXAMPLES = {"domke": domke.model, "sellar": sellar.model}
 

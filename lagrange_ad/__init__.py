@@ -1,10 +1,13 @@
 """lagrange_ad: systems of equations, cyclic ones among them; values, exact derivatives, best inputs, multipliers."""
 
-from .api import Program
+from typing import Any
+
+from .api import Program, read, reads
 from .errors import (
     CheckpointError,
     ConvergenceError,
     DeclarationError,
+    DerivativeError,
     DomainError,
     EquationFileError,
     ExpressionTypeError,
@@ -16,12 +19,16 @@ from .errors import (
     StructureError,
     UnknownNameError,
 )
-from .expression import Expression
+from .expression import Expression, logsumexp, softmax, softplus
 from .external import External, external
+from .functions import Function
+from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
-from .solution import Point
+from .program import Scope
+from .solution import Jacobian, Point
+from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
@@ -29,17 +36,21 @@ __all__ = [
     "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
+    "DerivativeError",
     "DomainError",
     "EquationFileError",
     "Expression",
     "ExpressionTypeError",
     "External",
+    "Function",
+    "Jacobian",
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
     "Point",
     "Program",
     "ReducedView",
+    "Scope",
     "ShapeError",
     "SingularError",
     "SolveError",
@@ -48,6 +59,24 @@ __all__ = [
     "__version__",
     "ascent",
     "external",
+    "gradient",
     "interpolate",
+    "logsumexp",
+    "read",
+    "reads",
+    "softmax",
+    "softplus",
+    "testing",
+    "trace",
+    "value_and_gradient",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``lagrange_ad.testing`` loads when first looked at."""
+    if name == "testing":
+        from importlib import import_module
+
+        return import_module(".testing", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from os import PathLike
 from typing import Any
 
+from . import files
 from .errors import DeclarationError, LagrangeError, SolveError
+from .functions import Function
 from .lagrangian import Lagrangian, require_objective
 from .optimization import AscentResult, Stopping, ascend
-from .program import Declarations
+from .program import Declarations, Scope
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
@@ -24,6 +27,29 @@ MOST_TO_ANALYSE = 5000
 
 class Program(Shown, Declarations):
     """A system of equations with inputs, parameters, variables and at most one objective."""
+
+    def scope(self, name: str) -> Scope:
+        """A namespace in this program (in the scope that it is in): names declared there begin with ``name.``.
+
+        Enter it, ``with p.scope("m1"): p.input("i")``, or declare through it, ``m = p.scope("m1"); m.input("i")``. The
+        same name again goes on in the same namespace. Results have full names: ``at["m1.i"]``. Raises
+        DeclarationError for a name that is empty or has dots.
+        """
+        return Scope(self, name)
+
+    def to_text(self) -> str:
+        """The program as an equation file, to be read by :func:`reads`: the same program again.
+
+        Files hold scalars, and the functions that their grammar knows; EquationFileError names what else there is.
+        """
+        return files.to_text(self)
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the program to an equation file, to be read by :func:`read`; whole or not at all.
+
+        Raises EquationFileError for what :meth:`to_text` refuses and where the file cannot be written.
+        """
+        files.write(self, path)
 
     def evaluate(self, values: Mapping[str, Any] | None = None, /, *, start: Any = None,
                  perturbation: Mapping[str, Any] | None = None, max_iterations: int = MAX_ITERATIONS,
@@ -63,6 +89,23 @@ class Program(Shown, Declarations):
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
         return ReducedView(self)
 
+    def function(self, inputs: Any, outputs: Any) -> Function:
+        """The outputs as a plain function F of the inputs, the equations solved at each call.
+
+        ``inputs``: names or symbols, one or a list. ``outputs``: names of variables, constraints (their bodies) or
+        equations, symbols, expressions; one, a list, or a mapping that names them. ``F(x1, x2)`` and
+        ``F.jacobian(x1, x2)`` take an array an input; ``F.flat`` takes one vector.
+
+        An equation's output is its residual, right − left, and F does not solve that equation: the variables it
+        determines are inputs too, ``p.function(["y1", "y2"], ["balance", "flow"])``, or else keep their starts.
+        Where a variable is among the inputs and has an equation of its name, that name among the outputs is the
+        equation.
+
+        Raises UnknownNameError, DeclarationError (a name twice, nothing asked) and StructureError, where what is
+        given does not fit what is to be solved.
+        """
+        return Function(self, inputs, outputs)
+
     def ascend(self, rate: Any = None, steps: int = 1000, *, method: Any = "gradient", line_search: str | None = None,
                batches: Any = None, gradient_tolerance: float = 1e-8, step_tolerance: float = 1e-15,
                objective_tolerance: float = 1e-15, time_limit: float | None = None, callback: Any = None,
@@ -81,7 +124,7 @@ class Program(Shown, Declarations):
         and the result is the last point with those.
 
         Stops when the largest entry of the projected gradient is at most ``gradient_tolerance``, when a step is at most
-        ``step_tolerance``·(1 + |x|) long, when the objective changes by at most ``objective_tolerance``·|J| (both not
+        ``step_tolerance·(1 + |x|)`` long, when the objective changes by at most ``objective_tolerance·|J|`` (both not
         on one step alone with a method that goes uphill at times), after ``steps`` steps, after ``time_limit`` seconds,
         or when ``callback(record)`` returns True; the result says which. With batches the tolerances do not count.
         Ctrl-C returns the best point so far. A step to where the program has no value goes back to the last good point.
@@ -140,3 +183,22 @@ class Program(Shown, Declarations):
             return cycles_in_words(plan_of(self))
         except LagrangeError as error:
             return str(error)
+
+def read(path: str | PathLike[str], *, executor: str | None = None) -> Program:
+    """The program of an equation file; without a ``program`` statement it is called as the file is.
+
+    Nothing in the file is executed. ``executor`` is that of :class:`Program`. Raises EquationFileError, with the line
+    and a caret under the place, for all that can be wrong.
+    """
+    return files.read(path, partial(Program, executor=executor))
+
+
+def reads(text: str, name: str = "program", filename: str = "<equations>", *,
+          executor: str | None = None) -> Program:
+    """The program of a text in the language of equation files; see :func:`read`.
+
+    ``name`` serves where the text has no ``program`` statement; ``filename`` is what errors show.
+    """
+    if not isinstance(text, str):
+        raise DeclarationError(f"reads takes the text of an equation file, got {text!r}; read(path) reads a file")
+    return files.reads(text, partial(Program, executor=executor), name, filename)

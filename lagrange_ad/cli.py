@@ -1,8 +1,8 @@
-"""The command ``lagrange-ad``: evaluate, improve or show the program of an equation file.
+"""The command ``lagrange-ad``: evaluate, improve, show or check the program of an equation file.
 
 Takes the command line, writes tables or JSON to standard output and errors as plain text to standard error.
-Exit codes: 0 it worked; 1 the numbers failed (no solution, no convergence); 2 bad input (a file, a name or an
-option). What is heavy is imported when a command runs, so that ``--help`` answers at once.
+Exit codes: 0 it worked; 1 the numbers failed (no solution, no convergence, a wrong derivative); 2 bad input (a file, a
+name or an option). What is heavy is imported when a command runs, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,14 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    at = _read(options).evaluate(dict(options.set))
+    at = _read(options).evaluate()
     _write_shown(at, options.json)
     return WORKED
 
 
 def _ascend(options: argparse.Namespace) -> int:
     program = _read(options)
-    program.set(dict(options.set))
     if options.plot:
         from .display.plots import require_matplotlib
 
@@ -78,7 +78,6 @@ def _ascend(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     program = _read(options)
-    program.set(dict(options.set))
     lagrangian = str(program.lagrangian) if program.objective is not None else None
     if options.plot:
         program.plot(path=options.plot)
@@ -87,6 +86,18 @@ def _show(options: argparse.Namespace) -> int:
         return WORKED
     parts = [program.summary(), "Lagrangian\n\n" + (lagrangian or "none: the file states no objective")]
     _write("\n\n".join([*parts, f"Schedule\n\n{program.schedule}"]))
+    return WORKED
+
+
+def _check(options: argparse.Namespace) -> int:
+    from .testing import check_derivatives
+
+    report = check_derivatives(_read(options), values=dict(options.set), hessian=options.hessian, nearby=options.nearby)
+    _write_shown(report, options.json)
+    if not report.ok:
+        return _fail(f"{report.checked['wrong']} wrong: {report.worst}", NOT_CONVERGED)
+    if not report.solved:
+        return _fail("the equations have no solution here, so the gradient was not checked", NOT_CONVERGED)
     return WORKED
 
 
@@ -113,7 +124,8 @@ def _schedule(options: argparse.Namespace) -> Any:
 
 def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
     symbols = [
-        {"name": s.name, "kind": s.kind, "value": s.value, "lower": s.lower, "upper": s.upper}
+        {"name": s.name, "kind": s.kind, "value": _plain_value(s.value), "lower": s.lower, "upper": s.upper,
+         **({"unit": s.unit} if s.unit else {})}
         for s in program.symbols.values()
     ]
     return {
@@ -127,13 +139,59 @@ def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
     }
 
 
-def _read(options: argparse.Namespace) -> Any:
-    from .files import read
+def _plain_value(value: Any) -> Any:
+    """A value or a start: numbers as they are, a formula as text."""
+    from .expression import Expression
+    from .printing import to_text
 
-    return read(options.file)
+    return to_text(value) if isinstance(value, Expression) else value
+
+
+def _read(options: argparse.Namespace) -> Any:
+    """The program of the file, with the values and the starts of the command line."""
+    from .api import read
+    from .errors import DeclarationError
+
+    program = read(options.file)
+    for option, given in (("--set", options.set), ("--start", options.start)):
+        for name, _ in given:
+            kind = program.symbol(name).kind
+            if option == "--set" and kind == "variable":
+                raise DeclarationError(
+                    f"{name!r} is a variable: the equations determine it; to say where its solve begins, write "
+                    f"--start {name}=VALUE, or 'variable {name} start VALUE' in the file"
+                )
+            if option == "--start" and kind != "variable":
+                raise DeclarationError(
+                    f"--start is for variables, {name!r} is one of the {kind}s: give its value, --set {name}=VALUE"
+                )
+    program.set(dict(options.set + options.start))
+    return program
 
 
 # output -----------------------------------------------------------------------------------------------------
+
+
+IN_A_FILE = (
+    ("(variable(..., start=), or evaluate(start={...}))", "('variable NAME start VALUE', or --start NAME=VALUE)"),
+    ("a domain=(low, high)", "a 'domain (low, high)' after it"),
+    ("declare one with minimize(expr) or maximize(expr)", "state one in the file, 'minimize …' or 'maximize …'"),
+    ("declare one with input(name, value)", "state one in the file, 'input NAME = VALUE'"),
+    ("Use a constrained optimizer on view = program.reduced(): scipy.optimize.minimize(view.value_and_gradient, "
+     "view.x0, jac=True, bounds=view.bounds, constraints=view.constraints)",
+     "Leave them out of the file, or hold them in Python: lagrange_ad.read(FILE).reduced() is for any optimizer"),
+    ("needs rate=, a number or a schedule such as la.ascent.Cosine(0.1, steps)", "needs --rate"),
+)
+"""What messages advise in Python, and what a user of files and of this command does instead."""
+
+_KEYWORD = re.compile(r"(?<![\w.])(rate|method|line_search|steps|checkpoint|resume)=(True\b)?(?=(['\w])?)")
+
+
+def in_words_of_files(text: str) -> str:
+    """A message with its advice for the command line."""
+    for python, file in IN_A_FILE:
+        text = text.replace(python, file)
+    return _KEYWORD.sub(lambda word: f"--{word[1].replace('_', '-')}{' ' * bool(word[3])}", text)
 
 
 def _write(text: str) -> None:
@@ -154,7 +212,7 @@ def _write_shown(thing: Any, as_json: bool) -> None:
 
 def _fail(reason: object, code: int) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"lagrange-ad: {reason}\n")
+    sys.stderr.write(f"lagrange-ad: {in_words_of_files(str(reason))}\n")
     return code
 
 
@@ -180,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lagrange-ad",
         description="Values, multipliers and gradients of the equations in a file, and gradient ascent.",
-        epilog="Exit codes: 0 it worked, 1 no solution or no convergence, 2 bad input.",
+        epilog="Exit codes: 0 it worked, 1 no solution, no convergence or a wrong derivative, 2 bad input.",
     )
     parser.add_argument("--version", action="version", version=f"lagrange-ad {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -189,6 +247,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_ascent(ascend)
     show = _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
     show.add_argument("--plot", metavar="PNG", type=_picture, help="draw the program (.png, .svg or .pdf)")
+    check = _command(commands, "check", _check, "compare every derivative with differences of values")
+    check.add_argument("--hessian", action="store_true", help="check second derivatives too")
+    check.add_argument("--nearby", metavar="N", type=int, default=0,
+                       help="check at N more points, inputs and parameters changed by up to 10 percent at random")
     return parser
 
 
@@ -201,6 +263,10 @@ def _command(commands: Any, name: str, run: Any, summary: str) -> argparse.Argum
     parser.add_argument(
         "--set", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
         help="change a value first, for instance x=0.5 or angle=pi/4; may be repeated",
+    )
+    parser.add_argument(
+        "--start", metavar="NAME=VALUE", type=_assignment, action="append", default=[],
+        help="where the solve of a cycle begins in a variable, for instance y1=10; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="write JSON instead of tables")
     parser.set_defaults(command=run)

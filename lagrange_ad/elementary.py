@@ -332,6 +332,8 @@ _ROWS = (
                convention="slope 1 at 0"),
     Elementary("sign", np.sign, _zero, analytic=lambda x: np.sign(_real(x)) + 0j, native=_native_sign,
                convention="slope 0, also at the jump"),
+    Elementary("rint", np.rint, _zero, analytic=lambda x: np.rint(_real(x)) + 0j, native="llvm rint",
+               convention="slope 0, also at the jumps"),
     Elementary("minimum", np.minimum, lambda x, y, v: (np.where(np.less_equal(x, y), 1.0, 0.0),
                                                         np.where(np.less_equal(x, y), 0.0, 1.0)), 2, selects=True,
                analytic=lambda x, y: np.where(_real(x) <= _real(y), x, y), native=_native_minimum,

@@ -60,6 +60,10 @@ class SingularError(SolveError):
     """A block whose Jacobian is singular, where a regular one is needed."""
 
 
+class DerivativeError(LagrangeError, AssertionError):
+    """A derivative that disagrees with differences of values (``testing.check_derivatives``)."""
+
+
 class CheckpointError(LagrangeError, ValueError):
     """A checkpoint that cannot be written, cannot be read, or is of another program or other options."""
 

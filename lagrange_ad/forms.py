@@ -263,6 +263,18 @@ class PackedEquations(Instances):
             left = self._made.setdefault((number, 1), left)
         return Sides(left, right)
 
+    def restricted(self, place: Array) -> tuple[PackedEquations, Array]:
+        """Those equations that have a new place among all (``place`` by the old one, −1: left out), and each number's
+        new one."""
+        other, (owners, args, coefs) = PackedEquations(self.form, self._node_at), self.columns()
+        kept = np.flatnonzero(place[owners] >= 0)
+        other.owners = array("q", place[owners[kept]].tobytes())
+        other.args = array("q", args[:, kept].T.tobytes())
+        other.coefs = array("d", coefs[:, kept].T.tobytes())
+        number = np.full(len(owners), -1, dtype=np.int64)
+        number[kept] = np.arange(len(kept))
+        return other, number
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": None}
 

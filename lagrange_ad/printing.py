@@ -127,11 +127,26 @@ def _call(node: Expression) -> list[Any]:
     if node.op == "concatenate":
         arguments = ["[", *arguments, "]", f", axis={node.data}" if node.data else ""]
     if node.op == "sum" and len(node.data) < node.args[0].ndim:
-        arguments.append(f", axis={node.data[0] if len(node.data) == 1 else node.data}")
+        arguments.append(f", axis={_axes_text(node.data)}")
+    if isinstance(node.data, dict):
+        shown = [item for item in node.data.items() if not _is_whole(node, item[1])]
+        arguments += [f", {name}={_axes_text(value)}" for name, value in shown]
     if node.op == "scatter":
         arguments = [_argument_text(node.data), ", weights=", *arguments, f", minlength={node.shape[0]}"]
     name = node.data.name if node.op == "external" else _CALLS.get(node.op, node.op)
     return [f"{name}(", *arguments, ")"]
+
+
+def _is_whole(node: Expression, axes: Any) -> bool:
+    """Whether an argument of an operation says only that it runs over all axes there are."""
+    ndim = len(node.args[0].shape)
+    return len(axes) == ndim if isinstance(axes, tuple) else axes == 0 and ndim == 1
+
+
+def _axes_text(axes: Any) -> str:
+    if isinstance(axes, float):
+        return number(axes)
+    return str(axes[0] if isinstance(axes, tuple) and len(axes) == 1 else axes)
 
 
 def _view_parts(node: Expression, outer: int) -> list[Any]:
@@ -201,6 +216,9 @@ def _latex_parts(node: Expression, outer: int) -> list[Any]:
             return _wrap([(node.args[0], 5), "^{2}"], 4, outer, left, right)
         case "sqrt":
             return [r"\sqrt{", (node.args[0], 0), "}"]
+        case "root":
+            order = node.data["order"]
+            return [r"\sqrt{" if order == 2.0 else rf"\sqrt[{number(order)}]{{", (node.args[0], 0), "}"]
         case "absolute":
             return [r"\left|", (node.args[0], 0), r"\right|"]
         case "negative":

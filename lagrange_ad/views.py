@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import DeclarationError, ShapeError, UnknownNameError
+from .errors import DeclarationError, LagrangeError, ShapeError, UnknownNameError
 from .expression import Array, Symbol, evaluate
 from .lagrangian import require_objective
 from .lowering import Blocks, Lowered
@@ -190,13 +190,33 @@ class ReducedView(Shown):
 
     def _checked(self, x: Any) -> Array:
         """x as a flat float64 array, or an error that names the inputs."""
-        flat = np.asarray(x, dtype=np.float64)
+        flat = self._numbers(x)
         if flat.shape != self._x0.shape:
             raise ShapeError(f"x must have shape {self._x0.shape} for {listing(self.inputs.names)}, got {flat.shape}")
         if not np.isfinite(flat).all():
             first = int(np.flatnonzero(~np.isfinite(flat))[0])
             raise DeclarationError(f"x is {flat[first]} at {self.inputs.element(first)}: give finite numbers")
         return flat
+
+    def _numbers(self, x: Any) -> Array:
+        """x as real numbers."""
+        wanted = f"x must be a flat array of {self._x0.size} real numbers for {listing(self.inputs.names)}"
+        if isinstance(x, Mapping):
+            raise DeclarationError(f"{wanted}, got a dict: view.join({{name: value}}) makes one")
+        try:
+            found = np.asarray(x)
+            if found.dtype.kind == "O":
+                found = np.asarray([float(item) for item in found.ravel()]).reshape(found.shape)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, LagrangeError):
+                raise
+            raise DeclarationError(f"{wanted}, got {str(x)[:60]!r} ({error})") from None
+        if np.ma.is_masked(x):
+            raise DeclarationError(f"{wanted}, got an array with masked elements: fill them")
+        if found.dtype.kind not in "buif":
+            what = "complex numbers: complex steps are for the Lagrangian" if found.dtype.kind == "c" else repr(x)[:60]
+            raise DeclarationError(f"{wanted}, got {what}")
+        return found.astype(np.float64, copy=False)
 
     def value(self, x: Array) -> float:
         """sign·J(x)."""

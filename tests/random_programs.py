@@ -310,6 +310,8 @@ def is_tied(drawn, values):
         if row.arity == 2 and (row.boolean or row.selects):
             if np.abs(operands[0] - operands[1]).min(initial=1.0) < 1e-3:
                 return True
+        elif node.op == "rint" and np.abs(operands[0] % 1.0 - 0.5).min(initial=1.0) < 1e-3:
+            return True
         elif node.op in ("absolute", "sign") and np.abs(operands[0]).min(initial=1.0) < 1e-3:
             return True
     return False

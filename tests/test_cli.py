@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lagrange_ad.cli import main
+import lagrange_ad as la
+from lagrange_ad.cli import IN_A_FILE, main
 from lagrange_ad.display import plots
 
 ROOT = Path(__file__).parent.parent
@@ -191,6 +192,74 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+# the words of files ------------------------------------------------------------------------------------------
+
+
+def _file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "model.lag"
+    path.write_text(text)
+    return str(path)
+
+
+TWO_ROOTS = "input a = 4\nvariable y start 1\ny^2 = a\nminimize y"
+
+
+def test_starts_choose_the_solution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _file(tmp_path, TWO_ROOTS)
+    for start, root in (("y=3", 3.0), ("y = -0.5", -3.0)):
+        assert main(["evaluate", path, "--json", "--start", start, "--set", "a=9"]) == 0
+        assert as_json(capsys)["values"] == {"a": 9.0, "y": root}
+    assert main(["ascend", path, "--json", "--start", "y=-1", "--rate", "0.1", "--steps", "1"]) == 1
+    assert as_json(capsys)["point"]["values"]["y"] < -2.0
+
+
+def test_start_formulas_and_units_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _file(tmp_path, 'input a = 4 unit "m²"\nvariable y start a/2 unit "m"\ny^2 = a\nminimize y')
+    assert main(["show", path, "--json"]) == 0
+    assert [(s["value"], s["unit"]) for s in as_json(capsys)["symbols"]] == [(4.0, "m²"), ("a / 2", "m")]
+    assert main(["evaluate", path, "--json"]) == 0
+    assert as_json(capsys)["units"] == {"a": "m²", "y": "m"}
+    assert main(["evaluate", path]) == 0
+    assert "m²" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "arguments", "code", "advice"), [
+    (TWO_ROOTS, ["evaluate", "--set", "a=-1"], 1, "('variable NAME start VALUE', or --start NAME=VALUE)"),
+    (TWO_ROOTS, ["evaluate", "--set", "a=-1"], 1, "a 'domain (low, high)' after it"),
+    (TWO_ROOTS, ["evaluate", "--set", "y=3"], 2, "write --start y=VALUE, or 'variable y start VALUE' in the file"),
+    (TWO_ROOTS, ["evaluate", "--start", "a=3"], 2, "give its value, --set a=VALUE"),
+    (TWO_ROOTS, ["ascend", "--line-search", "fixed"], 2, "--line-search 'fixed' needs --rate\n"),
+    (TWO_ROOTS, ["ascend", "--line-search", "armijo", "--method", "adam"], 2, "does not go with --method 'adam'"),
+    (TWO_ROOTS, ["ascend", "--resume"], 2, "--resume goes on from the file of --checkpoint, which is not given"),
+    (TWO_ROOTS, ["ascend", "--resume", "none.npz"], 2, "leave out --resume, or, with --checkpoint, say --resume to"),
+    ("input x = 1", ["ascend"], 2, "state one in the file, 'minimize …' or 'maximize …'"),
+    ("y = 1\nminimize y", ["ascend"], 2, "state one in the file, 'input NAME = VALUE'"),
+    ("input x = 1\nminimize x\nsubject to x >= 0", ["ascend"], 2, "Leave them out of the file"),
+])
+def test_advice_is_for_files_and_options(text: str, arguments: list[str], code: int, advice: str, tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    command, *options = arguments
+    assert main([command, _file(tmp_path, text), *options]) == code
+    error = capsys.readouterr().err
+    assert advice in error
+    for python in ("evaluate(", "start=", "declare one with", "rate=", "method=", "resume=", "scipy", "la."):
+        assert python not in error
+
+
+def test_every_advice_in_python_has_been_seen(tmp_path: Path) -> None:
+    """The left sides of the table are what the library says, to the letter."""
+    p = la.reads(TWO_ROOTS)
+    said = []
+    for call in (lambda: p.evaluate(a=-1), lambda: p.ascend(line_search="fixed"), la.reads("input x = 1").ascend,
+                 la.reads("y = 1\nminimize y").ascend,
+                 la.reads("input x = 1\nminimize x\nsubject to x >= 0").ascend):
+        with pytest.raises(la.LagrangeError) as caught:
+            call()
+        said.append(str(caught.value))
+    for python, _ in IN_A_FILE:
+        assert any(python in message for message in said), python
 
 
 # plots ------------------------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ ORACLE = {
     "entr": (lambda x: -x * mpmath.log(x), one((1e-9, 0.3, 0.9, 4.0))),
     "absolute": (abs, one(EVERYWHERE)),
     "sign": (mpmath.sign, one(EVERYWHERE)),
+    "rint": (mpmath.nint, one((-3.2, -0.4, 0.6, 2.4))),
     "minimum": (min, PAIRS),
     "maximum": (max, PAIRS),
     "where": (lambda c, x, y: x if c else y, ((1.0, 2.0, 3.0), (0.0, 2.0, 3.0))),

@@ -133,7 +133,7 @@ def test_circuit_prints(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["domke", "sellar", "circuit"])
 def test_the_equation_file_is_the_same_program(name: str) -> None:
-    from lagrange_ad.files import read
+    from lagrange_ad import read
 
     options = {"constrained": True} if name == "sellar" else {}
     one, other = module(name)["model"](**options).evaluate(), read(str(EXAMPLES / f"{name}.lag")).evaluate()

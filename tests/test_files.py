@@ -11,9 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import special
 
+from lagrange_ad import read, reads
 from lagrange_ad.elementary import TABLE
 from lagrange_ad.errors import EquationFileError
-from lagrange_ad.files import parse_equations, read, reads
+from lagrange_ad.files import parse_equations
 from lagrange_ad.files.equations import FUNCTIONS, constant
 from lagrange_ad.files.syntax import Constraint, Declaration, Equation, Objective, ProgramName
 from lagrange_ad.printing import to_text
@@ -284,7 +285,21 @@ WRONG = {
     "program a\nprogram b": (2, 9, "named already, on line 1"),
     # constants
     "input x = y\ny = 3": (1, 11, "must be a constant, but 'y' is a variable"),
-    "input x = 1\nvariable y start x": (2, 18, "must be a constant, but 'x' is an input"),
+    "input x = 1\nvariable y start x + q": (2, 22, "'q' is not declared"),
+    "input x = 1\nvariable y start 2*z\nz = x": (2, 20, "needs the variable 'z', which is not declared before"),
+    "variable y start y": (1, 18, "needs the variable 'y', which is not declared before"),
+    "variable y start 1 domain (2, 1)\ny = 2": (1, 10, "the domain of 'y' is empty"),
+    "variable y start 1 domain [0, 1]": (1, 27, "found '[', expected '('"),
+    "variable y domain (0, q)": (1, 23, "'q' is not declared"),
+    "input x = 1 unit m": (1, 18, 'expected a text in quotes "…"'),
+    "input x = 1 unit 'm'": (1, 18, "units in double ones"),
+    'input x = 1 unit "m': (1, 18, "units in double ones"),
+    'input x = "m"': (1, 11, "expected an expression"),
+    'input x = 1 unit "("\n= 2': (2, 1, "found '=', expected a statement"),
+    "y = 3 unit 2": (1, 7, "belongs to a declaration"),
+    'program ""': (1, 9, "cannot be empty"),
+    "y = 1 for x": (1, 11, "'for' names the variable that the equation determines, but 'x' is not declared"),
+    "input x = 1\nx = 1 for x": (2, 11, "but 'x' is an input"),
     "input x = 1 in [0, q]": (1, 20, "'q' is not declared"),
     "input x = inf": (1, 11, "must be finite"),
     "input x = (-1)^0.5": (1, 15, "is not a number"),

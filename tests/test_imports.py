@@ -21,7 +21,7 @@ ORDER = (
     ("expression",),
     ("differences",),
     ("external",),
-    ("interpolation",),
+    ("interpolation", "gradients"),
     ("forms",),
     ("program",),
     ("structure",),
@@ -29,11 +29,11 @@ ORDER = (
     ("execution",),
     ("solution",),
     ("lagrangian",),
-    ("views",),
+    ("views", "functions"),
     ("optimization",),
-    ("display",),
+    ("display", "files"),
     ("api",),
-    ("files", "testing"),
+    ("tracing", "testing"),
     ("cli",),
 )
 NEVER = {"structure": {"expression", "program", "lowering"}}

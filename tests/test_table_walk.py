@@ -25,7 +25,7 @@ EXECUTORS = {"reference": ReferenceExecutor(), "loop": NativeExecutor(compile_fr
              "tape": NativeExecutor(compile_from=1 << 60)}  # fmt: skip
 EPS, TINY = 2.0**-52, 2.3e-308
 MAGNITUDES = (1e-300, 1e-160, 1e-20, 1e-8, 1e-3, 0.1, 0.3, 0.47, 0.6, 0.9, 1 - 2**-53, 1.0, 1 + 2**-52, 1.4616, 2.0,
-              2.6, 3.3, 5.2, 8.0, 15.5, 26.0, 37.0, 60.3, 300.0, 707.0, 1e4 + 0.5, 1e8, 1e16, 1e160, 1e300)  # fmt: skip
+              2.6, 3.3, 5.2, 8.0, 15.3, 26.0, 37.0, 60.3, 300.0, 707.0, 1e4 + 0.3, 1e8, 1e16, 1e160, 1e300)  # fmt: skip
 HEADS = {"zeta": (2.0, 3.0)}
 """The fixed operands of rows that have one."""
 
@@ -243,6 +243,7 @@ LIMITS = {
     "entr": {0.0: (0, INF), 1.0: (0, -1), INF: (-INF, -INF), -1.0: (-INF, NAN)},
     "absolute": {-INF: (INF, -1), 0.0: (0, 1), INF: (INF, 1)},
     "sign": {-INF: (-1, 0), 0.0: (0, 0), INF: (1, 0)},
+    "rint": {-INF: (-INF, 0), 0.0: (0, 0), 0.5: (0, 0), 1.5: (2, 0), INF: (INF, 0)},
 }  # fmt: skip
 """Operand: (value, slope), limits from inside the domain or what the row's rule states; None: outside, no matter."""
 

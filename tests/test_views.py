@@ -321,3 +321,44 @@ def test_a_solve_that_fails_says_what_the_program_says() -> None:
     p.minimize(p.define("y", np.log(x)))
     with pytest.raises(la.DomainError, match="equation 'y'"):
         p.reduced().value(np.array([-1.0]))
+
+
+@pytest.mark.parametrize(("x", "error", "message"), [
+    ("abc", la.DeclarationError, r"x must be a flat array of 4 real numbers for x, t, unused, got 'abc'"),
+    ({"x": 1.0}, la.DeclarationError, r"got a dict: view.join\(\{name: value\}\)"),
+    (np.array([1 + 0j, 2, 3, 4]), la.DeclarationError, "got complex numbers"),
+    (["1", "2", "3", "4"], la.DeclarationError, "got "),
+    ([1.0, 2.0, 3.0, None], la.DeclarationError, "4 real numbers for x, t, unused, got"),
+    ([[1.0], [2.0, 3.0]], la.DeclarationError, "4 real numbers"),
+    (np.ma.masked_array(np.ones(4), [1, 0, 0, 0]), la.DeclarationError, "masked elements"),
+    ([1.0, 2.0], la.ShapeError, r"shape \(4,\) for x, t, unused, got \(2,\)"),
+    (np.ones((2, 2)), la.ShapeError, r"got \(2, 2\)"),
+    (3.0, la.ShapeError, r"got \(\)"),
+    (np.array([1.0, 2.0, np.nan, 0.0]), la.DeclarationError, "x is nan at t: give finite numbers"),
+    (np.array([1.0, 2.0, 1.0, np.nan]), la.DeclarationError, "x is nan at unused"),
+    (np.array([1.0, 2.0, np.inf, 0.0]), la.DeclarationError, "x is inf at t"),
+])
+@pytest.mark.parametrize("cyclic", [False, True])
+def test_what_is_no_x_is_refused_by_name(x, error, message, cyclic):
+    p = la.Program("v")
+    a, t = p.input("x", [1.0, 2.0]), p.input("t", 1.0)
+    p.input("unused", 0.0)
+    y = p.variable("y", start=1.0)
+    p.equate(y, np.sum(np.cos(a)) * t + (0.1 * y if cyclic else 0.0))
+    p.minimize(y**2)
+    view = p.reduced()
+    before = view.value_and_gradient(view.x0)
+    for ask in (view.value_and_gradient, view.value, view.gradient, view.split, view.point):
+        with pytest.raises(error, match=message):
+            ask(x)
+    after = view.value_and_gradient(view.x0)
+    assert before[0] == pytest.approx(after[0], rel=1e-12)
+
+
+def test_integers_booleans_and_lists_are_numbers():
+    p = la.Program("v")
+    x = p.input("x", [1.0, 2.0])
+    p.minimize(np.sum(x**2))
+    view = p.reduced()
+    for x in ([1, 0], (True, False), np.array([1, 0], dtype=object), np.array([1, 0], dtype=np.int32)):
+        assert view.value(x) == 1.0

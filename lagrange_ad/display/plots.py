@@ -32,10 +32,10 @@ def plot_history(history: Any, path: str | Path, title: str = "history", *, smoo
     """Draw objective, gradient norm and rate against the step, and write the picture to ``path``.
 
     ``history`` is a list of records (mappings or objects) with ``step``, ``objective`` and ``gradient_norm``,
-    or a result that has one; the rate is drawn where records have one. A quantity that is nowhere negative and spans
-    more than a factor of ten gets a logarithmic axis. Of a run with batches, a running mean is drawn over the noise:
-    ``smooth`` says over how many steps (1: none; None: a fiftieth of them with batches, else none). The suffix of
-    ``path`` chooses the format: .png, .svg or .pdf.
+    or a result that has one (then the objective has its unit beside its name); the rate is drawn where records have
+    one. A quantity that is nowhere negative and spans more than a factor of ten gets a logarithmic axis. Of a run with
+    batches, a running mean is drawn over the noise: ``smooth`` says over how many steps (1: none; None: a fiftieth of
+    them with batches, else none). The suffix of ``path`` chooses the format: .png, .svg or .pdf.
     Raises :class:`PlotError` for an empty history, an unknown format and a missing matplotlib.
     """
     records = list(getattr(history, "history", history))
@@ -63,6 +63,9 @@ def plot_history(history: Any, path: str | Path, title: str = "history", *, smoo
     panels[0].set_title(title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…")
     panels[-1].set_xlabel("step")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    unit = getattr(getattr(history, "at", None), "objective_unit", "")
+    if unit:
+        panels[0].set_ylabel(f"objective, {unit}")
     figure.savefig(path)
     return path
 

@@ -8,32 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ExpressionTypeError, ShapeError
-from .building import axes_of, bincount, concatenate, getitem, matmul, stack, sum_, view
-from .node import Expression, as_expression, elementwise, logical, size_of
+from ..errors import ExpressionTypeError
+from .building import bincount, concatenate, getitem, matmul, stack, sum_, view
+from .node import Expression, as_expression, elementwise, logical
+from .products import (
+    cross,
+    dot,
+    einsum,
+    inner,
+    kron,
+    matvec,
+    outer,
+    polyval,
+    tensordot,
+    trace,
+    vdot,
+    vecdot,
+    vecmat,
+)
+from .reductions import diff, largest, mean, norm, prod, ptp, running, smallest, std, trapezoid, var
+from .solving import inverse, solve
 from .symbols import Array
-from .tables import FUNCTIONS, UFUNCS
-
-
-def mean(operand: Any, axis: Any = None, keepdims: Any = False, **other: Any) -> Expression:
-    """``np.mean``: the sum over the number of elements."""
-    if any(value is not None for value in other.values()):
-        raise ExpressionTypeError("np.mean on expressions takes axis= and keepdims= only")
-    child = as_expression(operand)
-    count = size_of(tuple(child.shape[i] for i in axes_of(child, axis)))
-    if count == 0:
-        raise ShapeError(f"np.mean of no elements: the expression has shape {child.shape}")
-    return sum_(child, axis=axis, keepdims=keepdims) / count
-
-
-def dot(a: Any, b: Any) -> Expression:
-    """``np.dot``: a product with scalars, inner for vectors, matrix product for matrices."""
-    left, right = as_expression(a), as_expression(b)
-    if left.ndim == 0 or right.ndim == 0:
-        return left * right
-    if left.ndim > 2 or right.ndim > 2:
-        raise ExpressionTypeError("np.dot of more than two axes is not supported on expressions: use @")
-    return matmul(left, right)
+from .tables import FUNCTIONS, REDUCTIONS, UFUNCS
 
 
 def _where(condition: Any, *choices: Any) -> Expression:
@@ -52,19 +48,6 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, **keywords: Any) -> Expr
     return as_expression(x if high is None else elementwise("minimum", x, high))
 
 
-def _outer(a: Any, b: Any) -> Expression:
-    left, right = view(np.ravel, a), view(np.ravel, b)
-    return getitem(left, (slice(None), None)) * right
-
-
-def _diff(a: Any, n: int = 1, axis: int = -1) -> Expression:
-    result = as_expression(a)
-    for _ in range(n):
-        ahead = view(np.moveaxis, result, axis, 0)
-        result = view(np.moveaxis, ahead[1:] - ahead[:-1], 0, axis)
-    return result
-
-
 def _join(spread: Callable[[Expression], Expression], axis: Callable[[Expression], int]) -> Callable[..., Expression]:
     def joined(parts: Iterable[Any]) -> Expression:
         items = [spread(as_expression(part)) for part in parts]
@@ -81,6 +64,16 @@ def _column(item: Expression) -> Expression:
     return item if item.ndim > 1 else view(np.reshape, item, (-1, 1))
 
 
+def _triangle(function: Callable[..., Any]) -> Callable[..., Expression]:
+    """``np.tril``, ``np.triu``: zeros on one side of a diagonal."""
+
+    def part(m: Any, k: int = 0) -> Expression:
+        node = as_expression(m)
+        return elementwise("where", function(np.ones(node.shape, dtype=bool), k), node, 0.0)
+
+    return part
+
+
 def _as_view(function: Callable[..., Any]) -> Callable[..., Expression]:
     return lambda operand, *args, **keywords: view(function, operand, *args, **keywords)
 
@@ -95,17 +88,38 @@ FUNCTIONS.update((function, _as_view(function)) for function in _MOVERS)
 FUNCTIONS.update({
     operator.getitem: getitem,
     np.sum: sum_,
+    np.cumsum: running("cumsum"),
+    np.cumprod: running("cumprod"),
+    np.prod: prod,
+    np.max: largest,
+    np.min: smallest,
+    np.amax: largest,
+    np.amin: smallest,
+    np.ptp: ptp,
     np.mean: mean,
+    np.var: var,
+    np.std: std,
+    np.linalg.norm: norm,
+    np.linalg.solve: solve,
+    np.linalg.inv: inverse,
+    np.diff: diff,
+    np.trapezoid: trapezoid,
     np.dot: dot,
-    np.vdot: lambda a, b: sum_(view(np.ravel, a) * view(np.ravel, b)),
-    np.inner: lambda a, b: dot(a, as_expression(b).T),
-    np.outer: _outer,
-    np.diff: _diff,
+    np.vdot: vdot,
+    np.inner: inner,
+    np.outer: outer,
+    np.tensordot: tensordot,
+    np.einsum: einsum,
+    np.kron: kron,
+    np.trace: trace,
+    np.cross: cross,
+    np.polyval: polyval,
+    np.tril: _triangle(np.tril),
+    np.triu: _triangle(np.triu),
     np.append: lambda a, values, axis=None: concatenate([a, values], axis),
     np.copy: lambda a, **keywords: as_expression(a),
     np.matrix_transpose: lambda a: view(np.swapaxes, a, -1, -2),
     np.full_like: lambda a, fill_value, **keywords: np.full(as_expression(a).shape, fill_value),
-    np.trace: lambda a: sum_(view(np.diagonal, a), axis=-1),
     np.concatenate: concatenate,
     np.stack: stack,
     np.hstack: _join(lambda e: view(np.atleast_1d, e), lambda e: 0 if e.ndim == 1 else 1),
@@ -134,4 +148,17 @@ UFUNCS.update({
     "radians": lambda x: elementwise("multiply", x, np.pi / 180.0),
     "rad2deg": lambda x: elementwise("multiply", x, 180.0 / np.pi),
     "degrees": lambda x: elementwise("multiply", x, 180.0 / np.pi),
+})
+
+for _new in (vecdot, matvec, vecmat):
+    if hasattr(np, _new.__name__):  # NumPy has two of them since 2.2
+        UFUNCS[_new.__name__] = _new
+
+REDUCTIONS.update({
+    ("add", "reduce"): np.sum,
+    ("multiply", "reduce"): np.prod,
+    ("maximum", "reduce"): np.max,
+    ("minimum", "reduce"): np.min,
+    ("add", "accumulate"): np.cumsum,
+    ("multiply", "accumulate"): np.cumprod,
 })

@@ -27,6 +27,38 @@ class ArrayMethods:
         """``np.mean`` of it."""
         return _FUNCTIONS[np.mean](self, axis=axis, keepdims=keepdims)
 
+    def var(self, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Expression:
+        """``np.var`` of it."""
+        return _FUNCTIONS[np.var](self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Expression:
+        """``np.std`` of it."""
+        return _FUNCTIONS[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Expression:
+        """``np.prod`` of it."""
+        return _FUNCTIONS[np.prod](self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Expression:
+        """``np.max`` of it."""
+        return _FUNCTIONS[np.max](self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Expression:
+        """``np.min`` of it."""
+        return _FUNCTIONS[np.min](self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: Any = None) -> Expression:
+        """``np.cumsum`` of it."""
+        return _FUNCTIONS[np.cumsum](self, axis=axis)
+
+    def cumprod(self, axis: Any = None) -> Expression:
+        """``np.cumprod`` of it."""
+        return _FUNCTIONS[np.cumprod](self, axis=axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expression:
+        """``np.trace`` of it."""
+        return _FUNCTIONS[np.trace](self, offset, axis1, axis2)
+
     def dot(self, other: Any) -> Expression:
         """``np.dot(self, other)``."""
         return _FUNCTIONS[np.dot](self, other)
@@ -66,6 +98,10 @@ class ArrayMethods:
     def clip(self, min: Any = None, max: Any = None) -> Expression:
         """``np.clip`` of it."""
         return _FUNCTIONS[np.clip](self, min, max)
+
+    def conjugate(self) -> Expression:
+        """Itself: expressions are real. NumPy asks for it in np.var of a list of expressions."""
+        return _FUNCTIONS[np.copy](self)
 
     def copy(self) -> Expression:
         """Itself: expressions never change."""

@@ -19,9 +19,9 @@ from ..elementary import TABLE, UFUNC_NAMES
 from ..errors import DeclarationError, ExpressionTypeError, ShapeError
 from ..printing import to_text
 from .methods import ArrayMethods
-from .refusals import ADVICE, OPERATOR_OF, Refusals, foreign_programs, no_operator, spelling, unsupported
+from .refusals import ADVICE, OPERATOR_OF, Refusals, foreign_programs, no_operator, numpy_name, spelling, unsupported
 from .symbols import Array, Shape
-from .tables import FUNCTIONS, UFUNCS
+from .tables import FUNCTIONS, REDUCTIONS, UFUNCS
 
 MOST_ELEMENTS = 100_000
 """An expression with more elements is not turned into a NumPy array of expressions."""
@@ -51,23 +51,31 @@ class Expression(ArrayMethods, Refusals):
                 f"{spelling(ufunc)} with {', '.join(keywords)}= is not supported on expressions: "
                 "expressions are never changed in place, use the returned value"
             )
-        if method == "reduce" and name == "add":
-            return FUNCTIONS[np.sum](inputs[0], **{"axis": 0, **keywords})
         if method == "__call__":
             if name in TABLE:
                 return elementwise(name, *(conditions(inputs) if name.startswith("logical") else inputs))
             if name in UFUNCS:
                 return UFUNCS[name](*inputs)
+        elif (name, method) in REDUCTIONS:
+            return FUNCTIONS[REDUCTIONS[name, method]](*inputs, **{"axis": 0, **keywords})
+        elif method == "outer" and name in TABLE and TABLE[name].arity == 2 and not keywords:
+            return self._outer(name, *inputs)
         else:
             name = f"{name}.{method}"
         if name in OPERATOR_OF:
             raise no_operator(OPERATOR_OF[name])
         raise unsupported(spelling(ufunc) + ("" if method == "__call__" else f".{method}"))
 
+    @staticmethod
+    def _outer(name: str, first: Any, second: Any) -> Expression:
+        """The function of every element of the first with every element of the second."""
+        left, right = as_expression(first), as_expression(second)
+        return elementwise(name, FUNCTIONS[np.reshape](left, left.shape + (1,) * right.ndim), right)
+
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         handler = FUNCTIONS.get(function)
         if handler is None:
-            raise unsupported(f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}")
+            raise unsupported(numpy_name(function))
         return handler(*args, **keywords)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
@@ -213,8 +221,8 @@ class Expression(ArrayMethods, Refusals):
         if name in TABLE and TABLE[name].arity == 1:  # np.exp([x, y]) calls x.exp() on the elements
             return partial(elementwise, name, self)
         raise AttributeError(
-            f"an expression has no attribute {name!r}; it has shape, ndim, size, T, sum, mean, dot, reshape, "
-            f"transpose, ravel, …, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b); {ADVICE}"
+            f"an expression has no attribute {name!r}; it has shape, ndim, size, T, sum, mean, max, cumsum, dot, "
+            f"reshape, ravel, …, and NumPy's functions take it: np.exp(x), np.where(x > 0, a, b); {ADVICE}"
         )
 
     def title(self) -> str:

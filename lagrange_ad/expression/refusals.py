@@ -24,6 +24,8 @@ class Refusals:
         if self.is_boolean:
             raise ExpressionTypeError(
                 "a comparison of expressions has no truth value: use np.where(condition, a, b) to choose, "
+                "np.maximum(a, b) or np.max(np.stack([a, b])) instead of max(a, b), la.logsumexp and la.softmax "
+                "instead of SciPy's, "
                 "& | ~ to combine conditions, subject_to(expr, lower=a, upper=b) for a two-sided constraint, "
                 "and `is` to compare identities (`in` a list compares too)"
             )
@@ -102,22 +104,31 @@ def no_operator(sign: str) -> ExpressionTypeError:
 
 
 _INSTEAD = {
-    "np.linalg.norm": "np.sqrt(np.sum(x**2))",
-    "np.linalg.solve": "a variable y and equate(A @ y, b)",
-    "np.linalg.inv": "a variable y and equate(A @ y, b), for what the inverse would multiply",
     "np.add.at": "np.bincount(index, weights=x, minlength=n)",
-    "np.add.outer": "x[:, None] + y",
-    "np.multiply.reduce": "functools.reduce(operator.mul, x)",
-    "np.prod": "functools.reduce(operator.mul, x)",
-    "np.cumsum": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
-    "np.add.accumulate": "a variable y and equate(y, np.concatenate([x[:1], y[:-1] + x[1:]]))",
-    "np.max": "functools.reduce(np.maximum, x)",
-    "np.min": "functools.reduce(np.minimum, x)",
-    "np.maximum.reduce": "functools.reduce(np.maximum, x)",
-    "np.minimum.reduce": "functools.reduce(np.minimum, x)",
-    "np.std": "np.sqrt(np.mean((x - np.mean(x))**2))",
-    "np.var": "np.mean((x - np.mean(x))**2)",
-    "np.einsum": "@, or np.sum(a[:, None] * b, axis=0)",
+    "np.add.reduceat": "np.bincount(index, weights=x, minlength=n)",
+    "np.argmax": "np.max(x) for the value; which element it is has no derivative",
+    "np.argmin": "np.min(x) for the value; which element it is has no derivative",
+    "np.argsort": "an index of your own: x[order] with the order known",
+    "np.sort": "x[order] with the order known, np.max(x) or np.min(x) for the ends",
+    "np.median": "la.softmax or np.mean for a smooth centre, x[order] where the order is known",
+    "np.percentile": "x[order] where the order is known, np.max(x) or np.min(x) for the ends",
+    "np.quantile": "x[order] where the order is known, np.max(x) or np.min(x) for the ends",
+    "np.average": "np.sum(weights * x) / np.sum(weights)",
+    "np.interp": "la.interpolate(x, y), a table as a smooth function",
+    "np.linalg.det": "the product of the pivots of your own elimination, a*d - b*c for 2 × 2; "
+                     "np.linalg.solve(A, b) for what Cramer's rule would divide",
+    "np.linalg.slogdet": "np.linalg.solve(A, b) for what the determinant would divide",
+    "np.linalg.lstsq": "np.linalg.solve(A.T @ A, A.T @ b)",
+    "np.linalg.pinv": "np.linalg.solve(A.T @ A, A.T @ b) for what it would multiply",
+    "np.linalg.cholesky": "a variable L and equate(L @ L.T, A), or np.linalg.solve(A, b) for what it would solve",
+    "np.linalg.eigh": "variables v and w and the equations A @ v = w * v, v @ v = 1",
+    "np.linalg.eig": "variables v and w and the equations A @ v = w * v, v @ v = 1",
+    "np.linalg.eigvalsh": "variables v and w and the equations A @ v = w * v, v @ v = 1",
+    "np.linalg.matrix_power": "A @ A",
+    "np.convolve": "a sum of products of slices",
+    "np.nansum": "np.sum: an expression has no NaN to be left out",
+    "np.nanmean": "np.mean: an expression has no NaN to be left out",
+    "np.gradient": "np.diff(x), or differences of slices",
 }
 """What to write for NumPy functions that are asked for often."""
 
@@ -129,6 +140,11 @@ def spelling(ufunc: Any) -> str:
         return f"np.{name}"
     public = name.removeprefix("_")  # scipy.special.zeta is a function that calls a ufunc named _zeta
     return f"scipy.special.{public}" if hasattr(sys.modules.get("scipy.special"), public) else name
+
+
+def numpy_name(function: Any) -> str:
+    """How users write a NumPy function: ``np.linalg.norm``."""
+    return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
 def unsupported(name: str) -> ExpressionTypeError:
@@ -146,7 +162,7 @@ def _similar(name: str, supported: list[str]) -> str:
 
     known = {full.rpartition(".")[2]: full for full in supported}
     short = name.rpartition(".")[2]
-    inside = [part for part in known if len(part) > 2 and part in short]
+    inside = [part for part in known if (len(part) > 2 and short.startswith(part)) or (len(part) > 3 and part in short)]
     close = dict.fromkeys([*get_close_matches(short, list(known), n=3, cutoff=0.76), *sorted(inside, key=len)[:-4:-1]])
     return f"; near names: {', '.join([known[part] for part in close][:3])}" if close else ""
 
@@ -154,5 +170,5 @@ def _similar(name: str, supported: list[str]) -> str:
 def supported_names() -> list[str]:
     """The functions of NumPy and scipy.special that build expressions."""
     rows = {*(row.spelling for row in TABLE.values()), "scipy.special.psi"}
-    functions = (f.__name__ for f in FUNCTIONS if f is not operator.getitem)
-    return sorted(rows | {f"np.{name}" for name in (*UFUNCS, *functions)})
+    functions = {numpy_name(function) for function in FUNCTIONS if function is not operator.getitem}
+    return sorted({*rows, *functions, *(f"np.{name}" for name in UFUNCS)})

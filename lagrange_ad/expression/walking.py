@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..elementary import TABLE
+from .composed import COMPOSED, expansion
 from .node import Expression, is_condition
 from .symbols import Array, Shape, Symbol
 
@@ -27,6 +28,22 @@ def postorder(roots: Sequence[Expression]) -> list[Expression]:
             pending.append((node, True))
             pending.extend((arg, False) for arg in node.args if id(arg) not in seen)
     return order
+
+
+def expanded(root: Expression) -> Expression:
+    """The same function of the same symbols with every composed operation written by others: a graph of the rest."""
+    while any(node.op in COMPOSED or node.op == "held" for node in postorder([root])):
+        made: dict[int, Expression] = {}
+        for node in postorder([root]):
+            args = tuple([made[id(arg)] for arg in node.args])
+            if node.op == "held":
+                made[id(node)] = args[0]
+                continue
+            same = all(new is old for new, old in zip(args, node.args, strict=True))
+            new = node if same else Expression(node.op, args, node.shape, node.data)
+            made[id(node)] = expansion(new) if node.op in COMPOSED else new
+        root = made[id(root)]
+    return root
 
 
 Packed = list[tuple[str, tuple[int, ...], Shape, Any]]
@@ -99,6 +116,8 @@ def _apply(node: Expression, operands: list[Any], values: Mapping[str, Any]) -> 
             return operands[0] @ operands[1]
         case "sparse_matmul":
             return node.data @ operands[0]
+        case op if op in COMPOSED:
+            return COMPOSED[op].value(*operands, **node.data)
         case "external":
             return node.data.apply(operands)
         case _:

@@ -1,8 +1,9 @@
 """Equation files: a program written as plain text, and read without ever executing code.
 
-Takes a path or a text, gives the program that the same declarations in Python would give, with the file's
-lines as their locations. Statements may stand in any order: every name is declared before a formula is built.
-Formulas are postfix code, run by a loop on a stack: numbers fold to numbers, names become expressions.
+Takes a path or a text and what makes an empty program of a name; gives the program that the same declarations in
+Python would give, with the file's lines as their locations. Statements may stand in any order: every name is declared
+before a formula is built. Formulas are postfix code, run by a loop on a stack: numbers fold to numbers, names become
+expressions.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..api import Program
 from ..elementary import TABLE
 from ..errors import EquationFileError, LagrangeError
+from ..program import Declarations
 from ..text import listing, nearest
 from .syntax import (
     Constraint,
@@ -37,6 +39,8 @@ from .syntax import (
 )
 
 __all__ = ["FUNCTIONS", "PREDEFINED", "constant", "parse_equations", "read", "reads"]
+
+Model = TypeVar("Model", bound=Declarations)
 
 PREDEFINED = {"pi": math.pi, "inf": math.inf}
 
@@ -61,16 +65,17 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 _RELATIONS: dict[str, Callable[[Any, Any], Any]] = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 
 
-def read(path: str | Path) -> Program:
-    """The program of an equation file; without a ``program`` statement it is called as the file is.
+def read(path: str | PathLike[str], make: Callable[[str], Model]) -> Model:
+    """The program of an equation file, filled into what ``make`` gives for its name: as the file is called, unless it
+    has a ``program`` statement.
 
     Raises :class:`EquationFileError`, with the line and a caret under the place, for all that can be wrong.
     """
     path = Path(path)
-    return reads(_text_of(path), name=path.stem or "program", filename=str(path))
+    return reads(_text_of(path), make, name=path.stem or "program", filename=str(path))
 
 
-def reads(text: str, name: str = "program", filename: str = "<equations>") -> Program:
+def reads(text: str, make: Callable[[str], Model], name: str = "program", filename: str = "<equations>") -> Model:
     """The program of a text in the language of equation files.
 
     ``name`` serves where the text has no ``program`` statement; ``filename`` is what errors show.
@@ -78,7 +83,7 @@ def reads(text: str, name: str = "program", filename: str = "<equations>") -> Pr
     statements = parse_equations(text, filename)
     if not statements:
         raise EquationFileError("no statements: nothing is declared here", filename=filename)
-    return _Builder(Source(text, filename), statements).program(name)
+    return _Builder(Source(text, filename), statements, make).program(name)
 
 
 def constant(text: str) -> float:
@@ -194,20 +199,27 @@ def _number(source: Source, formula: Formula, what: str, finite: bool, kinds: Ma
     return value
 
 
+def _is_computed(statement: Declaration) -> bool:
+    """Whether a start is a formula of names, to be computed at every evaluation."""
+    if statement.kind != "variable" or statement.value is None:
+        return False
+    return any(step.kind == "name" and step.value not in PREDEFINED for step in statement.value.steps)
+
+
 # statements -------------------------------------------------------------------------------------------------
 
 
-class _Builder:
+class _Builder(Generic[Model]):
     """Turns the statements of one file into a program: first every name, then every formula."""
 
-    def __init__(self, source: Source, statements: list[Statement]) -> None:
-        self.source, self.statements = source, statements
+    def __init__(self, source: Source, statements: list[Statement], make: Callable[[str], Model]) -> None:
+        self.source, self.statements, self.make = source, statements, make
         self.kinds = {s.name.text: s.kind for s in statements if isinstance(s, Declaration)}
         self.lines: dict[str, int] = {}
 
-    def program(self, default_name: str) -> Program:
+    def program(self, default_name: str) -> Model:
         """The program; its symbols stand in the order of the file."""
-        self.model = Program(self._program_name(default_name))
+        self.model = self.make(self._program_name(default_name))
         lefts = {s.left.lone_name for s in self.statements if isinstance(s, Equation)} - {None}
         self.known = {name: "a variable" for name in lefts if name is not None}
         self.known |= {name: f"a{'n' * (kind == 'input')} {kind}" for name, kind in self.kinds.items()}
@@ -217,7 +229,9 @@ class _Builder:
             elif isinstance(statement, Equation):
                 self._declare_left(statement)
         for statement in self.statements:
-            if isinstance(statement, Equation):
+            if isinstance(statement, Declaration):
+                self._start(statement)
+            elif isinstance(statement, Equation):
                 self._equation(statement)
             elif isinstance(statement, Objective):
                 self._objective(statement)
@@ -236,10 +250,14 @@ class _Builder:
     def _declare(self, statement: Declaration) -> None:
         name, kind = statement.name, statement.kind
         self._take(name)
-        words: dict[str, Any] = {}
+        words: dict[str, Any] = {"unit": statement.unit}
         if statement.bounds is not None:
-            words = self._range(name.text, *statement.bounds)
-        if statement.value is not None:
+            words |= self._range(name.text, *statement.bounds)
+        if statement.domain is not None:
+            what = f"the {{}} end of the domain of {name.text!r}"
+            ends = zip(statement.domain, ("lower", "upper"), strict=True)
+            words["domain"] = tuple(self._number(end, what.format(which)) for end, which in ends)
+        if statement.value is not None and not _is_computed(statement):
             word = "start" if kind == "variable" else "value"
             words[word] = self._number(statement.value, f"the {word} of {name.text!r}", finite=True)
         with self._stated_at(name) as location:
@@ -277,13 +295,38 @@ class _Builder:
 
     # second pass: formulas ---------------------------------------------------------------------------------
 
+    def _start(self, statement: Declaration) -> None:
+        """Give a variable its start, where that is a formula of names: all of them are known now."""
+        if statement.value is None or not _is_computed(statement):
+            return
+        name, known = statement.name, self.model.symbols
+        start, place = self._expression(statement.value), known[statement.name.text].start
+        for step in statement.value.steps:
+            if step.value in known and known[step.value].kind == "variable" and known[step.value].start >= place:
+                message = f"the start of {name.text!r} needs the variable {step.value!r}, which is not declared before"
+                raise self.source.error(message, step.line, step.column)
+        with self._stated_at(name):
+            self.model.set({name.text: start})
+
     def _equation(self, statement: Equation) -> None:
         left, right = self._expression(statement.left), self._expression(statement.right)
         label, lone = statement.label, statement.left.lone_name
         if label is not None and not (label.text == lone and self.kinds.get(lone, "variable") == "variable"):
             self._take(label)
+        determined = self._determined(statement)
         with self._stated_at(label or statement.left.start) as location:
-            self.model.equate(left, right, name=label and label.text, _location=location)
+            self.model.equate(left, right, name=label and label.text, for_=determined, _location=location)
+
+    def _determined(self, statement: Equation) -> Any:
+        """The variable that ``for`` names, or None."""
+        name = statement.determines
+        if name is None:
+            return None
+        if name.text not in self.model or self.model.symbol(name.text).kind != "variable":
+            found = self.known.get(name.text, "not declared")
+            raise self._error(f"'for' names the variable that the equation determines, but {name.text!r} is {found}",
+                              name)
+        return self.model[name.text]
 
     def _objective(self, statement: Objective) -> None:
         expression, label = self._expression(statement.formula), statement.label

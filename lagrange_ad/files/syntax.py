@@ -6,6 +6,7 @@ as postfix code (:class:`Formula`), so no step of reading or building recurses, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,28 +61,38 @@ class Formula:
 
 @dataclass(frozen=True)
 class ProgramName:
-    """``program name``"""
+    """``program name``, the name possibly a text in quotes."""
 
     name: Name
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """``input``, ``parameter`` or ``variable`` (its kind), with a value or start and a range where given."""
+    """``input``, ``parameter`` or ``variable`` (its kind), with what was said of it."""
 
     kind: str
     name: Name
-    value: Formula | None
-    bounds: tuple[Formula, Formula] | None
+    value: Formula | None = None
+    bounds: tuple[Formula, Formula] | None = None
+    domain: tuple[Formula, Formula] | None = None
+    unit: str = ""
+
+
+class Clause(NamedTuple):
+    """A part of a declaration: which part (a field of :class:`Declaration`), and what it says."""
+
+    field: str
+    says: Any
 
 
 @dataclass(frozen=True)
 class Equation:
-    """``left = right``"""
+    """``left = right``, possibly ``for`` the variable that it determines."""
 
     label: Name | None
     left: Formula
     right: Formula
+    determines: Name | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,11 @@ def _name(token: lark.Token) -> Name:
     return Name(str(token), *_place(token))
 
 
+def _string(token: lark.Token) -> str:
+    """The text between quotes; a backslash stands before a quote or a backslash that is meant as it is."""
+    return re.sub(r"\\(.)", r"\1", token[1:-1])
+
+
 def _number(token: lark.Token) -> Step:
     value = float(token)
     if value == float("inf"):
@@ -217,7 +233,12 @@ class _Actions:
         return [child for child in children if isinstance(child, Statement)]
 
     def program(self, children: list[Any]) -> Statement:
-        return ProgramName(_name(children[0]))
+        (token,) = children
+        if token.type == "STRING":
+            if not _string(token):
+                raise _BadToken("a program's name cannot be empty", *_place(token))
+            return ProgramName(Name(_string(token), *_place(token)))
+        return ProgramName(_name(token))
 
     def input(self, children: list[Any]) -> Statement:
         return _declaration("input", children)
@@ -229,8 +250,8 @@ class _Actions:
         return _declaration("variable", children)
 
     def equation(self, children: list[Any]) -> Statement:
-        label, (left, right) = _split_label(children)
-        return Equation(label, left, right)
+        label, (left, right, *determined) = _split_label(children)
+        return Equation(label, left, right, *determined)
 
     def minimize(self, children: list[Any]) -> Statement:
         label, (formula,) = _split_label(children)
@@ -247,11 +268,20 @@ class _Actions:
     def label(self, children: list[Any]) -> Name:
         return _name(children[0])
 
-    def initial(self, children: list[Any]) -> Any:
-        return children[0]
+    def determined(self, children: list[Any]) -> Name:
+        return _name(children[0])
 
-    def range(self, children: list[Any]) -> Any:
-        return tuple(children)
+    def initial(self, children: list[Any]) -> Clause:
+        return Clause("value", children[0])
+
+    def range(self, children: list[Any]) -> Clause:
+        return Clause("bounds", tuple(children))
+
+    def domain(self, children: list[Any]) -> Clause:
+        return Clause("domain", tuple(children))
+
+    def unit(self, children: list[Any]) -> Clause:
+        return Clause("unit", _string(children[0]))
 
     def formula(self, children: list[Any]) -> Formula:
         return _postfix(children[0])
@@ -283,9 +313,8 @@ class _Actions:
 
 def _declaration(kind: str, children: list[Any]) -> Declaration:
     name, *rest = children
-    value = next((part for part in rest if isinstance(part, Formula)), None)
-    bounds = next((part for part in rest if isinstance(part, tuple)), None)
-    return Declaration(kind, _name(name), value, bounds)
+    clauses = [part if isinstance(part, Clause) else Clause("value", part) for part in rest]
+    return Declaration(kind, _name(name), **{clause.field: clause.says for clause in clauses})
 
 
 # what is wrong, in words ------------------------------------------------------------------------------------
@@ -295,7 +324,8 @@ _BEGINNINGS = {"INPUT": "a statement", "NUMBER": "an expression", "NAME": "a nam
 # … and where none of them is, all of these.
 _CONTINUATIONS = {
     "STAR": "an operator", "EQUAL": "'='", "REL": "'<=', '>=' or '=='", "START": "'start'", "TO": "'to'",
-    "IN": "'in [lower, upper]'", "LSQB": "'['", "COMMA": "','", "RPAR": "')'", "RSQB": "']'",
+    "IN": "'in [lower, upper]'", "DOMAIN": "'domain (low, high)'", "UNIT": "'unit'", "STRING": "a text in quotes \"…\"",
+    "LSQB": "'['", "LPAR": "'('", "COMMA": "','", "RPAR": "')'", "RSQB": "']'",
     "NEWLINE": "the end of the line",
 }
 _LOOKALIKES = {
@@ -310,7 +340,7 @@ def _unreadable(character: str) -> str:
     if character in "<>":
         return f"{character!r} alone is no relation: constraints are written with '<=', '>=' or '=='"
     if character in "\"'`":
-        return "there are no strings in equation files: names stand without quotes"
+        return "there are no strings here: names stand without quotes, and units in double ones on one line"
     if character == ";":
         return "';' does not end a statement: write one statement a line"
     return f"the character {character!r} is not understood here"
@@ -353,7 +383,7 @@ def _hint(source: Source, token: lark.Token, accepted: set[str]) -> str:
     before = source.lines[line - 1][: column - 1].split()
     if "TO" in accepted:
         return "a constraint begins with 'subject to'"
-    if token in ("in", "start"):
+    if token in ("in", "start", "domain", "unit"):
         return f"'{token}' belongs to a declaration of an input, a parameter or a variable"
     if len(before) == 1 and token.type == "NAME" and before[0].isidentifier():
         return f"no statement begins with '{before[0]}'{nearest(before[0].lower(), KEYWORDS)}"
@@ -366,12 +396,19 @@ def _hint(source: Source, token: lark.Token, accepted: set[str]) -> str:
     return ""
 
 
+_STRINGS = re.compile(r'"([^"\\]|\\.)*"')
+
+
+def _blank(text: re.Match[str]) -> str:
+    return " " * len(text[0])
+
+
 def _open_bracket(source: Source, line: int, column: int, at_end: bool) -> tuple[str, int, int] | None:
     """The innermost bracket still open before a place, with its own line and column."""
     opened: list[tuple[str, int, int]] = []
     for number, text in enumerate(source.lines if at_end else source.lines[:line], start=1):
         here = number == line and not at_end
-        code = text[: column - 1 if here else None].partition("#")[0]
+        code = _STRINGS.sub(_blank, text[: column - 1 if here else None]).partition("#")[0]
         for position, character in enumerate(code, start=1):
             if character in "([":
                 opened.append((character, number, position))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..elementary import TABLE
-from ..expression import Expression, Symbol
+from ..expression import COMPOSED, Expression, Symbol, expansion
 from ..program import Location
 
 SIZE_CAP = 40
@@ -39,6 +39,7 @@ class Cuts:
         self.weight: dict[int, int] = {}
         self.substitute: dict[int, Expression] = {}
         self.plain: set[int] = set()
+        self.expansions: list[Expression] = []
         self.auxiliaries: list[tuple[Symbol, Expression, str]] = []
         self._parts: dict[int, int] = {}
         self._used: set[int] = set()
@@ -154,6 +155,19 @@ class Cuts:
                 self.cut(arg)
         return LINEAR
 
+    def _composed(self, node: Expression) -> int:
+        """An operation that others compute: its result is an auxiliary, and so are operands that it repeats."""
+        if COMPOSED[node.op].repeats:
+            for arg in node.args:
+                if self._heaviness(arg) != 0:
+                    self.cut(arg)
+        inside = expansion(node)
+        self.expansions.append(inside)
+        self.visit(inside, *self._source)
+        self.cut(inside)
+        self.substitute[id(node)] = self.leaf(inside)
+        return 0
+
     def _external(self, node: Expression) -> int:
         """A user function has rows of its own, and its operands stand in the state."""
         for arg in node.args:
@@ -161,6 +175,12 @@ class Cuts:
                 self.cut(arg)
         self.cut(node)
         return LINEAR
+
+    def _held(self, node: Expression) -> int:
+        """What an expansion wants computed once."""
+        self.cut(node.args[0])
+        self.substitute[id(node)] = self.leaf(node.args[0])
+        return 0
 
     def _elementwise(self, node: Expression) -> int:
         if node.op in _SUMS:
@@ -206,6 +226,8 @@ _RULES: dict[str, Callable[[Cuts, Expression], int]] = {
     "scatter": Cuts._sum,
     "matmul": Cuts._product,
     "sparse_matmul": Cuts._product,
+    "held": Cuts._held,
+    **{name: Cuts._composed for name in COMPOSED},
     "external": Cuts._external,
 }
 

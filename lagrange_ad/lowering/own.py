@@ -29,7 +29,7 @@ def own_elements(program: Declarations, equations: Sequence[Equation], starts: A
         at = open_[owners]
         parts += zip(owners[at].tolist(), elements[at, None], strict=True)
     for i, equation in enumerate(equations):
-        if isinstance(equation.sides, Sides) and (declared[i] or (open_[i] and _is_part(equation))):
+        if isinstance(equation.sides, Sides) and (declared[i] or (open_[i] and _is_part(equation, program))):
             elements = _elements_on_left(equation.left)
             if declared[i]:
                 own[starts[i] : starts[i + 1]] = elements
@@ -62,12 +62,13 @@ def _scalars_on_left(program: Declarations) -> list[tuple[Array, Array]]:
     return found
 
 
-def _is_part(equation: Equation) -> bool:
+def _is_part(equation: Equation, program: Declarations) -> bool:
     """Whether the left side is a rearrangement of elements of one variable, in the equation's shape."""
     node = equation.left
     while node.op == "view":
         node = node.args[0]
-    return node.op == "symbol" and node.data.kind == "variable" and equation.left.shape == equation.shape
+    is_variable = node.op == "symbol" and program.symbols[node.data.name].kind == "variable"
+    return is_variable and equation.left.shape == equation.shape
 
 
 def _elements_on_left(left: Expression) -> Array:

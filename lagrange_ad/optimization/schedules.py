@@ -32,7 +32,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """``rate``·``factor`` to the power of ⌊step/``every``⌋."""
+    """``rate·factor^⌊step/every⌋``."""
 
     rate: float
     every: int
@@ -49,7 +49,7 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Exponential:
-    """``rate``·``factor``^step."""
+    """``rate·factor^step``."""
 
     rate: float
     factor: float
@@ -87,7 +87,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class InverseTime:
-    """``rate``/(1 + ``decay``·step)^``power``.
+    """``rate/(1 + decay·step)^power``.
 
     With a power in (1/2, 1] the rates have an infinite sum and a finite sum of squares: what makes noise average out.
     Source: H. Robbins and S. Monro (1951).

@@ -5,9 +5,21 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 """
 
 from .declarations import Declarations
-from .given import fit, key_name, numeric
+from .given import element_name, fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
+from .scope import Scope
 from .symbols import EXECUTORS
 
-__all__ = ["EXECUTORS", "Constraint", "Declarations", "Equation", "Location", "Objective", "fit", "key_name",
-           "numeric"]
+__all__ = [
+    "EXECUTORS",
+    "Constraint",
+    "Declarations",
+    "Equation",
+    "Location",
+    "Objective",
+    "Scope",
+    "element_name",
+    "fit",
+    "key_name",
+    "numeric",
+]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import DeclarationError, ShapeError
 from ..expression import as_expression
@@ -35,6 +36,12 @@ _FOREIGN_WORDS = {
     "minimise": "minimize(expr)",
     "maximise": "maximize(expr)",
     "set_value": "set(name=value)",
+    "block": "scope(name)",
+    "group": "scope(name)",
+    "add_group": "scope(name)",
+    "copy": "copy.copy(program), with the module copy",
+    "save": "write(path) for an equation file, or pickle",
+    "load": "lagrange_ad.read(path)",
     "gradient": "evaluate().gradient[name]",
 }
 
@@ -59,6 +66,10 @@ class Declarations(Equations):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(unpacked(self, state), _lock=threading.RLock(), _memory={})
 
+    def __copy__(self) -> Self:
+        """An independent program: what is declared in a copy is not declared here."""
+        return copy.deepcopy(self)
+
     def __getattr__(self, name: str) -> Any:
         if name in _FOREIGN_WORDS:
             raise AttributeError(f"a Program has no {name!r}; here it is {_FOREIGN_WORDS[name]}")
@@ -79,7 +90,7 @@ class Declarations(Equations):
             raise DeclarationError(
                 f"the objective is declared already, at {place(self.objective.location)}: a program has one"
             )
-        node = self._number(expression, "the objective")
+        name, node = self._full(name), self._number(expression, "the objective")
         if node.shape != ():
             raise ShapeError(
                 f"the objective must be a scalar, but {to_text(node, 60)} has shape {node.shape}: "
@@ -101,7 +112,7 @@ class Declarations(Equations):
         ``evaluate`` never fails on a violated one; optimizers hold it. The bound is the side without inputs or
         variables; when both sides have some, left − right is bounded by 0.
         """
-        location = _location or caller()
+        location, name = _location or caller(), self._full(name)
         node = as_expression(constraint)
         if node.is_boolean:
             if lower is not None or upper is not None:
@@ -124,10 +135,10 @@ class Declarations(Equations):
             self.version += 1
 
     def _constraint_name(self) -> str:
-        number = len(self.constraints) + 1
-        while f"constraint_{number}" in self._named:
+        number, stem = len(self.constraints) + 1, self._full("constraint_")
+        while f"{stem}{number}" in self._named:
             number += 1
-        return f"constraint_{number}"
+        return f"{stem}{number}"
 
     # showing -----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ class Equations(Symbols):
     def define(self, name: str, expression: Any, *, start: Any = None, lower: Any = NO_LOWER, upper: Any = NO_UPPER,
                labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare a variable and its equation ``name = expression`` in one step; the shape is the expression's."""
-        location = _location or caller()
+        location, name = _location or caller(), self._full(name)
         right = self._number(expression, "the equation of", name)
         symbol = self._symbol("variable", name, right.shape, lower, upper, labels, unit, location)
         if start is not None:
@@ -35,6 +35,15 @@ class Equations(Symbols):
         left = self._add(symbol)
         self._equation(name, Sides(left, right), right.shape, symbol, None, location)
         return left
+
+    def numbered_variable(self, stem: str, shape: Shape) -> Expression:
+        """A variable of an operation that is an equation, such as np.linalg.solve: ``solve_1``, ``solve_2``, …"""
+        location = caller()
+        with self._lock:
+            number = 1
+            while f"{stem}_{number}" in self._named:
+                number += 1
+            return self.variable(f"{stem}_{number}", shape, start=0.0, _location=location)
 
     @property
     def forms(self) -> list[PackedEquations]:
@@ -48,7 +57,7 @@ class Equations(Symbols):
         A variable alone on the left that has no other equation is determined by it. Otherwise the equation is
         implicit and matching finds what it determines; ``for_=u`` says so at once. The residual is right − left.
         """
-        location = _location or caller()
+        location, name = _location or caller(), self._full(name)
         left, right = self._number(left, "the left side"), self._number(right, "the right side")
         if name is not None:
             self._free_name(name, allow=left)
@@ -97,10 +106,10 @@ class Equations(Symbols):
     def _equation_name(self, symbol: Symbol | None) -> str:
         if symbol is not None and symbol.name not in self._explicit:
             return symbol.name
-        number = len(self.equations) + 1
-        while f"equation_{number}" in self._named:
+        number, stem = len(self.equations) + 1, self._full("equation_")
+        while f"{stem}{number}" in self._named:
             number += 1
-        return f"equation_{number}"
+        return f"{stem}{number}"
 
     def _equation(self, name: str, sides: Sides, shape: Shape, own: Symbol | None, determines: Symbol | None,
                   location: Location) -> None:

@@ -67,6 +67,15 @@ def fit(name: str, array: Array, shape: Shape, what: str) -> Array:
         raise ShapeError(f"{what} of {name!r} has shape {array.shape}, {name!r} has shape {shape}") from None
 
 
+def element_name(key: Any, owner: Any) -> Any:
+    """As :func:`key_name`; an element of a symbol, ``y[0]``, by its name, and any other expression by its text."""
+    if not isinstance(key, Expression) or key.op == "symbol":
+        return key_name(key, owner)
+    if key.owner is not None and key.owner is not owner:
+        raise UnknownNameError(f"{to_text(key, 60)} is of the program {key.owner.name!r}, not of {owner.name!r}")
+    return to_text(key, 60)
+
+
 def key_name(key: Any, owner: Any) -> Any:
     """The name that a key of a mapping means: a string, or a symbol as its declaration returned it."""
     if not isinstance(key, Expression) or key.op != "symbol":
@@ -115,3 +124,13 @@ def domain_of(name: str, domain: Any) -> tuple[float, float]:
     if not low < high:
         raise DeclarationError(f"the domain of {name!r} is empty: ({low:g}, {high:g})")
     return low, high
+
+
+def unit_of(name: str, unit: Any) -> str:
+    """The unit of a symbol, a text for display."""
+    if not isinstance(unit, str) or not unit.isprintable():
+        raise DeclarationError(
+            f"the unit of {name!r} must be a string of one line, as in unit='m/s', got {unit!r}: units are shown, "
+            "nothing is converted"
+        )
+    return unit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,13 +14,28 @@ from ..errors import DeclarationError, ShapeError, UnknownNameError
 from ..expression import Array, Expression, Shape, Symbol, as_expression, symbols_of
 from ..printing import place, to_text
 from ..text import listing, nearest
-from .given import NO_LOWER, NO_UPPER, as_shape, bounds_of, caller, domain_of, fit, key_name, labels_of, numeric
+from .given import (
+    NO_LOWER,
+    NO_UPPER,
+    as_shape,
+    bounds_of,
+    caller,
+    domain_of,
+    fit,
+    key_name,
+    labels_of,
+    numeric,
+    unit_of,
+)
 from .records import Location
 
 Made = TypeVar("Made")
 
 EXECUTORS = ("native", "reference")
 """What may run a program: code compiled for this machine, or NumPy."""
+
+ENTERED: ContextVar[tuple[tuple[Any, str], ...]] = ContextVar("entered", default=())
+"""The (program, prefix) of every scope entered and not left, innermost last; each thread and task has its own."""
 
 
 class Symbols:
@@ -51,20 +67,27 @@ class Symbols:
                 known = self._memory[key] = (stamp, make())
             return known[1]
 
+    def consistently(self, read: Callable[[], Made]) -> tuple[int, Made]:
+        """``values_version`` and what ``read`` gave, while no other thread declares or sets anything."""
+        with self._lock:
+            return self.values_version, read()
+
     def input(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = NO_LOWER, upper: Any = NO_UPPER,
               labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare an input: given, and chosen by ``ascend`` and the optimizers within its bounds.
 
         ``value`` (a number or an array) gives the shape unless ``shape=`` does; ``lower`` and ``upper`` broadcast
-        to it and are limits for optimizers, never checked by ``evaluate``. ``labels`` name the elements.
+        to it and are limits for optimizers, never checked by ``evaluate``. ``labels`` name the elements, ``unit`` is
+        shown beside values.
         """
-        return self._given("input", name, value, shape, lower, upper, labels, unit, _location or caller())
+        return self._given("input", self._full(name), value, shape, lower, upper, labels, unit, _location or caller())
 
     def parameter(self, name: str, value: Any = 0.0, *, shape: Any = None, lower: Any = NO_LOWER,
                   upper: Any = NO_UPPER, labels: Any = None, unit: str = "",
                   _location: Location | None = None) -> Expression:
         """Declare a parameter: given like an input, with a gradient, but left alone by optimizers."""
-        return self._given("parameter", name, value, shape, lower, upper, labels, unit, _location or caller())
+        location = _location or caller()
+        return self._given("parameter", self._full(name), value, shape, lower, upper, labels, unit, location)
 
     def variable(self, name: str, shape: Any = (), *, start: Any = None, lower: Any = NO_LOWER,
                  upper: Any = NO_UPPER, domain: tuple[float, float] = (-np.inf, np.inf), labels: Any = None,
@@ -75,7 +98,7 @@ class Symbols:
         earlier variables. ``domain`` is the open interval that guards the iterates of a solve. Bounds are limits
         for optimizers.
         """
-        location = _location or caller()
+        location, name = _location or caller(), self._full(name)
         symbol = self._symbol("variable", name, as_shape(name, shape), lower, upper, labels, unit, location)
         symbol.domain = domain_of(name, domain)
         if start is not None:
@@ -98,7 +121,8 @@ class Symbols:
             symbol.lower, symbol.upper = bounds_of(name, lower, upper, shape)
         if labels is not None:
             symbol.labels = labels_of(name, labels, shape)
-        symbol.unit = unit
+        if unit or not isinstance(unit, str):
+            symbol.unit = unit_of(name, unit)
         return symbol
 
     def _add(self, symbol: Symbol) -> Expression:
@@ -141,6 +165,32 @@ class Symbols:
 
     # names -------------------------------------------------------------------------------------------------
 
+    def _full(self, name: Any) -> Any:
+        """A name to be declared, with the prefix of the scope that this program is in."""
+        if not ENTERED.get() or not isinstance(name, str):
+            return name
+        return self.prefix + name
+
+    @property
+    def prefix(self) -> str:
+        """What the scope entered last puts before names, ``"m1."``; empty outside of ``with program.scope(…)``."""
+        return next((prefix for program, prefix in reversed(ENTERED.get()) if program is self), "")
+
+    def full_name(self, name: Any, known: Container[str] | None = None) -> Any:
+        """The full name of the symbol that ``name`` means here: the one in the innermost scope that has it.
+
+        So in scope ``a.b`` the name ``x`` means ``a.b.x``, or else ``a.x``, or else ``x``. What names nothing is
+        handed back as it is. ``known`` names, where given, are looked at instead of the symbols.
+        """
+        if not ENTERED.get() or not isinstance(name, str):
+            return name
+        prefix, known = self.prefix, self._nodes if known is None else known
+        while prefix:
+            if prefix + name in known:
+                return prefix + name
+            prefix = prefix[: prefix.rfind(".", 0, -1) + 1]
+        return name
+
     def _free_name(self, name: Any, allow: Expression | None = None) -> None:
         if not isinstance(name, str) or not (
             name.isidentifier() or all(part.isidentifier() for part in name.split("."))
@@ -179,12 +229,18 @@ class Symbols:
             )
 
     def __getitem__(self, name: str) -> Expression:
-        if name not in self._nodes:
-            raise UnknownNameError(f"the program {self.name!r} has no {name!r}{nearest(str(name), self._nodes)}")
-        return self._nodes[name]
+        full = self.full_name(name)
+        if full not in self._nodes:
+            raise UnknownNameError(f"the program {self.name!r} has no {self._full(name)!r}{self._near(name)}")
+        return self._nodes[full]
+
+    def _near(self, name: Any) -> str:
+        """``; did you mean …?``: one of this name in a scope, or a name much like it."""
+        scoped = next((known for known in self._nodes if known.endswith(f".{name}")), None)
+        return f"; did you mean {scoped!r}?" if scoped else nearest(self._full(str(name)), self._nodes)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._nodes
+        return self.full_name(name) in self._nodes
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.symbols)
@@ -209,11 +265,11 @@ class Symbols:
 
     def symbol(self, name: Any) -> Symbol:
         """The record of a named input, parameter or variable (or of one as it was returned when declared)."""
-        name = key_name(name, self)
+        name = self.full_name(key_name(name, self))
         if name not in self.symbols:
-            near = nearest(str(name), self.symbols)
             raise UnknownNameError(
-                f"the program {self.name!r} has no input, parameter or variable {name!r}{near}; "
+                f"the program {self.name!r} has no input, parameter or variable {self._full(name)!r}"
+                f"{self._near(name)}; "
                 f"it has {listing(self.symbols)}"
             )
         return self.symbols[name]

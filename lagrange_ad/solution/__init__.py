@@ -1,8 +1,9 @@
 """Solving: forward propagation, Newton for blocks, multipliers by back-substitution, and the point that holds them."""
 
 from .evaluation import evaluate_program, plan_of
+from .jacobian import Jacobian
 from .newton import BlockReport
 from .plan import Plan
 from .point import Named, Point
 
-__all__ = ["BlockReport", "Named", "Plan", "Point", "evaluate_program", "plan_of"]
+__all__ = ["BlockReport", "Jacobian", "Named", "Plan", "Point", "evaluate_program", "plan_of"]

@@ -269,6 +269,14 @@ class CompiledPlan:
             records.extend(take_gradient(inputs))
             return CallList(records)
 
+    def outputs(self, inputs: Array) -> CallList:
+        """One list: the inputs from x, the forward pass, the bodies of all constraints."""
+        with self._lock:
+            records = self._value(inputs)
+            records.extend(zeros(np.arange(self.n_state, self.n_state + 1 + self.lowered.constraint_rows.size)))
+            records.extend(self._outer(self.lowered.constraint_groups, "values"))
+            return CallList(records)
+
     def _value(self, inputs: Array) -> Records:
         records = place_inputs(inputs)
         records.extend(self._forward(offset=False)[0])

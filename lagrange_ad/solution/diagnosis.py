@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,21 +34,23 @@ def failure(plan: Plan, solved: Solved, at: Any) -> SolveError:
         return DomainError(
             f"{message}\n  while solving the block {{{names}}} from its start; give starts inside the domain", at
         )
-    return ConvergenceError(convergence_message(lowered, report), at)
+    from .edges import edge_lines
+
+    return ConvergenceError(convergence_message(lowered, report, edge_lines(lowered, solved, report)), at)
 
 
 def domain_message(lowered: Lowered, z: Array, row: int) -> str:
     """Which function of which equation has no real value, and for which argument."""
     equation = _equation_of(lowered, row)
     roots = [equation.right] if lowered.own[row] >= 0 else [equation.left, equation.right]
-    culprit = _culprit(roots, symbol_values(lowered, z))
-    return f"equation {lowered.row_name(row)!r} ({place(equation.location)}): {culprit}"
+    found = culprit(roots, symbol_values(lowered, z))
+    return f"equation {lowered.row_name(row)!r} ({place(equation.location)}): {found}"
 
 
 def objective_message(objective: Objective, values: Mapping[str, Array]) -> str:
     """Which function of the objective has no real value, and for which argument."""
-    culprit = _culprit([objective.expression], values)
-    return f"the objective {objective.name!r} ({place(objective.location)}): {culprit}"
+    found = culprit([objective.expression], values)
+    return f"the objective {objective.name!r} ({place(objective.location)}): {found}"
 
 
 def symbol_values(lowered: Lowered, z: Array) -> dict[str, Array]:
@@ -61,7 +63,7 @@ def _equation_of(lowered: Lowered, row: int) -> Equation:
     return next(equation for equation in lowered.equations if equation.name == source)
 
 
-def _culprit(roots: list[Expression], values: Mapping[str, Array]) -> str:
+def culprit(roots: list[Expression], values: Mapping[str, Array]) -> str:
     """Where NaN or infinity comes from: down from the root to an operation that makes it of finite operands."""
     with np.errstate(all="ignore"):
         known = {key: np.asarray(value) for key, (_, value) in evaluate_nodes(roots, values).items()}
@@ -116,8 +118,8 @@ def _overflows(node: Expression, operands: list[Array], bad: Array, first: tuple
     return node.op == "power" and bool(np.broadcast_to(operands[0], bad.shape)[first] > 0.0)
 
 
-def convergence_message(lowered: Lowered, report: BlockReport) -> str:
-    """Which block, why it stopped, which equations are worst, what to try."""
+def convergence_message(lowered: Lowered, report: BlockReport, edges: Sequence[str] = ()) -> str:
+    """Which block, why it stopped, which equations are worst, what holds it (``edges``), what to try."""
     worst = np.argsort(-np.abs(report.residuals), kind="stable")[:3].tolist()
     lines = [
         f"the block {{{listing(report.unknowns)}}} of {lowered.name!r} did not converge: {report.message} "
@@ -130,6 +132,7 @@ def convergence_message(lowered: Lowered, report: BlockReport) -> str:
             f"  worst: {report.equations[i]!r} ({place(equation.location)}): {to_text(equation.left, 60)} = "
             f"{to_text(equation.right, 60)}, right − left = {report.residuals[i]:.6g}"
         )
+    lines += edges
     if report.guessed:
         lines.append(f"  no start was given for {listing(report.guessed)}: the solve began at 0 or the nearest bound")
     if "singular" in report.message:

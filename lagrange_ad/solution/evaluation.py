@@ -12,13 +12,13 @@ from ..errors import DeclarationError, UnknownNameError
 from ..execution import executor_named
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
-from ..program import Declarations, fit, key_name, numeric
+from ..program import Declarations, element_name, fit, key_name, numeric
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
 from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
-from .point import Point
+from .point import Point, inside
 
 
 def plan_of(program: Declarations) -> Plan:
@@ -28,10 +28,10 @@ def plan_of(program: Declarations) -> Plan:
 
 def _make(program: Declarations) -> Plan:
     lowered = lower(program)
-    return make_plan(lowered, _declared_starts(lowered), executor_named(program.executor))
+    return make_plan(lowered, declared_starts(lowered), executor_named(program.executor))
 
 
-def _declared_starts(lowered: Lowered) -> Array:
+def declared_starts(lowered: Lowered) -> Array:
     """Which state elements are of variables that have a start."""
     started = [symbol.kind == "variable" and symbol.value is not None for symbol in lowered.symbols.values()]
     return lowered.state.flags(started + [False] * (len(lowered.state.names) - len(started)))
@@ -49,28 +49,36 @@ def evaluate_program(
     given = given_values(program, values or {})
     plan = plan_of(program)
     declared = declared_state(program, plan)
-    begin = starting_state(plan, declared, given, _start_values(program, start), perturbation or {})
+    names = {equation.name for equation in program.equations} if perturbation else set()
+    added = {program.full_name(name, names): value for name, value in (perturbation or {}).items()}
+    begin = starting_state(plan, declared, given, _start_values(program, start), added)
     return solve_from(plan, begin, max_iterations)
 
 
 def solve_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -> Point:
     """Propagate from a prepared start; raises the error that names what failed, with the point in ``err.at``."""
-    solved: Solved = propagate(plan, begin, max_iterations)
-    point = Point(plan, solved)
+    return Point(plan, solved_from(plan, begin, max_iterations))
+
+
+def solved_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -> Solved:
+    """What :func:`solve_from` makes a point of."""
+    solved = propagate(plan, begin, max_iterations)
     if solved.failed is not None:
-        raise failure(plan, solved, point)
-    return point
+        raise failure(plan, solved, Point(plan, solved))
+    return solved
 
 
 def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, Array]:
     """Checked arrays of the inputs and parameters given by name."""
     checked = {}
     for key, value in values.items():
-        name = key_name(key, program)
+        name = program.full_name(key_name(key, program))
         if not isinstance(name, str) or name not in program.symbols:
             known = [s.name for s in program.symbols.values() if s.kind != "variable"]
+            scoped = [other for other in known if other.endswith(f".{name}")]
+            near = f"; did you mean {scoped[0]!r}?" if scoped else nearest(str(name), known)
             raise UnknownNameError(
-                f"the program {program.name!r} has no input or parameter {name!r}{nearest(str(name), known)}; "
+                f"the program {program.name!r} has no input or parameter {name!r}{near}; "
                 f"it has {listing(known) or 'none'}"
             )
         symbol = program.symbols[name]
@@ -94,15 +102,26 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
         raise DeclarationError(f"start= takes a point or a dict of variables, got {type(start).__name__}")
     checked = {}
     for key, value in start.items():
+        _refuse_elements(program, key)
         symbol = program.symbol(key)
         name = symbol.name
         if symbol.kind != "variable":
+            spelt = f"{name}=..." if name.isidentifier() else f"{{{name!r}: ...}}"
             raise DeclarationError(
                 f"start= is for variables, {name!r} is one of the {symbol.kind}s: give its value itself, "
-                f"evaluate({name}=...)"
+                f"evaluate({spelt})"
             )
         checked[name] = fit(name, numeric(name, value, "the start"), symbol.shape, "the start")
     return checked
+
+
+def _refuse_elements(program: Declarations, key: Any) -> None:
+    """Starts are given to whole variables: say so to ``y[0]`` and "y[0]"."""
+    name = element_name(key, program)
+    base = str(name).partition("[")[0]
+    if base in program.symbols and base != name:
+        raise DeclarationError(f"start= takes whole variables, got {name!r}: give all of it, "
+                               f"{{{base!r}: ...}} of shape {program.symbols[base].shape}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +152,13 @@ class DeclaredState:
 def declared_state(program: Declarations, plan: Plan) -> DeclaredState:
     """The present declared values of a program, laid out for its plan."""
     stamp = (plan.lowered, program.values_version)  # not the version: another thread may be declaring meanwhile
-    return program.remembered("state", stamp, lambda: _lay_out(plan.lowered))
+    return program.remembered("state", stamp, lambda: lay_out(plan.lowered))
 
 
-def _lay_out(lowered: Lowered) -> DeclaredState:
+def lay_out(lowered: Lowered) -> DeclaredState:
+    """The values and starts that the symbols of a lowered program have now."""
     size = lowered.state.size
-    z, started = np.zeros(size), _declared_starts(lowered)
+    z, started = np.zeros(size), declared_starts(lowered)
     low, high = np.full(size, -np.inf), np.full(size, np.inf)
     computed = []
     for name, symbol in lowered.symbols.items():
@@ -187,7 +207,7 @@ def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Arra
     """The start of one symbol by its expression, on the part of the state that is filled already."""
     needed = symbols_of(value)
     here = lowered.state.slices[symbol.name].start
-    later = [s.name for s in needed if lowered.state.slices[s.name].start >= here]
+    later = [s.name for s in needed if s.kind == "variable" and lowered.state.slices[s.name].start >= here]
     if later:
         raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
     with np.errstate(all="ignore"):
@@ -204,13 +224,20 @@ def _inside(low: float, high: float) -> float:
     return low + 1.0 if np.isfinite(low) else high - 1.0
 
 
-def _offsets(lowered: Lowered, perturbation: Mapping[str, Any]) -> Array:
-    """ε of every row: 0, or what ``perturbation`` says by equation."""
+def _offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:
+    """ε of every row: 0, or what ``perturbation`` says by equation, or by one element of it (``y[0]`` or "y[0]")."""
     offset = np.zeros(lowered.n_all_rows)
-    names = [equation.name for equation in lowered.equations] if perturbation else []
-    for name, value in perturbation.items():
-        if name not in names:
+    names = dict.fromkeys(equation.name for equation in lowered.equations) if perturbation else {}
+    owner = next((symbol.owner for symbol in lowered.symbols.values()), None)
+    for key, value in perturbation.items():
+        name = element_name(key, owner)
+        base = str(name).partition("[")[0]
+        if name in names:
+            block = lowered.rows.get(offset[: lowered.n_rows], name)
+            block[...] = fit(name, numeric(name, value, "the perturbation"), block.shape, "the perturbation")
+        elif base in names and base != name:
+            at = lowered.rows.slices[base].start + inside(lowered.rows, name, "equation to perturb")
+            offset[at] = fit(name, numeric(name, value, "the perturbation"), (), "the perturbation")
+        else:
             raise UnknownNameError(f"there is no equation {name!r} to perturb{nearest(str(name), names)}")
-        block = lowered.rows.get(offset[: lowered.n_rows], name)
-        block[...] = fit(name, numeric(name, value, "the perturbation"), block.shape, "the perturbation")
     return offset

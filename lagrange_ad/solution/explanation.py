@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UnknownNameError
 from ..expression import Array, Expression, Symbol, symbols_of
+from ..lowering import Blocks
 from ..lowering.symbolic import scalar_partial
 from ..printing import to_text
 from ..program import key_name
@@ -28,7 +29,7 @@ def explain(at: Point, what: Any) -> str:
     """w = ∂J/∂z + Σ λ_i·∂r_i/∂z of a symbol, of the one that an equation determines, or of one element ``y[0]``."""
     plan = at._plan
     multipliers = at._adjoints[0]
-    name, element = _wanted(what, at._owner)
+    name, element = _wanted(what, at._owner, plan.lowered.state)
     symbol = _symbol(plan, name)
     terms = _terms(plan, at._solved.z, multipliers, symbol)
     index = ""
@@ -44,12 +45,16 @@ def explain(at: Point, what: Any) -> str:
     if len(terms) > MOST_TERMS:
         lines.append(f"    … {len(terms) - MOST_TERMS} more terms")
     total = sum((amount for _, _, amount in terms), np.zeros(symbol.shape if element is None else ()))
-    lines.append(f"{head} = {values(total)}")
+    lines.append(f"{head} = {values(total)}{_units(at, symbol) if head[0] != '0' else ''}")
     return "\n".join(lines)
 
 
-def _wanted(what: Any, owner: Any) -> tuple[str, int | None]:
+def _wanted(what: Any, owner: Any, state: Blocks) -> tuple[str, int | None]:
     """The name that is meant, and which element of it where one is, counted along the flat array."""
+    position = state.position(what) if isinstance(what, str) else None
+    if position is not None:
+        block = state.block_of(position)
+        return state.names[block], position - int(state.start[block])
     if not isinstance(what, Expression) or what.op == "symbol":
         return key_name(what, owner), None
     whole = what.args[0] if what.op == "view" and what.data.function is operator.getitem else None
@@ -87,6 +92,12 @@ def _left_side(plan: Plan, symbol: Symbol) -> str:
     if symbol.kind != "variable":
         return f"dJ/d{symbol.name}"
     return next((f"λ_{equation.name}" for equation in plan.lowered.equations if equation.own is symbol), "0")
+
+
+def _units(at: Point, symbol: Symbol) -> str:
+    """The units of a change of the objective by a change of a symbol; empty where neither has one."""
+    of, by = at.objective_unit, symbol.unit
+    return (f" {of}" if of else "") + (f" per {by}" if by else "")
 
 
 def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[Term]:

@@ -28,6 +28,13 @@ def complete(plan: Plan, z: Array, offset: Array | None) -> Array:
     return z
 
 
+def completed(plan: Plan, user: Array) -> Array:
+    """The complete state of values of the user's symbols."""
+    z = np.zeros(plan.lowered.state.size, dtype=user.dtype)
+    z[: len(user)] = user
+    return complete(plan, z, None)
+
+
 def residuals(plan: Plan, z: Array, offset: Array) -> Array:
     """r = ε + Σ φ − own of all rows, at a complete state; the objective's row holds J, constraints' their bodies."""
     out = offset.astype(np.result_type(z, offset))

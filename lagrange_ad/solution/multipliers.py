@@ -34,7 +34,8 @@ def adjoints(plan: Plan, solved: Solved, lam: Array, seeds: Array | None = None)
     inputs and parameters is the gradient.
     """
     z = solved.z
-    if plan.compiled is not None and z.dtype == np.float64:
+    several_by_python = lam.ndim > 1 and plan.compiled is not None and not plan.compiled.is_whole
+    if plan.compiled is not None and z.dtype == np.float64 and not several_by_python:
         if solved.whole is None:
             solved.whole = restored(plan.compiled, solved)
         return _adjoints_compiled(plan, plan.compiled, solved, lam, seeds)
@@ -53,34 +54,74 @@ def adjoints(plan: Plan, solved: Solved, lam: Array, seeds: Array | None = None)
 def _adjoints_compiled(plan: Plan, compiled: CompiledPlan, solved: Solved, lam: Array,
                        seeds: Array | None) -> tuple[Array, Array]:
     """The same by one native call a seed."""
-    n = compiled.n_state
     if lam.ndim > 1:
-        w = np.empty((n, lam.shape[1]))
+        w = np.empty((compiled.n_state, lam.shape[1]))
         for k in range(lam.shape[1]):
             own = None if seeds is None else seeds[:, k]
             lam[:, k], w[:, k] = _adjoints_compiled(plan, compiled, solved, lam[:, k].copy(), own)
         return lam, w
-    from ..execution.native.driver import Pointers
+    first = plan.lowered.objective_row
+    pull_back = PullBack(plan, compiled, solved, everything=bool(lam[first + 1 :].any()) or seeds is not None)
+    pull_back.lam[:] = lam
+    found = pull_back.run(lam[first:], 0.0 if seeds is None else seeds)
+    rows, elements = compiled.explicit
+    lam[:] = pull_back.lam
+    lam[rows] = found[elements]
+    return lam, found
 
-    first, whole, by_step = plan.lowered.objective_row, solved.whole, _by_step(solved.reports)
-    assert whole is not None
-    everything = bool(lam[first + 1 :].any()) or seeds is not None
-    w = np.zeros(len(whole))
-    w[n : n + len(lam) - first] = lam[first:]
-    if seeds is not None:
-        w[:n] += seeds
 
-    def help_with(step: Step) -> bool:
-        with np.errstate(all="ignore"), blamed(plan.lowered, step):
-            _step_back(step, solved.z, by_step.get(id(step)), lam, w[:n])
+class PullBack:
+    """Back-substitution by compiled code for one seed after the other, in memory made once.
+
+    ``pull_back(element, row)`` is w of the whole state for a seed on a state element or on a row of the objective or
+    the constraints (−1: none), good until the next.
+    """
+
+    def __init__(self, plan: Plan, compiled: CompiledPlan, solved: Solved, everything: bool = True) -> None:
+        from ..execution.native.driver import Pointers
+
+        whole = solved.whole
+        assert whole is not None
+        self._solved, self._first, self._n = solved, plan.lowered.objective_row, compiled.n_state
+        self._lowered, self._by_step = plan.lowered, _by_step(solved.reports)
+        self._listing = compiled.backward(everything, with_offsets=bool(solved.offset.any()))
+        self.w, self.lam = np.zeros(len(whole)), np.zeros(plan.lowered.n_all_rows)
+        scratch = np.empty(compiled.blocks.scratch if compiled.block_steps else 0)
+        self._pointers = Pointers(z=whole, w=self.w, lam=self.lam, scratch=scratch)
+
+    @staticmethod
+    def made(plan: Plan, solved: Solved) -> PullBack | None:
+        """One for a whole plan of compiled code; None where NumPy does better, with several seeds at once."""
+        compiled = plan.compiled
+        if compiled is None or solved.z.dtype != np.float64 or not compiled.is_whole:
+            return None
+        if solved.whole is None:
+            solved.whole = restored(compiled, solved)
+        return PullBack(plan, compiled, solved)
+
+    def __call__(self, element: int, row: int) -> Array:
+        """w of the whole state."""
+        w = self.w
+        w.fill(0.0)
+        self.lam.fill(0.0)
+        if element >= 0:
+            w[element] = 1.0
+        if row >= 0:
+            w[self._n + row - self._first] = 1.0
+        self._listing.run(self._pointers, self._help)
+        return w[: self._n]
+
+    def run(self, after: Array, seeds: Array | float) -> Array:
+        """w for λ of the objective's and the constraints' rows and seeds on the state."""
+        self.w[self._n : self._n + len(after)] = after
+        self.w[: self._n] += seeds
+        self._listing.run(self._pointers, self._help)
+        return self.w[: self._n]
+
+    def _help(self, step: Step) -> bool:
+        with np.errstate(all="ignore"), blamed(self._lowered, step):
+            _step_back(step, self._solved.z, self._by_step.get(id(step)), self.lam, self.w[: self._n])
         return True
-
-    listing = compiled.backward(everything, with_offsets=bool(solved.offset.any()))
-    scratch = np.empty(compiled.blocks.scratch if compiled.block_steps else 0)
-    listing.run(Pointers(z=whole, w=w, lam=lam, scratch=scratch), help_with)
-    rows, own = compiled.explicit
-    lam[rows] = w[own]
-    return lam, w[:n]
 
 
 def _by_step(reports: Sequence[BlockReport]) -> Mapping[int, BlockReport]:

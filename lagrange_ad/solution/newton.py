@@ -226,7 +226,7 @@ def _line_search(solver: BlockSolver, z: Array, r: Array, d: Array, factor: Fact
     columns, every = solver.step.columns, solver.step.all_columns
     before = z[every]
     start = z[columns]
-    scale = _scale(start)
+    scale = scale_of(start)
     length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r)))
     t = solver.longest(start, d)
     if t == 0.0:
@@ -255,7 +255,7 @@ def _last_step(solver: BlockSolver, z: Array, before: Array, r: Array, d: Array)
     return r, True
 
 
-def _scale(values: Array) -> Array:
+def scale_of(values: Array) -> Array:
     """What a correction of each unknown is compared with: its own size, a millionth of the largest, 1e-12."""
     size = np.abs(values)
     return np.asarray(np.maximum(np.maximum(size, 1e-6 * size.max(initial=0.0)), 1e-12))

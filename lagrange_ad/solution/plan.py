@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .full import FullSpace
 
 
+MOST_VARIANTS = 8
+"""So many plans with other outputs are kept."""
 _MAKING = threading.Lock()
 """Threads share the one compiled plan."""
 
@@ -251,7 +253,19 @@ class Plan(Shown):
     executor: Executor
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_compiled"}  # made again when needed
+        return {k: v for k, v in self.__dict__.items() if k not in ("_compiled", "variants")}  # made again when needed
+
+    @cached_property
+    def variants(self) -> dict[Any, Any]:
+        """Plans of this program with other outputs, made for Jacobians, with what keeps their keys alive."""
+        return {}
+
+    def keep_variant(self, key: Any, made: Any) -> None:
+        """Keep a variant for the next time; of too many the oldest goes."""
+        with _MAKING:
+            self.variants[key] = made
+            if len(self.variants) > MOST_VARIANTS:
+                del self.variants[next(iter(self.variants))]
 
     @property
     def compiled(self) -> CompiledPlan | None:

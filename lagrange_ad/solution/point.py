@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DomainError, MissingObjectiveError, SolveError, UnknownNameError
+from ..errors import DeclarationError, DomainError, MissingObjectiveError, ShapeError, SolveError, UnknownNameError
 from ..expression import Array, Expression, as_expression, evaluate, symbols_of
 from ..lowering import Blocks
 from ..printing import to_text
-from ..program import fit, key_name, numeric
+from ..program import element_name, fit, key_name, numeric
 from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
-from .full import residuals
+from .full import completed, residuals
+from .jacobian import Jacobian, jacobian_matrix, require_mode
 from .multipliers import adjoints, tangents
 from .newton import BlockReport
+from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
 from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 
@@ -32,6 +34,21 @@ from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 def plain(array: Array) -> Any:
     """A float for a scalar, else the array."""
     return float(array) if array.ndim == 0 else array
+
+
+def inside(blocks: Blocks, name: str, what: str) -> int:
+    """The place of an element, named as in ``v[3]``, in its block, or an error that says what elements there are."""
+    base = name.partition("[")[0]
+    position, block = blocks.position(name), blocks.slices[base]
+    if position is not None:
+        return int(position - block.start)
+    number = blocks.slices.number[base]
+    shape, labels = blocks.shapes[number], blocks.labels[number]
+    if not shape:
+        raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is a scalar, without elements")
+    first = f", its first axis labelled {listing(labels, 4)}" if labels else ""
+    example = f"; one element is {blocks.element(block.start)!r}" if block.start < block.stop else ""
+    raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is an array of shape {shape}{first}{example}")
 
 
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
@@ -53,12 +70,15 @@ class Named(Shown, Mapping[str, Any]):
         self._column, self._blocks = column, blocks
 
     def __getitem__(self, name: Any) -> Any:
-        name = key_name(name, self._owner)
-        if name not in self._names:
-            raise UnknownNameError(
-                f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
-            )
-        return plain(self._get(name))
+        name = element_name(name, self._owner)
+        if name in self._names:
+            return plain(self._get(name))
+        base = str(name).partition("[")[0]
+        if self._blocks is not None and base in self._names and base != name:
+            return float(np.ravel(self._get(base))[inside(self._blocks, name, self._what)])
+        raise UnknownNameError(
+            f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
+        )
 
     def __contains__(self, name: object) -> bool:
         return (name.data.name if isinstance(name, Expression) and name.op == "symbol" else name) in self._names
@@ -68,6 +88,10 @@ class Named(Shown, Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def __reduce__(self) -> Any:
+        known = {name: self._get(name) for name in self._names}
+        return Named, (self._what, list(known), known.__getitem__, self._owner)
 
     def __repr__(self) -> str:
         shown = [f"{name!r}: {values(self[name])}" for name in islice(self, MOST_SHOWN)]
@@ -125,6 +149,9 @@ class Point(Shown):
             return plain(self._evaluate(as_expression(what)))
         if what in self.values:
             return plain(self.values[what])
+        base = str(what).partition("[")[0]
+        if base in self.values and base != what:
+            return float(self.values[base].ravel()[inside(self._lowered.state, what, "value")])
         for constraint in self._lowered.constraints:
             if constraint.name == what:
                 return plain(self._evaluate(constraint.body))
@@ -162,6 +189,18 @@ class Point(Shown):
         if np.isnan(value) and self.solved:
             raise DomainError(objective_message(objective, self.values), self)
         return value
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the symbols that have one."""
+        return {name: symbol.unit for name, symbol in self._lowered.symbols.items() if symbol.unit}
+
+    @property
+    def objective_unit(self) -> str:
+        """The unit of the objective where it is a variable that has one, else empty."""
+        objective = self._lowered.objective
+        lone = objective is not None and objective.expression.op == "symbol"
+        return self._lowered.symbols[objective.expression.data.name].unit if objective is not None and lone else ""
 
     @cached_property
     def _objective_value(self) -> float:
@@ -223,22 +262,75 @@ class Point(Shown):
     def _equation_names(self) -> list[str]:
         return [equation.name for equation in self._lowered.equations]
 
-    def tangent(self, directions: Mapping[str, Any]) -> Named:
-        """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them."""
+    def tangent(self, directions: Mapping[Any, Any] | None = None, /, **named: Any) -> Named:
+        """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them.
+
+        ``at.tangent({"s": 1.0})`` or ``at.tangent(s=1.0)``. Several directions at once: arrays with one axis more than
+        the symbol, directions first; results have that axis too.
+        """
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("derivatives"))
+        given = self._directions({**(directions or {}), **named})
+        several = {block.shape[0] for block in given.values() if block.ndim > 1}
+        if len(several) > 1:
+            raise ShapeError(f"the directions must be equally many for every symbol, got {sorted(several)}")
         z = self._solved.z
-        dz = np.zeros_like(z)
-        given = self.gradient
+        dz = np.zeros((len(z), *several))
+        for name, block in given.items():
+            dz[self._lowered.state.slices[name]] = block.T if several else block
+        tangents(self._plan, z, dz, self._solved.reports)
+        state = self._lowered.state
+        shape = {name: (*several, *self.values[name].shape) for name in self.values}
+        return Named("symbol", self.values, lambda name: dz[state.slices[name]].T.reshape(shape[name]), self._owner,
+                     column="tangent", blocks=None if several else state)
+
+    def _directions(self, directions: Mapping[Any, Any]) -> dict[str, Array]:
+        """ẋ by name, flat; with directions on a first axis where one is more than the symbol has."""
+        found: dict[str, Array] = {}
+        given = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
         for key, direction in directions.items():
             name = key_name(key, self._owner)
             if name not in given:
-                raise UnknownNameError(f"there is no input or parameter {name!r}{nearest(str(name), given)}")
-            block = self._lowered.state.get(dz, name)
-            block[...] = fit(name, numeric(name, direction, "the direction"), block.shape, "the direction")
-        tangents(self._plan, z, dz, self._solved.reports)
-        return Named("symbol", self.values, lambda name: self._lowered.state.get(dz, name), self._owner,
-                     column="tangent", blocks=self._lowered.state)
+                hint = f": {name!r} is a variable" if name in self.values else nearest(str(name), given)
+                raise UnknownNameError(
+                    f"there is no input or parameter {name!r}{hint}; directions are of {listing(given)}"
+                )
+            if name in found:
+                raise DeclarationError(f"the direction of {name!r} was given twice")
+            array, shape = numeric(name, direction, "the direction"), self.values[name].shape
+            if array.ndim == len(shape) + 1:
+                found[name] = fit(name, array, (len(array), *shape), "the direction").reshape(len(array), -1)
+            else:
+                found[name] = fit(name, array, shape, "the direction").ravel()
+        return found
+
+    def jacobian(self, of: Any, wrt: Any, *, mode: str | None = None, sparse: bool = False) -> Jacobian:
+        """d(of)/d(wrt), the equations holding: blocks ``J["y", "x"]`` of shape y.shape + x.shape, and ``J.matrix``.
+
+        ``of``: names of symbols, constraints (their bodies), the objective or equations, symbols, expressions; one, a
+        list, or a mapping that names them. ``wrt``: inputs and parameters, or elements of them. The equation itself
+        gives the output of an equation's name, its residual right − left: that equation is not held then, and the
+        variables it determines keep their values. (A variable's own name is the variable.)
+
+        ``mode``: "adjoint" is one back-substitution an output element, "tangent" one tangent an input element, None
+        whichever are fewer. ``sparse``: ``J.matrix`` is a scipy.sparse CSR array of what is not 0; blocks are dense.
+
+        Raises UnknownNameError, DeclarationError (a name twice, nothing asked), SingularError at a singular solution.
+        """
+        if not self.solved:
+            raise SolveError(_NOT_SOLVED.format("derivatives"))
+        require_mode(mode)
+        declared = Declared.of(self._lowered)
+        inputs = arguments_of(declared, wrt, "wrt", ("input", "parameter"))
+        outputs = outputs_of(declared, of, "of")
+        plan, solved, is_variant = self._plan, self._solved, needs_variant(outputs)
+        if is_variant:
+            plan, z = variant_of(plan, declared, outputs), solved.z[: self._lowered.n_user]
+            solved = Solved(completed(plan, z), np.zeros(plan.lowered.n_all_rows))
+        places = [np.ravel(q.places) for q in inputs if q.places is not None]
+        matrix = jacobian_matrix(plan, solved, positions(plan, outputs, is_variant), np.concatenate(places), mode=mode,
+                                 sparse=sparse)
+        return Jacobian(matrix, outputs, inputs)
 
     def explain(self, what: Any) -> str:
         """The stationarity equation of one variable (or the gradient of one input), term by term with numbers.
@@ -252,6 +344,13 @@ class Point(Shown):
 
     # showing -----------------------------------------------------------------------------------------------
 
+    @cached_property
+    def notes(self) -> list[str]:
+        """What to know, in words: which values are infinite, which constraints have none, which slopes are NaN."""
+        from .notes import notes
+
+        return notes(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
         lowered = self._lowered
@@ -263,6 +362,8 @@ class Point(Shown):
                  "converged": b.converged, "message": b.message} for b in self.blocks
             ],
         }
+        if self.units:
+            result["units"] = self.units
         if lowered.constraints:
             result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
         if lowered.objective is not None and self.solved:
@@ -273,6 +374,8 @@ class Point(Shown):
                 result["message"] = str(error)
         if self._why_no_multipliers:
             result["message"] = self._why_no_multipliers
+        if self.notes:
+            result["notes"] = list(self.notes)
         if self._has_multipliers:
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}

@@ -158,6 +158,7 @@ def _notes(at: Point, heading: str) -> Iterator[str]:
     why, reports = at._why_no_multipliers, at._solved.reports
     if why is not None and why not in heading:
         yield f"no multipliers and no gradient: {why}"
+    yield from at.notes
     for report in reports[:MOST_BLOCKS]:
         yield f"{report.kind} {{{listing(report.unknowns, 6)}}}: {report}"
     if len(reports) > MOST_BLOCKS:
