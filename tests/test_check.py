@@ -19,7 +19,6 @@ import lagrange_ad as la
 from lagrange_ad.cli import main
 from lagrange_ad.elementary import TABLE
 from lagrange_ad.execution import ReferenceExecutor
-from lagrange_ad.files import read
 from lagrange_ad.lowering import kernel
 from lagrange_ad.solution import evaluation
 from lagrange_ad.testing import check_derivatives, functions
@@ -314,7 +313,7 @@ def test_example_files_pass(path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["check", str(path), "--hessian", "--nearby", "2"]) == 0
     shown = capsys.readouterr()
     assert "derivatives right" in shown.out and "0.0e+00" in shown.out and shown.err == ""
-    assert read(path).name in shown.out
+    assert la.read(path).name in shown.out
 
 
 def test_the_command_says_wrong_by_exit_code_and_json(

@@ -5,5 +5,8 @@ from .grouping import Group, IndexMap
 from .kernel import Kernel
 from .layout import Blocks
 from .lowered import Lowered, lower
+from .operations import Operations, count_operations
 
-__all__ = ["Blocks", "ExternalKernel", "Group", "IndexMap", "Kernel", "Lowered", "lower"]
+__all__ = [
+    "Blocks", "ExternalKernel", "Group", "IndexMap", "Kernel", "Lowered", "Operations", "count_operations", "lower",
+]  # fmt: skip

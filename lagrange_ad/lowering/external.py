@@ -41,6 +41,12 @@ class ExternalKernel(Kernel):
         self.n_coefs = sum(sizes) - self.n_args + (0 if function.elementwise else 2)
 
     @cached_property
+    def n_operations(self) -> int:
+        """What is inside is not known: one for the value, one for each derivative."""
+        n = self.n_args
+        return {VALUES: 1, PARTIALS: n, SECOND: n * (n + 1) // 2}[self.quantity]
+
+    @cached_property
     def partials(self) -> Kernel:
         """∂f/∂arg_j, found by calls."""
         return ExternalKernel(self.function, self.shapes, self.constant, PARTIALS)

@@ -34,6 +34,11 @@ class Kernel:
         self.n_coefs = 1 + max((node[1] for node in nodes if node[0] == "coef"), default=-1)
 
     @cached_property
+    def n_operations(self) -> int:
+        """Number of elementary functions it computes: shared ones once, leaves not at all."""
+        return sum(node[0] not in ("arg", "coef", "const") for node in self.nodes)
+
+    @cached_property
     def partials(self) -> Kernel:
         """The kernel of ∂φ/∂arg_j: one output an argument."""
         from .differentiate import partials

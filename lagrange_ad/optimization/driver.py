@@ -288,6 +288,7 @@ class _Run:
         if isinstance(moved, Ending):
             return moved
         x, cut = moved
+        self.view.start = now.next_start  # a trial before may have met another branch of solutions
         found = self._measured(x, f"a step of rate {rate:.3g} failed")
         return found if isinstance(found, Ending) else Trial(x, *found, cut, rate)
 

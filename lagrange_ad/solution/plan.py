@@ -18,7 +18,7 @@ import numpy as np
 from ..execution import Executor, Run, default_executor
 from ..execution.protocol import Sequential
 from ..expression import Array
-from ..lowering import Group, Lowered
+from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
 from ..structure import (
     Block,
@@ -286,6 +286,16 @@ class Plan(Shown):
         from .full import FullSpace
 
         return FullSpace(self)
+
+    @cached_property
+    def operations(self) -> Operations:
+        """Elementary operations of one sweep: ``values``, and ``gradient`` (values and back-substitution together).
+
+        Of a block, one evaluation of its equations and of their partial derivatives: Newton's further iterations and
+        the linear solves, one for all of its multipliers, come on top.
+        """
+        lowered = self.lowered
+        return count_operations((*lowered.groups, *lowered.objective_groups), lowered.n_all_rows, lowered.state.size)
 
     @cached_property
     def everything(self) -> Run:
