@@ -70,7 +70,7 @@ def _levels(n: int, component: Array, source: Array, target: Array, objective: i
     level = levels(count, component[source[between]], component[target[between]])[component]
     if objective >= 0 and not (source == objective).any():
         others = np.delete(level, objective)
-        level[objective] = max(level[objective], int(others.max(initial=-1)) + 1)
+        level[objective] = max(level[objective], int(np.max(others, initial=-1)) + 1)
     return np.asarray(level)
 
 

@@ -80,7 +80,7 @@ def _condensed(plan: Plan, graph: Dependence) -> Array:
     """A group for every symbol: arrays and the objective alone, single blocks, the others by kind and layer."""
     symbols = list(plan.lowered.symbols.values())
     ranks = np.unique(graph.level, return_inverse=True)[1]
-    layer = ranks * BINS // max(int(ranks.max(initial=0)) + 1, BINS)
+    layer = ranks * BINS // max(int(np.max(ranks, initial=0)) + 1, BINS)
     keys: list[tuple[object, ...]] = [(symbol.kind, int(layer[i])) for i, symbol in enumerate(symbols)]
     arrays = [i for i, symbol in enumerate(symbols) if symbol.shape]
     if len(arrays) <= MOST_ARRAYS:
@@ -108,7 +108,7 @@ def _clusters(n: int, edges: Sequence[tuple[int, int]], group: Array, graph: Dep
     if graph.objective >= 0:
         last = component[group[graph.objective]]
         if not (component[source[between]] == last).any():
-            level[last] = max(level[last], np.delete(level, last).max(initial=-1) + 1)
+            level[last] = max(level[last], int(np.max(np.delete(level, last), initial=-1)) + 1)
     return clusters, level.tolist()
 
 
