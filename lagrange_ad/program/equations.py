@@ -38,10 +38,9 @@ class Equations(Symbols):
 
     def numbered_variable(self, stem: str, shape: Shape) -> Expression:
         """A variable of an operation that is an equation, such as np.linalg.solve: ``solve_1``, ``solve_2``, …"""
-        location = caller()
+        location, number = caller(), 1
         with self._lock:
-            number = 1
-            while f"{stem}_{number}" in self._named:
+            while self._full(f"{stem}_{number}") in self._named:
                 number += 1
             return self.variable(f"{stem}_{number}", shape, start=0.0, _location=location)
 
