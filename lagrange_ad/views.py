@@ -176,7 +176,8 @@ class ReducedView(Shown):
             near = "" if symbol is not None else nearest(str(name), self._parameters)
             raise UnknownNameError(f"{what}{near}; the parameters are {listing(self._parameters) or 'none'}")
         shape = self._parameters[name]
-        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == shape and np.isfinite(value).all():
+        is_float = type(value) is np.ndarray and value.dtype == np.float64
+        if is_float and value.shape == shape and np.isfinite(value).all():
             return name, value
         return name, fit(name, numeric(name, value, "the value"), shape, "the value")
 
