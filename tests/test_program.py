@@ -3,6 +3,7 @@
 import inspect
 import json
 import pickle
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -296,6 +297,13 @@ def test_every_declaration_remembers_its_place() -> None:
     assert p.equations[1].location == (__file__, equation_line)
     assert p.objective.location == (__file__, goal_line)
     assert p.constraints[0].location == (__file__, constraint_line)
+
+
+def test_a_file_beside_the_package_is_not_of_the_package() -> None:
+    p = la.Program()
+    beside = str(Path(la.__file__).parent) + "_models.py"
+    exec(compile("\np.input('x')", beside, "exec"), {"p": p})
+    assert p.symbol("x").location == (beside, 2)
 
 
 # evaluating --------------------------------------------------------------------------------------------------------
