@@ -384,6 +384,7 @@ def test_tables_have_exact_derivatives(kind: str, outside: str, executor: str) -
 def test_tables_are_scipys() -> None:
     v = np.linspace(0, 3.1, 50)
     np.testing.assert_array_equal(la.interpolate(X, Y)(v), CubicSpline(X, Y)(v))
+    assert isinstance(la.interpolate(X, Y)(1.5), float) and la.interpolate(X, Y)(1.5) == CubicSpline(X, Y)(1.5)
     np.testing.assert_array_equal(la.interpolate(X, Y, "monotone")(v), PchipInterpolator(X, Y)(v))
     np.testing.assert_allclose(la.interpolate(X[:2], Y[:2])(v[:5]), np.interp(v[:5], X[:2], Y[:2]), rtol=1e-14)
 
