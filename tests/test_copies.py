@@ -90,7 +90,9 @@ def test_points_results_and_views(copied: Any) -> None:
     np.testing.assert_array_equal(gradient_again, gradient)
     for named in (at.multiplier, at.gradient, at.residual):
         np.testing.assert_equal(dict(copied(named)), dict(named))
-        assert isinstance(copied(named), Named)
+        assert isinstance(copied(named), Named) and str(copied(named)) == str(named)
+        element = f"{next(iter(named))}[1]"
+        assert copied(named)[element] == named[element]
     assert str(copied(p.lagrangian)) == str(p.lagrangian)
     assert str(copied(p.schedule)) == str(p.schedule)
 

@@ -7,7 +7,7 @@ keeps what it was computed from, so it stays right when the program changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -30,13 +30,17 @@ from .outputs import Declared, arguments_of, needs_variant, outputs_of, position
 from .plan import Plan
 from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 
+_NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
+MOST_SHOWN = 12
+"""A mapping's repr shows this many entries."""
+
 
 def plain(array: Array) -> Any:
     """A float for a scalar, else the array."""
     return float(array) if array.ndim == 0 else array
 
 
-def inside(blocks: Blocks, name: str, what: str) -> int:
+def element_number(blocks: Blocks, name: str, what: str) -> int:
     """The place of an element, named as in ``v[3]``, in its block, or an error that says what elements there are."""
     base = name.partition("[")[0]
     position, block = blocks.position(name), blocks.slices[base]
@@ -49,13 +53,6 @@ def inside(blocks: Blocks, name: str, what: str) -> int:
     first = f", its first axis labelled {listing(labels, 4)}" if labels else ""
     example = f"; one element is {blocks.element(block.start)!r}" if block.start < block.stop else ""
     raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is an array of shape {shape}{first}{example}")
-
-
-_NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
-
-
-MOST_SHOWN = 12
-"""A mapping's repr shows this many entries."""
 
 
 class Named(Shown, Mapping[str, Any]):
@@ -75,7 +72,7 @@ class Named(Shown, Mapping[str, Any]):
             return plain(self._get(name))
         base = str(name).partition("[")[0]
         if self._blocks is not None and base in self._names and base != name:
-            return float(np.ravel(self._get(base))[inside(self._blocks, name, self._what)])
+            return float(np.ravel(self._get(base))[element_number(self._blocks, name, self._what)])
         raise UnknownNameError(
             f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
         )
@@ -91,7 +88,8 @@ class Named(Shown, Mapping[str, Any]):
 
     def __reduce__(self) -> Any:
         known = {name: self._get(name) for name in self._names}
-        return Named, (self._what, list(known), known.__getitem__, self._owner)
+        make = partial(Named, column=self._column, blocks=self._blocks)
+        return make, (self._what, list(known), known.__getitem__, self._owner)
 
     def __repr__(self) -> str:
         shown = [f"{name!r}: {values(self[name])}" for name in islice(self, MOST_SHOWN)]
@@ -151,7 +149,7 @@ class Point(Shown):
             return plain(self.values[what])
         base = str(what).partition("[")[0]
         if base in self.values and base != what:
-            return float(self.values[base].ravel()[inside(self._lowered.state, what, "value")])
+            return float(self.values[base].ravel()[element_number(self._lowered.state, what, "value")])
         for constraint in self._lowered.constraints:
             if constraint.name == what:
                 return plain(self._evaluate(constraint.body))
