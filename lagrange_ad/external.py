@@ -16,13 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from .differences import difference, directions, everywhere, second_difference
+from .differences import COMPLEX_STEP, difference, directions, everywhere, second_difference
 from .errors import DeclarationError, ShapeError
 from .expression import Array, Expression, Shape, as_expression, evaluate
 from .printing import to_text
 
-COMPLEX_STEP = 1e-30
-"""f'(x) = Im f(x + ih)/h, to rounding for any h this small (Squire and Trapp, 1998)."""
 METHODS = ("auto", "complex", "differences")
 REMEMBERED = 256
 """So many values and Jacobians are kept, so that a point is computed once by all that ask for it."""

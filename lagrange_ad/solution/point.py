@@ -130,6 +130,11 @@ class Point(Shown):
         """The flat state, auxiliaries included."""
         return self._solved.z
 
+    @property
+    def offset(self) -> Array:
+        """ε of every row: what ``perturbation`` added to right sides."""
+        return self._solved.offset
+
     @cached_property
     def blocks(self) -> list[BlockReport]:
         """One report a cycle solved: its equations, unknowns, iterations and residual."""
