@@ -58,7 +58,7 @@ def test_a_copy_is_an_independent_program(copied: Any) -> None:
 def test_a_copy_with_what_belongs_to_it() -> None:
     p = sellar()
     q, y1, at = copy.deepcopy((p, p["m.y1"], p.evaluate()))
-    assert y1 is q["m.y1"] or y1.owner is q
+    assert y1.owner is q and y1.data is q["m.y1"].data
     assert q.evaluate()[y1] == at["m.y1"] == p.evaluate()["m.y1"]
 
 
