@@ -198,6 +198,10 @@ def test_named_outputs_and_alike_ones() -> None:
     first, second = p["y1"] + 1.0, p["y1"] + 1.0
     J = at.jacobian([first, second], "z1")
     assert J[first, "z1"] == J[second, "z1"] and J.of == ["y1 + 1", "y1 + 1 (2)"]
+    x = la.Program("long").input("x", np.arange(30.0))
+    J = x.owner.evaluate().jacobian([x[np.arange(20)], x[np.arange(20) + 1]], x)  # long indices print alike
+    np.testing.assert_array_equal(J.matrix, np.concatenate([np.eye(30)[:20], np.eye(30)[1:21]]))
+    assert len(set(J.of)) == 2
     J = at.jacobian([first, p["y2"] * 2.0, second], "z1")
     assert J.of == ["y1 + 1", "y2 * 2", "y1 + 1 (2)"]
 

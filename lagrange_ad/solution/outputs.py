@@ -99,16 +99,23 @@ def outputs_of(declared: Declared, asked: Any, what: str, given: Iterable[str] =
 
 
 def _add(found: list[Quantity], one: Quantity, name: str | None, what: str) -> None:
-    """Take one more, unless it is there already; of expressions that print alike the second is called ``… (2)``."""
+    """Take one more, unless it is there already; of others that print alike the second is called ``… (2)``."""
     key = one.key if name is None else name
     label = one.name if name is None else name
     same = [other for other in found if other.name == label]
-    if same and (isinstance(key, str) or one.places is not None or any(other.key is key for other in same)):
+    if (isinstance(key, str) and same) or any(_is_same(other, one, key) for other in same):
         raise DeclarationError(f"{what} has {label!r} twice: name each once")
     if same:
         taken = {other.name for other in found}
         label = next(f"{label} ({i})" for i in itertools.count(2) if f"{label} ({i})" not in taken)
     found.append(replace(one, key=key, name=label))
+
+
+def _is_same(other: Quantity, one: Quantity, key: Any) -> bool:
+    """Whether two that print alike are the same elements, or the same expression."""
+    if other.places is not None and one.places is not None:
+        return np.array_equal(other.places, one.places)
+    return other.key is key
 
 
 def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
