@@ -17,6 +17,7 @@ class Refusals:
 
     __slots__ = ()
     is_boolean: bool
+
     def __bool__(self) -> bool:
         if self.is_boolean:
             raise ExpressionTypeError(

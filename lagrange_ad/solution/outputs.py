@@ -19,9 +19,7 @@ from ..errors import DeclarationError, StructureError, UnknownNameError
 from ..expression import Array, Expression, Shape, Symbol, as_expression, evaluate, postorder, symbols_of
 from ..lowering import Lowered, lower
 from ..printing import to_text
-from ..program import Constraint, Declarations, Equation, Location, Objective
-from ..program.given import caller
-from ..program.variant import variant
+from ..program import Constraint, Declarations, Equation, Location, Objective, caller, variant
 from ..text import listing, nearest
 from .plan import Plan, make_plan
 

@@ -419,5 +419,3 @@ class Point(Shown):
 
 def _no_objective(name: str, what: str) -> str:
     return f"{name!r} has no objective, so it has no {what}: declare one with minimize(expr) or maximize(expr)"
-
-
