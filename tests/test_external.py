@@ -82,7 +82,7 @@ def test_second_derivatives(way: str, executor: str) -> None:
     at, differences = hessian_of(WAYS[way], executor)
     plan = at._plan
     lam = np.zeros(plan.lowered.n_all_rows)
-    lam[: plan.lowered.n_rows] = at._adjoints[0][: plan.lowered.n_rows]
+    lam[: plan.lowered.n_rows] = at.adjoints[0][: plan.lowered.n_rows]
     lam[plan.lowered.objective_row] = 1.0
     i, j = plan.everything.hessian_pattern()
     dense = np.zeros((at.state.size, at.state.size))

@@ -213,7 +213,11 @@ class Point(Shown):
         return float(rows[self._lowered.objective_row])
 
     @cached_property
-    def _adjoints(self) -> tuple[Array, Array]:
+    def adjoints(self) -> tuple[Array, Array]:
+        """(λ of every row, w of every state element), flat and read-only: what multiplier and gradient are parts of.
+
+        Raises as :attr:`multiplier` does.
+        """
         if self._lowered.objective is None:
             raise MissingObjectiveError(_no_objective(self._lowered.name, "multipliers and no gradient"))
         if not self.solved:
@@ -238,14 +242,14 @@ class Point(Shown):
         Raises MissingObjectiveError without an objective and SingularError at a singular solution, when read.
         """
         rows = self._lowered.rows
-        return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name),
+        return Named("equation", self._equation_names, lambda name: rows.get(self.adjoints[0][: rows.size], name),
                      self._owner, column=MULTIPLIER, blocks=rows)
 
     @cached_property
     def gradient(self) -> Named:
         """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
         names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
-        return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name),
+        return Named("input or parameter", names, lambda name: self._lowered.state.get(self.adjoints[1], name),
                      self._owner, column=GRADIENT, blocks=self._lowered.state)
 
     @cached_property
@@ -379,7 +383,7 @@ class Point(Shown):
             result["message"] = self._why_no_multipliers
         if self.notes:
             result["notes"] = list(self.notes)
-        if self._has_multipliers:
+        if self.has_multipliers:
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
         return result
@@ -399,7 +403,8 @@ class Point(Shown):
             return f"{self._lowered.name}: {objective.sense} {objective.name} = nan\n{error}"
 
     @property
-    def _has_multipliers(self) -> bool:
+    def has_multipliers(self) -> bool:
+        """Whether there are multipliers and a gradient: solved, with an objective, at no singular solution."""
         return self._lowered.objective is not None and self.solved and self._why_no_multipliers is None
 
     @cached_property
@@ -408,7 +413,7 @@ class Point(Shown):
         if self._lowered.objective is None or not self.solved:
             return None
         try:
-            _ = self._adjoints
+            _ = self.adjoints
         except SolveError as error:
             return str(error)
         return None
