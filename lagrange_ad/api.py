@@ -184,6 +184,7 @@ class Program(Shown, Declarations):
         except LagrangeError as error:
             return str(error)
 
+
 def read(path: str | PathLike[str], *, executor: str | None = None) -> Program:
     """The program of an equation file; without a ``program`` statement it is called as the file is.
 

@@ -1,7 +1,8 @@
-"""Numerical derivatives of functions of several arrays, for want of exact ones, or to check them.
+"""Numerical derivatives of a user's function of several arrays, for want of exact ones: to compute with.
 
 ``values`` takes a sequence of float64 arrays and gives one; a direction is an array beside each of them. Steps are
-relative to the size of each element, rounded to numbers that add exactly.
+relative to the size of each element, rounded to numbers that add exactly. (To check derivatives there are slopes with
+an error estimate of their own, in ``testing/slopes.py``.)
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 Values = Callable[[Sequence[Array]], Array]
 
+COMPLEX_STEP = 1e-30
+"""f'(x) = Im f(x + ih)/h, to rounding for any h this small (Squire and Trapp, 1998)."""
 DIFFERENCE = float(np.cbrt(np.finfo(float).eps))
 """Relative step of central differences, (f(x + h) − f(x − h))/2h: truncation h², rounding ε/h."""
 

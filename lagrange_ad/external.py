@@ -11,23 +11,24 @@ import operator
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .differences import difference, directions, everywhere, second_difference
+from .differences import COMPLEX_STEP, difference, directions, everywhere, second_difference
 from .errors import DeclarationError, ShapeError
 from .expression import Array, Expression, Shape, as_expression, evaluate
 from .printing import to_text
 
-COMPLEX_STEP = 1e-30
-"""f'(x) = Im f(x + ih)/h, to rounding for any h this small (Squire and Trapp, 1998)."""
 METHODS = ("auto", "complex", "differences")
 REMEMBERED = 256
 """So many values and Jacobians are kept, so that a point is computed once by all that ask for it."""
+MOST_NUMBERS = 2**23
+"""Fewer of them where they are large: so many numbers in all, 64 MB, but two at least."""
 AGREE = 1e-4
-"""How well complex steps and differences must agree in the first direction tried, for the former to be used."""
+"""How well complex steps and differences must agree, at the first point and in every direction, for the former to be
+used."""
 
 
 def external(fun: Callable[..., Any], jacobian: Callable[..., Any] | None = None, *,
@@ -43,8 +44,8 @@ def external(fun: Callable[..., Any], jacobian: Callable[..., Any] | None = None
 
     Without ``jacobian``, ``method`` says how it is found: ``"complex"`` steps (exact to rounding, for functions that
     are analytic as computed: no ``abs``, no comparison, no cast to float), central ``"differences"`` (8 to 10 digits),
-    or ``"auto"``, which tries complex steps and compares them with differences once. Second derivatives not given are
-    differences of the first.
+    or ``"auto"``, which tries complex steps and compares them with differences once, at the first point, in every
+    direction. Second derivatives not given are differences of the first.
 
     The function must be pure: the same numbers give the same result. What it raises is passed on, with a note of where
     it was called; NaN says that a point is outside its domain.
@@ -53,7 +54,10 @@ def external(fun: Callable[..., Any], jacobian: Callable[..., Any] | None = None
 
 
 class External:
-    """A wrapped function; see :func:`external`. ``n`` below is the number of all elements of its arguments."""
+    """A wrapped function; see :func:`external`. ``n`` below is the number of all elements of its arguments.
+
+    ``kernels`` and ``derivatives`` are what lowering and :func:`~lagrange_ad.gradient` made of it, each once.
+    """
 
     def __init__(self, fun: Callable[..., Any], jacobian: Callable[..., Any] | None = None, *,
                  hessian: Callable[..., Any] | None = None, shape: Any = (), elementwise: bool = False,
@@ -70,6 +74,7 @@ class External:
         self.elementwise, self.method = bool(elementwise), method
         self.shape = _checked_shape(self.name, shape)
         self.kernels: dict[Any, Any] = {}
+        self.derivatives: dict[Any, External] = {}
         self._memory = _Memory()
 
     def __call__(self, *operands: Any) -> Expression:
@@ -102,7 +107,7 @@ class External:
         return f"<external function {self.name}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_memory": None, "kernels": {}}
+        return {**self.__dict__, "_memory": None, "kernels": {}, "derivatives": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _memory=_Memory())
@@ -136,7 +141,7 @@ class External:
     def slopes(self, args: Sequence[Array]) -> list[Array]:
         """∂f/∂x of every argument, element by element."""
         if self.jacobian is None:
-            return [self._slope(args, everywhere(args, i)) for i in range(len(args))]
+            return [self._slope(args, direction) for direction in self._directions(args)]
         found = self._tuple(self._call(self.jacobian, args), len(args), "jacobian=")
         shape = self._shape_of(args)
         return [self._checked(d, shape, "jacobian=", f"∂f/∂(argument {i + 1})") for i, d in enumerate(found)]
@@ -149,8 +154,7 @@ class External:
             return [[self._checked(found[i][j], shape, "hessian=", "∂²f") for j in range(i + 1)]
                     for i in range(len(args))]
         along = [everywhere(args, i) for i in range(len(args))]
-        rows = [[self._second(args, lambda at, j=j: self.slopes(at)[j], first, along[j])  # type: ignore[misc]
-                 for j in range(len(args))] for first in along]
+        rows = [[self._second(args, j, first, along[j]) for j in range(len(args))] for first in along]
         return [[0.5 * (rows[i][j] + rows[j][i]) for j in range(i + 1)] for i in range(len(args))]
 
     def jacobian_at(self, args: Sequence[Array]) -> Array:
@@ -162,7 +166,7 @@ class External:
     def _jacobian_at(self, args: Sequence[Array]) -> Array:
         m = int(np.prod(self.shape, dtype=np.int64))
         if self.jacobian is None:
-            columns = [self._slope(args, direction).ravel() for direction in directions(args)]
+            columns = [self._slope(args, direction).ravel() for direction in self._directions(args)]
             return np.stack(columns, axis=1) if columns else np.empty((m, 0))
         found = self._tuple(self._call(self.jacobian, args), len(args), "jacobian=")
         blocks = [self._checked(block, self.shape + x.shape, "jacobian=", f"∂f/∂(argument {i + 1})")
@@ -184,7 +188,7 @@ class External:
     def _numerical_hessian(self, args: Sequence[Array], m: int, n: int) -> Array:
         """Differences of the Jacobian, or second differences of the function where that is of differences itself."""
         units = list(directions(args))
-        if self.jacobian is None and units and not self._steps_are_complex(args, units[0]):
+        if self.jacobian is None and units and not self._steps_are_complex(args):
             found = np.array([[second_difference(self.values, args, a, b).ravel() for b in units] for a in units])
             found = found.reshape(n, n, m).transpose(2, 0, 1)
         else:
@@ -241,18 +245,26 @@ class External:
 
     def _slope(self, args: Sequence[Array], direction: Sequence[Array]) -> Array:
         """The derivative of f along a direction, for want of a Jacobian."""
-        if self._steps_are_complex(args, direction):
+        if self._steps_are_complex(args):
             return self._complex_step(args, direction)
         return difference(self.values, args, direction)
 
-    def _steps_are_complex(self, args: Sequence[Array], direction: Sequence[Array]) -> bool:
+    def _steps_are_complex(self, args: Sequence[Array]) -> bool:
+        """Whether derivatives come from complex steps; found out at the first point where f has a value."""
         if self.method != "auto":
             return self.method == "complex"
-        if self._memory.analytic is None:
-            self._memory.analytic = self._is_analytic(args, direction)
-        return self._memory.analytic
+        known = self._memory.analytic
+        if known is None:
+            if not np.isfinite(self.values(args)).all():
+                return False
+            known = self._memory.analytic = all(self._agree(args, direction) for direction in self._directions(args))
+        return known
 
-    def _is_analytic(self, args: Sequence[Array], direction: Sequence[Array]) -> bool:
+    def _directions(self, args: Sequence[Array]) -> Iterable[list[Array]]:
+        """The directions that first derivatives are along."""
+        return (everywhere(args, i) for i in range(len(args))) if self.elementwise else directions(args)
+
+    def _agree(self, args: Sequence[Array], direction: Sequence[Array]) -> bool:
         """Whether a complex step gives what differences give."""
         expected = difference(self.values, args, direction)
         try:
@@ -278,12 +290,11 @@ class External:
     def _shape_of(self, args: Sequence[Array]) -> Shape:
         return np.broadcast_shapes(*(x.shape for x in args)) if self.elementwise else self.shape
 
-    def _second(self, args: Sequence[Array], slopes: Callable[[Sequence[Array]], Array], first: Sequence[Array],
-                second: Sequence[Array]) -> Array:
-        """The derivative along ``first`` of ``slopes``, which are those along ``second``."""
-        if self.jacobian is None and not self._steps_are_complex(args, first):
+    def _second(self, args: Sequence[Array], j: int, first: Sequence[Array], second: Sequence[Array]) -> Array:
+        """The derivative along ``first`` of ∂f/∂(argument j), which is that along ``second``."""
+        if self.jacobian is None and not self._steps_are_complex(args):
             return second_difference(self.values, args, first, second)
-        return difference(slopes, args, first)
+        return difference(lambda at: self.slopes(at)[j], args, first)
 
 
 def _name_of(fun: Any) -> str:
@@ -301,8 +312,9 @@ def _checked_shape(name: str, shape: Any) -> Shape:
     return sizes
 
 
-def _key(args: Sequence[Array]) -> bytes:
-    return b"".join(x.tobytes() for x in args)
+def _key(args: Sequence[Array]) -> Any:
+    """What tells points apart: the same numbers in other shapes are other arguments."""
+    return tuple((x.shape, x.tobytes()) for x in args)
 
 
 class _Memory:
@@ -311,16 +323,21 @@ class _Memory:
     def __init__(self) -> None:
         self.analytic: bool | None = None
         self._known: OrderedDict[Any, Array] = OrderedDict()
+        self._numbers = 0
         self._lock = threading.Lock()
 
     def get(self, key: Any) -> Array | None:
+        """What was kept, if it still is."""
         with self._lock:
             return self._known.get(key)
 
     def keep(self, key: Any, value: Array) -> Array:
+        """Keep a value, read-only from now on; the oldest go where there are too many, or too large ones."""
         value.flags.writeable = False
         with self._lock:
+            before = self._known.pop(key, None)
             self._known[key] = value
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            self._numbers += value.size - (0 if before is None else before.size)
+            while len(self._known) > REMEMBERED or (self._numbers > MOST_NUMBERS and len(self._known) > 2):
+                self._numbers -= self._known.popitem(last=False)[1].size
         return value

@@ -17,8 +17,7 @@ from .errors import DeclarationError, ShapeError
 from .execution import executor_named
 from .expression import Array, Expression
 from .lowering import Lowered
-from .program import Declarations, Equation, fit, numeric
-from .program.given import caller
+from .program import Declarations, Equation, caller, fit, numeric
 from .solution import Plan, plan_of
 from .solution.evaluation import DeclaredState, declared_starts, lay_out, solved_from, starting_state
 from .solution.forward import Solved
@@ -411,5 +410,3 @@ def _joined(quantities: list[Quantity], values: Iterable[Any], what: str) -> Arr
 def _parted(flat: Array, quantities: list[Quantity]) -> Any:
     found = [plain(flat[lo:hi].reshape(q.shape)) for q, lo, hi in _with_slices(quantities)]
     return found[0] if len(found) == 1 else tuple(found)
-
-

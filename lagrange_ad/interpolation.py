@@ -71,7 +71,7 @@ class Interpolation(External):
             raise ExpressionTypeError(f"{self.name!r} is a function of one argument, got {len(operands)}")
         if isinstance(operands[0], Expression) or np.asarray(operands[0]).dtype == object:
             return super().__call__(operands[0])
-        return self._at(np.asarray(operands[0], dtype=np.float64), 0)
+        return self._at(np.asarray(operands[0], dtype=np.float64), 0)[()]
 
     def _value(self, v: Any) -> Array:
         return self._at(v, 0)

@@ -271,5 +271,3 @@ def _latex_call(node: Expression, outer: int, left: str, right: str) -> list[Any
 def place(location: tuple[str, int]) -> str:
     """``file:line`` of a declaration."""
     return f"{location[0]}:{location[1]}"
-
-

@@ -42,7 +42,9 @@ def value_and_gradient(fun: Callable[..., Any], argnums: int | Sequence[int] = 0
     ``fun`` is a plain NumPy function that returns one number. The gradient is by the argument number ``argnums``, in
     its shape (a float for a scalar); a tuple of gradients for several numbers. ``fun`` is traced once for every
     combination of shapes and of what is not floats: integers, strings and integer arrays among the other arguments are
-    fixed at their value, floats may change from call to call.
+    fixed at their value, floats may change from call to call. So are lists, dicts and sparse matrices, which are traced
+    again when what they hold has changed; objects of other classes are told apart as Python tells them, by ``==``, or
+    traced at every call where they have no hash. What ``fun`` reads besides its arguments is read at the trace alone.
 
     Raises ExpressionTypeError where ``fun`` asks for the numbers of its arguments (``if x > 0``: write np.where),
     ShapeError where it returns an array, DomainError where it has no value.
@@ -80,17 +82,23 @@ class _ValueAndGradient:
 
     def _traced(self, arguments: list[Any]) -> _Trace:
         floats = [i in self._numbers or _is_float(argument) for i, argument in enumerate(arguments)]
-        key = tuple(np.shape(a) if moves else _key(a) for a, moves in zip(arguments, floats, strict=True))
+        try:
+            key = tuple(np.shape(a) if moves else _key(a) for a, moves in zip(arguments, floats, strict=True))
+        except TypeError:  # nothing tells whether it is what it was
+            return self._trace(arguments, floats)
         key = (key, tuple(floats))
         with self._lock:
             known = self._known.get(key)
         if known is None:
-            known = _Trace(_traced(self._fun, arguments, floats, "value_and_gradient"), arguments, floats, self._fun)
+            known = self._trace(arguments, floats)
             with self._lock:
                 self._known[key] = known
                 while len(self._known) > MOST_TRACES:
                     del self._known[next(iter(self._known))]
         return known
+
+    def _trace(self, arguments: list[Any], floats: list[bool]) -> _Trace:
+        return _Trace(_traced(self._fun, arguments, floats, "value_and_gradient"), arguments, floats, self._fun)
 
     def __repr__(self) -> str:
         return f"<{self.__name__}>"
@@ -123,7 +131,6 @@ class _Trace:
                 self._places[i] = _Place(slice(at, at + np.size(argument)), np.shape(argument))
                 at += np.size(argument)
         self._size = at
-        self._kept = [a for a, moves in zip(arguments, floats, strict=True) if not moves]  # their identity may be a key
 
     def flat(self, arguments: Sequence[Any]) -> Array:
         """The float arguments as one vector."""
@@ -196,7 +203,12 @@ def _names(fun: Callable[..., Any], count: int) -> list[str]:
         parameters = []
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [parameter.name for parameter in parameters if parameter.kind in kinds][:count]
-    return names + [f"x_{i + 1}" for i in range(len(names), count)]
+    for i in range(len(names), count):
+        name = f"x_{i + 1}"
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def _name_of(fun: Any) -> str:
@@ -210,7 +222,7 @@ def _is_float(argument: Any) -> bool:
         return True
     if isinstance(argument, Expression) or not isinstance(argument, np.ndarray | list | tuple):
         return False
-    return np.asarray(argument).dtype.kind == "f"
+    return _kind(argument) == "f"
 
 
 def _numbers_of(argument: Any, fun: Callable[..., Any], number: int) -> Array:
@@ -225,13 +237,26 @@ def _numbers_of(argument: Any, fun: Callable[..., Any], number: int) -> Array:
 
 
 def _key(argument: Any) -> Any:
-    """What tells apart an argument that is fixed."""
-    if isinstance(argument, np.ndarray | list | tuple):
+    """What tells apart an argument that is fixed: what it holds. Raises TypeError for what has no hash."""
+    if isinstance(argument, float):
+        return float, argument.hex()  # −0.0 == 0.0
+    if isinstance(argument, np.ndarray | list | tuple) and _kind(argument) != "O":
         array = np.asarray(argument)
-        if array.dtype != object:
-            return array.shape, array.dtype.str, array.tobytes()
-    try:
-        hash(argument)
-    except TypeError:
-        return "object", id(argument)
+        return array.shape, array.dtype.str, array.tobytes()
+    if isinstance(argument, dict):
+        return dict, tuple((name, _key(part)) for name, part in argument.items())
+    if isinstance(argument, list | tuple):
+        return type(argument), tuple(map(_key, argument))
+    if hasattr(argument, "tocsr"):
+        csr = argument.tocsr()
+        return type(argument), csr.shape, *map(_key, (csr.data, csr.indices, csr.indptr))
+    hash(argument)
     return type(argument), argument
+
+
+def _kind(argument: Any) -> str:
+    """The kind of an array's dtype: "f" of floats, "O" of what is no array of numbers or text."""
+    try:
+        return np.asarray(argument).dtype.kind
+    except ValueError:  # lists of unequal lengths
+        return "O"

@@ -49,7 +49,7 @@ class ReducedView(Shown):
         self._x0 = self.join({s.name: s.value for s in inputs})
         self._lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in inputs})
         self._upper = self.join({s.name: np.broadcast_to(s.upper, s.shape) for s in inputs})
-        self._parameters = {s.name: s.value for s in program.of_kind("parameter")}
+        self._parameters = {s.name: s.shape for s in self._plan.lowered.symbols.values() if s.kind == "parameter"}
         objective = self._plan.lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
         self._declared = self._original = declared_state(program, self._plan)
@@ -163,7 +163,6 @@ class ReducedView(Shown):
         for name, value in new:
             where = self._plan.lowered.state.slices[name]
             self._declared.z[where] = value.ravel()
-            self._parameters[name] = value
             if self._fast is not None:
                 self._fast.give(where)
         self._last = None
@@ -176,10 +175,11 @@ class ReducedView(Shown):
             what = f"{name!r} is one of the {symbol.kind}s" if symbol is not None else f"there is no parameter {name!r}"
             near = "" if symbol is not None else nearest(str(name), self._parameters)
             raise UnknownNameError(f"{what}{near}; the parameters are {listing(self._parameters) or 'none'}")
-        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == self._parameters[name].shape:
-            if np.isfinite(value).all():
-                return name, value
-        return name, fit(name, numeric(name, value, "the value"), self._parameters[name].shape, "the value")
+        shape = self._parameters[name]
+        is_float = type(value) is np.ndarray and value.dtype == np.float64
+        if is_float and value.shape == shape and np.isfinite(value).all():
+            return name, value
+        return name, fit(name, numeric(name, value, "the value"), shape, "the value")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fast": None}
@@ -294,11 +294,12 @@ class ReducedView(Shown):
         return [*self._declared_limits(), *limits]
 
     def _declared_limits(self) -> list[tuple[Array, Array]]:
-        limits = []
+        limits, state = [], self._plan.lowered.state
+        parameters = {name: state.get(self._declared.z, name) for name in self._parameters}
         for c in self._plan.lowered.constraints:
             sides = [
                 np.full(c.body.size, missing) if side is None
-                else np.broadcast_to(evaluate(side, self._parameters), c.body.shape).ravel()
+                else np.broadcast_to(evaluate(side, parameters), c.body.shape).ravel()
                 for side, missing in ((c.lower, -np.inf), (c.upper, np.inf))
             ]
             limits.append((sides[0], sides[1]))

@@ -391,6 +391,18 @@ def test_linear_solves(case: Case) -> None:
     check(case, rtol=1e-11)
 
 
+def test_a_solve_that_cannot_be_declares_nothing() -> None:
+    p, q = la.Program("p"), la.Program("q")
+    a, b, stack = p.input("a", np.eye(2)), q.input("b", np.ones(2)), p.input("stack", np.ones((3, 2, 2)))
+    with pytest.raises(la.DeclarationError, match="symbols of two programs, 'p' and 'q'"):
+        np.linalg.solve(a, b)
+    with pytest.raises(la.ShapeError, match=r"stacks do not broadcast: stack has shape \(3, 2, 2\)"):
+        np.linalg.solve(stack, p.input("c", np.ones((2, 2, 1))))
+    assert list(p) == ["a", "stack", "c"] and not p.equations and not q.equations
+    chosen = np.linalg.solve(2.0 * a, p["c"][0, :, 0] > 0.0)  # conditions count 1, as in NumPy
+    assert p.evaluate()[chosen].tolist() == [0.5, 0.5]
+
+
 @BOTH
 def test_a_solve_is_an_equation_with_a_multiplier(executor: str) -> None:
     a, b = ARRAYS["q"] + 4 * np.eye(3), ARRAYS["r"]

@@ -1,6 +1,7 @@
 """Mini-batches: steps against NumPy, the closed form of least squares, what the history holds, every refusal."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,15 @@ def test_batches_go_through_all_rows_once_an_epoch() -> None:
     np.testing.assert_array_equal(again(9)["rows"], batches(9)["rows"])  # whatever was asked for before
     other = la.ascent.Batches({"rows": np.arange(23)}, 5, seed=2)
     assert not np.array_equal(other(0)["rows"], batches(0)["rows"])
+
+
+def test_threads_may_share_batches() -> None:
+    expected = la.ascent.Batches({"rows": np.arange(23)}, 5, seed=1)
+    alone = [expected(step)["rows"].tolist() for step in range(400)]
+    shared = la.ascent.Batches({"rows": np.arange(23)}, 5, seed=1)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda step: shared(step)["rows"].tolist(), range(400)))
+    assert found == alone
 
 
 def test_rows_of_several_arrays_stay_together() -> None:

@@ -22,8 +22,8 @@ from lagrange_ad.elementary import TABLE
 from lagrange_ad.execution import ReferenceExecutor
 from lagrange_ad.lowering import kernel
 from lagrange_ad.solution import evaluation
-from lagrange_ad.testing import check_derivatives, functions
-from lagrange_ad.testing.differences import UNSURE, Slope, differences
+from lagrange_ad.testing import check_derivatives, checked
+from lagrange_ad.testing.slopes import UNSURE, Slope, differences
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXECUTORS = pytest.mark.parametrize("executor", ["native", "reference"])
@@ -143,14 +143,14 @@ def test_many_wrong_equations_are_all_reported(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_wrong_back_substitution_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     p = cycle("reference")
-    right = functions.full_space.adjoint
+    right = checked.full_space.adjoint
 
     def wrong(plan: Any, z: Any, lam: Any) -> Any:
         w = right(plan, z, lam)
         w[1] += 1e-3  # x[1]
         return w
 
-    monkeypatch.setattr(functions.full_space, "adjoint", wrong)
+    monkeypatch.setattr(checked.full_space, "adjoint", wrong)
     report = check_derivatives(p)
     assert [(row.kind, row.wrt, row.element) for row in report.rows if row.verdict == "wrong"] == [
         ("transposed", "x", "x[1]")]

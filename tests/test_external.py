@@ -1,5 +1,6 @@
 """User functions and tables as equations: against closed forms, differences and SciPy, in and out of cycles."""
 
+import importlib
 import math
 import pickle
 import threading
@@ -81,7 +82,7 @@ def test_second_derivatives(way: str, executor: str) -> None:
     at, differences = hessian_of(WAYS[way], executor)
     plan = at._plan
     lam = np.zeros(plan.lowered.n_all_rows)
-    lam[: plan.lowered.n_rows] = at._adjoints[0][: plan.lowered.n_rows]
+    lam[: plan.lowered.n_rows] = at.adjoints[0][: plan.lowered.n_rows]
     lam[plan.lowered.objective_row] = 1.0
     i, j = plan.everything.hessian_pattern()
     dense = np.zeros((at.state.size, at.state.size))
@@ -200,6 +201,69 @@ def test_a_function_that_is_not_analytic_is_differentiated_by_differences() -> N
     p.minimize(la.external(lambda x: np.real(x), method="complex")(p.input("x", -1.3)))
     with pytest.raises(la.DeclarationError, match=r'complex steps cannot differentiate it: give jacobian=, or method='):
         p.evaluate().gradient["x"]
+
+
+@pytest.mark.parametrize("elementwise", [False, True])
+def test_a_function_may_be_analytic_in_some_of_its_arguments_only(elementwise: bool) -> None:
+    f = la.external(lambda a, b: a * np.abs(b), elementwise=elementwise)  # on complex b: not the derivative
+    p = la.Program("in part")
+    a, b = p.input("a", 2.0), p.input("b", -3.0)
+    p.minimize(f(a, b))
+    gradient = p.evaluate().gradient
+    assert gradient["a"] == pytest.approx(3.0, rel=1e-9) and gradient["b"] == pytest.approx(-2.0, rel=1e-9)
+    g = la.external(lambda x: x[0] * np.abs(x[1]))
+    p = la.Program("one argument")
+    p.minimize(g(p.input("x", [2.0, -3.0])))
+    np.testing.assert_allclose(p.evaluate().gradient["x"], [3.0, -2.0], rtol=1e-9)
+
+
+def test_a_first_point_outside_the_domain_says_nothing_of_complex_numbers() -> None:
+    f = la.external(lambda x: np.where(np.real(x) > 0.0, np.exp(x), np.nan))
+    f.jacobian_at([np.array(-1.0)])
+    assert f.jacobian_at([np.array(1.0)])[0, 0] == pytest.approx(math.e, rel=1e-15)  # differences have ten digits
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_same_numbers_in_other_shapes_are_another_point(executor: str) -> None:
+    f = la.external(lambda a, b: np.sum(a) - np.sum(b))
+    g = la.external(lambda m: m[0, -1] ** 2)
+    p = la.Program("shapes", executor=executor)
+    x = p.input("x", np.arange(1.0, 7.0))
+    p.define("early", f(x[:2], x[2:]))
+    p.define("late", f(x[:3], x[3:]))
+    p.minimize(g(x.reshape(2, 3)) + g(x.reshape(3, 2)))
+    at = p.evaluate()
+    assert (at["early"], at["late"], at.objective) == (3.0 - 18.0, 6.0 - 15.0, 9.0 + 4.0)
+    np.testing.assert_allclose(at.gradient["x"], [0.0, 4.0, 6.0, 0.0, 0.0, 0.0], rtol=1e-13, atol=1e-13)
+
+
+def test_an_argument_may_be_empty() -> None:
+    f = la.external(lambda v: np.sum(v) + 1.0)
+    p = la.Program("empty")
+    p.minimize(f(p.input("v", np.zeros(0))) * p.input("k", 2.0))
+    at = p.evaluate()
+    assert at.objective == 2.0 and at.gradient["k"] == 1.0 and at.gradient["v"].shape == (0,)
+
+
+def test_what_is_remembered_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("lagrange_ad.external"), "MOST_NUMBERS", 1000)
+    calls = []
+
+    def squares(x: Any) -> Any:
+        calls.append(float(x[0]))
+        return x**2
+
+    f = la.external(squares, lambda x: np.diag(2 * x), shape=300)
+    points = [np.full(300, float(k)) for k in range(4)]
+    for x in points:
+        np.testing.assert_array_equal(f.values([x]), x**2)
+    f.values([points[3]])
+    assert calls == [0.0, 1.0, 2.0, 3.0]  # the last three fit, so the last is known
+    f.values([points[0]])
+    assert calls[4:] == [0.0]
+    for x in points:  # one Jacobian alone is more than the limit: the last two things are kept
+        np.testing.assert_array_equal(f.jacobian_at([x]), np.diag(2 * x))
+    assert f.jacobian_at([points[3]]) is f.jacobian_at([points[3]])
 
 
 def test_a_difference_at_the_edge_of_the_domain_is_one_sided() -> None:
@@ -328,6 +392,7 @@ def test_tables_have_exact_derivatives(kind: str, outside: str, executor: str) -
 def test_tables_are_scipys() -> None:
     v = np.linspace(0, 3.1, 50)
     np.testing.assert_array_equal(la.interpolate(X, Y)(v), CubicSpline(X, Y)(v))
+    assert isinstance(la.interpolate(X, Y)(1.5), float) and la.interpolate(X, Y)(1.5) == CubicSpline(X, Y)(1.5)
     np.testing.assert_array_equal(la.interpolate(X, Y, "monotone")(v), PchipInterpolator(X, Y)(v))
     np.testing.assert_allclose(la.interpolate(X[:2], Y[:2])(v[:5]), np.interp(v[:5], X[:2], Y[:2]), rtol=1e-14)
 

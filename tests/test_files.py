@@ -363,7 +363,7 @@ def test_any_text_is_a_program_or_an_error_of_the_file(text: str) -> None:
     except EquationFileError as error:
         assert str(error)
     else:
-        assert program.symbols or program.objective is not None or program.name
+        assert reads(program.to_text()).to_text() == program.to_text()
 
 
 # values -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """la.gradient: expressions of derivatives against mpmath, complex steps and the numerical gradient, also nested."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -273,6 +275,17 @@ def test_parts_lists_and_what_is_not_there() -> None:
     np.testing.assert_allclose(evaluate(g1, values), 6.0 * X[1:] ** 2)
     assert evaluate(la.gradient(x[1], x[1]), values) == 1.0 and evaluate(la.gradient(y, y), values) == 1.0
     assert evaluate(la.gradient(f, x[0]), values) == pytest.approx(6.0 * 0.09)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_symbol_copied_along_with_its_program_is_that_symbol(copied: Any) -> None:
+    p = la.Program()
+    p, x = copied((p, p.input("x", [2.0, 3.0])))
+    product = np.sum(x * p["x"])
+    at = p.evaluate()
+    for wrt in (x, p["x"]):
+        assert at[la.gradient(product, wrt)].tolist() == [4.0, 6.0]
+    assert at[la.gradient(product, [x[1], p["x"][0]])[0]] == 6.0
 
 
 # user functions -------------------------------------------------------------------------------------------------

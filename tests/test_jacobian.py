@@ -197,7 +197,24 @@ def test_named_outputs_and_alike_ones() -> None:
     assert J.of == ["sum", "w"] and J["sum", "x[1:]"].shape == (1,)
     first, second = p["y1"] + 1.0, p["y1"] + 1.0
     J = at.jacobian([first, second], "z1")
-    assert J[first, "z1"] == J[second, "z1"] and len(set(J.of)) == 2
+    assert J[first, "z1"] == J[second, "z1"] and J.of == ["y1 + 1", "y1 + 1 (2)"]
+    x = la.Program("long").input("x", np.arange(30.0))
+    J = x.owner.evaluate().jacobian([x[np.arange(20)], x[np.arange(20) + 1]], x)  # long indices print alike
+    np.testing.assert_array_equal(J.matrix, np.concatenate([np.eye(30)[:20], np.eye(30)[1:21]]))
+    assert len(set(J.of)) == 2
+    J = at.jacobian([first, p["y2"] * 2.0, second], "z1")
+    assert J.of == ["y1 + 1", "y2 * 2", "y1 + 1 (2)"]
+
+
+def test_names_of_the_callers_do_not_move_constraints() -> None:
+    p = la.Program("named")
+    x = p.input("x", 1.0)
+    p.subject_to(2.0 * x <= 3.0, name="a")
+    p.subject_to(5.0 * x <= 3.0, name="b")
+    p.minimize(7.0 * x, name="goal")
+    J = p.evaluate().jacobian({"b": "a", "a": "b", "mine": "a", "cost": "goal"}, "x")
+    assert [J[name, "x"] for name in J.of] == [2.0, 5.0, 2.0, 7.0]
+    assert p.function("x", {"b": "a", "a": "b"})(1.0) == (2.0, 5.0)
 
 
 def test_a_singular_solution_has_no_jacobian() -> None:

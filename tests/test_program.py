@@ -3,6 +3,9 @@
 import inspect
 import json
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -298,6 +301,13 @@ def test_every_declaration_remembers_its_place() -> None:
     assert p.constraints[0].location == (__file__, constraint_line)
 
 
+def test_a_file_beside_the_package_is_not_of_the_package() -> None:
+    p = la.Program()
+    beside = str(Path(la.__file__).parent) + "_models.py"
+    exec(compile("\np.input('x')", beside, "exec"), {"p": p})
+    assert p.symbol("x").location == (beside, 2)
+
+
 # evaluating --------------------------------------------------------------------------------------------------------
 
 
@@ -551,3 +561,29 @@ def test_empty_arrays_go_through() -> None:
     assert at["y"].shape == at["v"].shape == at.multiplier["y"].shape == at.gradient["v"].shape == (0, 3)
     assert at.objective == 1.0 and at.gradient["x"] == 1.0
     assert "y" in str(at)
+
+
+def test_threads_may_declare_in_one_program() -> None:
+    p = la.Program()
+    a = p.input("a", 1.0)
+    refused = []
+
+    def declare(_: int) -> None:
+        for i in range(100):
+            try:
+                p.define(f"x{i}", a * i)
+            except DeclarationError:
+                refused.append(i)
+            p.equate(a * i, p["x0"] + i)
+            p.subject_to(a <= i)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(declare, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(refused) == 300 and len(p.symbols) == p.size == 101
+    names = [record.name for record in (*p.equations, *p.constraints)]
+    assert len(names) == len(set(names)) == 100 + 400 + 400

@@ -231,6 +231,16 @@ def test_generators_may_leave_in_another_order() -> None:
     assert p.prefix == ""
 
 
+def test_equations_that_operations_declare_are_numbered_in_their_scope() -> None:
+    p = la.Program("solves")
+    with p.scope("m"):
+        a = p.input("a", 2.0 * np.eye(2))
+        twice = np.linalg.solve(a, np.linalg.solve(a, np.ones(2)))
+    outside = np.linalg.solve(a, twice)
+    assert [e.name for e in p.equations] == ["m.solve_1", "m.solve_2", "solve_1"]
+    assert p.evaluate()[outside].tolist() == [0.125, 0.125]
+
+
 def test_copies_of_scopes() -> None:
     p = la.Program("p")
     m = p.scope("m")

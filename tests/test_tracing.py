@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import minimize, rosen, rosen_der
+from scipy.sparse import csr_array
 
 import lagrange_ad as la
 
@@ -61,6 +62,43 @@ def test_it_traces_once_a_shape() -> None:
     g(np.ones(3), np.array([0, 0, 2]))
     g(np.ones(3), [0, 0, 1])
     assert len(calls) == 3  # a list of integers is what its array is
+
+
+class Scale:
+    """Nothing tells whether one is what it was."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+
+@pytest.mark.parametrize(("held", "get", "change"), [
+    ({"k": 2.0, "n": 1}, lambda c: c["k"], lambda c: c.update(k=5.0)),
+    ({"inner": {"k": [None, 2.0]}}, lambda c: c["inner"]["k"][1], lambda c: c["inner"].update(k=[None, 5.0])),
+    ([None, 2.0], lambda c: c[1], lambda c: c.__setitem__(1, 5.0)),
+    (([0.0], np.array([1, 2])), lambda c: c[1][1], lambda c: c[1].__setitem__(1, 5)),
+    (csr_array(np.diag([1.0, 2.0])), lambda c: c.data[1], lambda c: c.data.__setitem__(1, 5.0)),
+    (Scale(2.0), lambda c: c.k, lambda c: setattr(c, "k", 5.0)),
+])
+def test_what_is_changed_in_place_is_traced_again(held: Any, get: Any, change: Any) -> None:
+    calls = []
+
+    def f(x: Any, c: Any) -> Any:
+        calls.append(1)
+        return np.sum(x**2) * get(c)
+
+    g = la.value_and_gradient(f)
+    for expected in (2.0, 5.0):
+        for _ in range(2):
+            value, gradient = g(np.ones(2), held)
+            assert value == 2.0 * expected and gradient.tolist() == [2.0 * expected] * 2
+        change(held)
+    assert len(calls) == (4 if isinstance(held, Scale) else 2)
+
+
+def test_names_of_further_arguments_are_free() -> None:
+    assert list(la.trace(lambda x_2, *others: x_2 * others[0], 1.0, 2.0)) == ["x_2", "x_2_"]
 
 
 def test_scalars_give_floats() -> None:

@@ -202,6 +202,18 @@ def test_parameters_are_held_at_what_they_were() -> None:
     assert limits.constraints[0].ub[0] == 2.0
 
 
+def test_what_a_view_was_set_to_is_a_copy() -> None:
+    p = la.Program("set")
+    x, b = p.input("x", 1.0), p.parameter("b", [1.0, 2.0])
+    p.subject_to(x * b <= 3.0 * b)
+    p.minimize(np.sum(x * b))
+    view, given = p.reduced(), np.array([5.0, 6.0])
+    view.set(b=given)
+    given[:] = 100.0
+    assert view.constraints[0].ub.tolist() == [15.0, 18.0] and view.value(view.x0) == 11.0
+    assert p.reduced().constraints[0].ub.tolist() == [3.0, 6.0]
+
+
 def test_the_view_keeps_its_program_when_that_is_extended() -> None:
     p = rosenbrock()
     view = p.reduced()

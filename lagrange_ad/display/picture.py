@@ -151,7 +151,7 @@ class _Text:
     def __init__(self, plan: Plan, graph: Dependence, at: Point | None) -> None:
         self._lowered, self._graph, self._at = plan.lowered, graph, at
         self._symbols = list(plan.lowered.symbols.values())
-        self._has = at is not None and at._has_multipliers
+        self._has = at is not None and at.has_multipliers
         self._cycle = {int(i): number for number, block in enumerate(graph.blocks) for i in block}
 
     def node(self, members: Array) -> Node:
@@ -203,10 +203,10 @@ class _Text:
             return []
         assert self._at is not None
         if kind not in ("variable", "block"):
-            w, start = self._at._adjoints[1], self._lowered.state.start
+            w, start = self._at.adjoints[1], self._lowered.state.start
             return [("worth", f"∇ {text}") for text in self._range(members, lambda i: w[start[i] : start[i + 1]], 5)]
         equations = [e for i in members.tolist() for e in self._graph.equations.get(i, [])]
-        lam, rows = self._at._adjoints[0], self._lowered.rows.start
+        lam, rows = self._at.adjoints[0], self._lowered.rows.start
         names = {self._lowered.equations[e].name for e in equations} - {self._symbols[members[0]].name}
         of = f"({short(names.pop(), 12)}) " if len(equations) == 1 and names else ""
         found = self._range(np.array(equations), lambda e: lam[rows[e] : rows[e + 1]], 5)

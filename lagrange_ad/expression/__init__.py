@@ -24,4 +24,3 @@ __all__ = [
     "expansion", "logsumexp", "matmul", "pack", "postorder", "softmax", "softplus", "stack", "sum_", "supported_names",
     "symbols_of", "unpack", "unsupported",
 ]  # fmt: skip
-

@@ -19,6 +19,7 @@ class ArrayMethods:
     """Methods of an array that a NumPy function spells too."""
 
     __slots__ = ()
+
     def sum(self, axis: Any = None, keepdims: bool = False) -> Expression:
         """``np.sum`` of it."""
         return _FUNCTIONS[np.sum](self, axis=axis, keepdims=keepdims)

@@ -25,6 +25,8 @@ from .tables import FUNCTIONS, REDUCTIONS, UFUNCS
 
 MOST_ELEMENTS = 100_000
 """An expression with more elements is not turned into a NumPy array of expressions."""
+
+
 class Expression(ArrayMethods, Refusals):
     """A node of an expression graph. Users get them from a program and combine them with NumPy.
 
@@ -39,7 +41,7 @@ class Expression(ArrayMethods, Refusals):
 
     def __init__(self, op: str, args: tuple[Expression, ...], shape: Shape, data: Any = None) -> None:
         self.op, self.args, self.shape, self.data = op, args, shape, data
-        self.owner: Any = data.owner if op == "symbol" else _common_owner(args)
+        self.owner: Any = data.owner if op == "symbol" else common_owner(args)
         self.is_boolean = is_condition(op, args, data)
 
     # NumPy's protocols -------------------------------------------------------------------------------------
@@ -234,7 +236,7 @@ class Expression(ArrayMethods, Refusals):
         return f"<expression {to_text(self, limit=200)}{shape}>"
 
 
-def _common_owner(args: tuple[Expression, ...]) -> Any:
+def common_owner(args: tuple[Expression, ...]) -> Any:
     """The program whose symbols the operands contain; raises DeclarationError where there are two."""
     owner = None
     for arg in args:

@@ -19,9 +19,6 @@ from .node import Expression, as_expression, size_of
 from .reductions import numeric, refuse
 from .symbols import Array, Shape
 
-_DOTS = "."
-"""Stands for the first axis that an ellipsis covers; einsum's labels are letters."""
-
 
 def dot(a: Any, b: Any, out: Any = None) -> Expression:
     """``np.dot``: the sum over the last axis of a and the last but one of b; a product with scalars."""

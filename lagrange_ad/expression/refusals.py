@@ -20,6 +20,7 @@ class Refusals:
 
     __slots__ = ()
     is_boolean: bool
+
     def __bool__(self) -> bool:
         if self.is_boolean:
             raise ExpressionTypeError(

@@ -17,4 +17,3 @@ REDUCTIONS: dict[tuple[str, str], Any] = {}
 
 UFUNCS: dict[str, Callable[..., Any]] = {}
 """By name, for ufuncs that are not rows of the table of elementary functions."""
-

@@ -93,8 +93,9 @@ def _by_symbol(root: Expression, symbols: Sequence[Expression]) -> dict[int, Exp
         if id(node) not in needed or id(node) not in parts:
             continue
         bar = total(parts.pop(id(node)), node)
-        if node.op == "symbol":
-            by_data[id(node.data)] = bar.full(node.shape)
+        if node.op == "symbol":  # of one symbol there are two nodes where one was copied along with its program
+            whole, before = bar.full(node.shape), by_data.get(id(node.data))
+            by_data[id(node.data)] = whole if before is None else before + whole
             continue
         for arg, part in contributions(node, bar, needed):
             parts.setdefault(id(arg), []).append(part)

@@ -15,8 +15,17 @@ from ..external import External
 
 
 def derivative_of(function: External, index: int, shapes: Sequence[Shape]) -> External:
-    """∂f/∂(argument ``index``) as a user function of the same arguments; of shape f.shape + argument's shape."""
-    made = _Partial(function, index, tuple(shapes))
+    """∂f/∂(argument ``index``) as a user function of the same arguments; of shape f.shape + argument's shape.
+
+    The same one whenever it is asked for, so that its calls share a kernel and what they remember.
+    """
+    key = index, () if function.elementwise else tuple(shapes)
+    known = function.derivatives.get(key)
+    return known if known is not None else function.derivatives.setdefault(key, _made(function, index, tuple(shapes)))
+
+
+def _made(function: External, index: int, shapes: tuple[Shape, ...]) -> External:
+    made = _Partial(function, index, shapes)
     name = f"{function.name}_{index + 1}"
     if function.elementwise:
         return External(made.slope, made.second_slopes, elementwise=True, name=name, domain=function.domain)

@@ -295,5 +295,3 @@ def _undo(node: Expression, place: Any) -> Array:
     rows = np.empty(child.size, dtype=np.int64)
     rows[node.data.apply(np.arange(child.size).reshape(child.shape)).ravel()] = np.asarray(place).ravel()
     return rows.reshape(child.shape)
-
-

@@ -6,7 +6,7 @@ pass an epoch; a generator ends the run when it is exhausted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -17,7 +17,6 @@ from ..expression import Array
 from ..text import listing
 
 Batch = Mapping[Any, Any]
-BatchSource = Iterable[Batch] | Callable[[int], Batch]
 
 
 class Batches:
@@ -39,7 +38,7 @@ class Batches:
         if not _is_integer(seed) or seed < 0:
             raise DeclarationError(f"the seed of Batches must be an integer ≥ 0, got {seed!r}")
         self.size, self.seed = int(size), int(seed)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        self._drawn = -1, np.empty(0, dtype=np.int64)
 
     @property
     def per_epoch(self) -> int:
@@ -48,10 +47,11 @@ class Batches:
 
     def __call__(self, step: int) -> dict[str, Array]:
         epoch, number = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-            self._epoch = epoch
-        chosen = self._order[number * self.size : (number + 1) * self.size]
+        of_epoch, order = self._drawn
+        if epoch != of_epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+            self._drawn = epoch, order  # at once: threads may share the batches
+        chosen = order[number * self.size : (number + 1) * self.size]
         return {name: array[chosen] for name, array in self.arrays.items()}
 
     def __repr__(self) -> str:

@@ -414,7 +414,7 @@ def _length(vector: Array) -> float:
 
 def _why(at: Point) -> str:
     """Which function of the objective has no finite value at a point."""
-    objective = at._lowered.objective
+    objective = at.plan.lowered.objective
     assert objective is not None
     return objective_message(objective, at.values)
 

@@ -5,10 +5,11 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 """
 
 from .declarations import Declarations
-from .given import element_name, fit, key_name, numeric
+from .given import caller, element_name, fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
 from .scope import Scope
 from .symbols import EXECUTORS
+from .variants import variant
 
 __all__ = [
     "EXECUTORS",
@@ -18,8 +19,10 @@ __all__ = [
     "Location",
     "Objective",
     "Scope",
+    "caller",
     "element_name",
     "fit",
     "key_name",
     "numeric",
+    "variant",
 ]

@@ -86,19 +86,19 @@ class Declarations(Equations):
         self._objective("minimize", expression, name, _location or caller())
 
     def _objective(self, sense: str, expression: Any, name: str | None, location: Location) -> None:
-        if self.objective is not None:
-            raise DeclarationError(
-                f"the objective is declared already, at {place(self.objective.location)}: a program has one"
-            )
         name, node = self._full(name), self._number(expression, "the objective")
         if node.shape != ():
             raise ShapeError(
                 f"the objective must be a scalar, but {to_text(node, 60)} has shape {node.shape}: "
                 "np.sum or np.mean makes one number of it"
             )
-        if name is not None:
-            self._free_name(name, allow=node)
         with self._lock:
+            if self.objective is not None:
+                raise DeclarationError(
+                    f"the objective is declared already, at {place(self.objective.location)}: a program has one"
+                )
+            if name is not None:
+                self._free_name(name, allow=node)
             default = node.data.name if node.op == "symbol" else "objective"
             self.objective = Objective(name or default, sense, node, location)
             if name is not None and name not in self.symbols:
@@ -125,11 +125,11 @@ class Declarations(Equations):
                 )
             body, low, high = node, bound_of(lower, "lower"), bound_of(upper, "upper")
         self._own(body, "the constraint")
-        if name is not None:
-            self._free_name(name)
-        label = name or self._constraint_name()
-        check_bounds(label, body, low, high)
         with self._lock:
+            if name is not None:
+                self._free_name(name)
+            label = name or self._constraint_name()
+            check_bounds(label, body, low, high)
             self.constraints.append(Constraint(label, body, low, high, location))
             self._take_name(label, location)
             self.version += 1

@@ -29,19 +29,19 @@ class Equations(Symbols):
         """Declare a variable and its equation ``name = expression`` in one step; the shape is the expression's."""
         location, name = _location or caller(), self._full(name)
         right = self._number(expression, "the equation of", name)
-        symbol = self._symbol("variable", name, right.shape, lower, upper, labels, unit, location)
-        if start is not None:
-            symbol.value = self._start(symbol, start)
-        left = self._add(symbol)
-        self._equation(name, Sides(left, right), right.shape, symbol, None, location)
+        with self._lock:
+            symbol = self._symbol("variable", name, right.shape, lower, upper, labels, unit, location)
+            if start is not None:
+                symbol.value = self._start(symbol, start)
+            left = self._add(symbol)
+            self._equation(name, Sides(left, right), right.shape, symbol, None, location)
         return left
 
     def numbered_variable(self, stem: str, shape: Shape) -> Expression:
         """A variable of an operation that is an equation, such as np.linalg.solve: ``solve_1``, ``solve_2``, …"""
-        location = caller()
+        location, number = caller(), 1
         with self._lock:
-            number = 1
-            while f"{stem}_{number}" in self._named:
+            while self._full(f"{stem}_{number}") in self._named:
                 number += 1
             return self.variable(f"{stem}_{number}", shape, start=0.0, _location=location)
 
@@ -59,6 +59,11 @@ class Equations(Symbols):
         """
         location, name = _location or caller(), self._full(name)
         left, right = self._number(left, "the left side"), self._number(right, "the right side")
+        with self._lock:
+            self._equate(left, right, name, for_, location)
+
+    def _equate(self, left: Expression, right: Expression, name: str | None, for_: Expression | None,
+                location: Location) -> None:
         if name is not None:
             self._free_name(name, allow=left)
         own = self._lone(left, right)
@@ -113,15 +118,14 @@ class Equations(Symbols):
 
     def _equation(self, name: str, sides: Sides, shape: Shape, own: Symbol | None, determines: Symbol | None,
                   location: Location) -> None:
-        with self._lock:
-            packed = None if shape else self._pack(sides, location)
-            number = -1 if packed is None else len(packed) - 1
-            kept = sides if packed is None else packed
-            self.equations.append(Equation(name, kept, number, shape, own, determines, location))
-            owner = own or (determines if name in self.symbols else None)
-            if owner is not None:
-                self._explicit.add(owner.name)
-            self.version += 1
+        packed = None if shape else self._pack(sides, location)
+        number = -1 if packed is None else len(packed) - 1
+        kept = sides if packed is None else packed
+        self.equations.append(Equation(name, kept, number, shape, own, determines, location))
+        owner = own or (determines if name in self.symbols else None)
+        if owner is not None:
+            self._explicit.add(owner.name)
+        self.version += 1
 
     def _pack(self, sides: Sides, location: Location) -> PackedEquations | None:
         """Keep the sides of the next equation as numbers of their form; None where they are not simple scalars."""

@@ -7,6 +7,7 @@ names both.
 from __future__ import annotations
 
 import operator
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..text import values
 from .records import Location
 
 NO_LOWER, NO_UPPER = -np.inf, np.inf
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _PLACES: dict[Location, Location] = {}  # one tuple a line: a loop declares 10^5 equations at the same one
 
 

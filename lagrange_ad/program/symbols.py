@@ -99,19 +99,21 @@ class Symbols:
         for optimizers.
         """
         location, name = _location or caller(), self._full(name)
-        symbol = self._symbol("variable", name, as_shape(name, shape), lower, upper, labels, unit, location)
-        symbol.domain = domain_of(name, domain)
-        if start is not None:
-            symbol.value = self._start(symbol, start)
-        return self._add(symbol)
+        with self._lock:
+            symbol = self._symbol("variable", name, as_shape(name, shape), lower, upper, labels, unit, location)
+            symbol.domain = domain_of(name, domain)
+            if start is not None:
+                symbol.value = self._start(symbol, start)
+            return self._add(symbol)
 
     def _given(self, kind: str, name: str, value: Any, shape: Any, lower: Any, upper: Any, labels: Any, unit: str,
                location: Location) -> Expression:
         array = numeric(name, value, "the value")
         shape = array.shape if shape is None else as_shape(name, shape)
-        symbol = self._symbol(kind, name, shape, lower, upper, labels, unit, location)
-        symbol.value = fit(name, array, shape, "the value")
-        return self._add(symbol)
+        with self._lock:
+            symbol = self._symbol(kind, name, shape, lower, upper, labels, unit, location)
+            symbol.value = fit(name, array, shape, "the value")
+            return self._add(symbol)
 
     def _symbol(self, kind: str, name: str, shape: Shape, lower: Any, upper: Any, labels: Any, unit: str,
                 location: Location) -> Symbol:
@@ -126,14 +128,14 @@ class Symbols:
         return symbol
 
     def _add(self, symbol: Symbol) -> Expression:
+        """Give a symbol its place in the state; whoever found its name free holds the lock since."""
         node = Expression("symbol", (), symbol.shape, symbol)
-        with self._lock:
-            symbol.start = self._size
-            self._size += node.size
-            self._offsets.append(symbol.start)
-            self._in_order.append(node)
-            self.symbols[symbol.name], self._nodes[symbol.name] = symbol, node
-            self._take_name(symbol.name, symbol.location)
+        symbol.start = self._size
+        self._size += node.size
+        self._offsets.append(symbol.start)
+        self._in_order.append(node)
+        self.symbols[symbol.name], self._nodes[symbol.name] = symbol, node
+        self._take_name(symbol.name, symbol.location)
         return node
 
     @property
@@ -206,9 +208,8 @@ class Symbols:
             )
 
     def _take_name(self, name: str, location: Location) -> None:
-        with self._lock:
-            self._named[name] = location
-            self.version += 1
+        self._named[name] = location
+        self.version += 1
 
     def _number(self, value: Any, what: str, name: str | None = None) -> Expression:
         node = as_expression(value)

@@ -18,7 +18,7 @@ from .diagnosis import failure
 from .forward import Solved, Start, propagate
 from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
-from .point import Point, inside
+from .point import Point, element_number
 
 
 def plan_of(program: Declarations) -> Plan:
@@ -197,10 +197,10 @@ def starting_state(plan: Plan, declared: DeclaredState, given: Mapping[str, Arra
 
 
 def _default_start(symbol: Symbol) -> Any:
-    inside = _inside(*symbol.domain)
+    start = _inside(*symbol.domain)
     if symbol.is_unbounded:
-        return inside
-    return np.broadcast_to(np.clip(inside, symbol.lower, symbol.upper), symbol.shape)
+        return start
+    return np.broadcast_to(np.clip(start, symbol.lower, symbol.upper), symbol.shape)
 
 
 def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Array) -> Array:
@@ -236,7 +236,7 @@ def _offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:
             block = lowered.rows.get(offset[: lowered.n_rows], name)
             block[...] = fit(name, numeric(name, value, "the perturbation"), block.shape, "the perturbation")
         elif base in names and base != name:
-            at = lowered.rows.slices[base].start + inside(lowered.rows, name, "equation to perturb")
+            at = lowered.rows.slices[base].start + element_number(lowered.rows, name, "equation to perturb")
             offset[at] = fit(name, numeric(name, value, "the perturbation"), (), "the perturbation")
         else:
             raise UnknownNameError(f"there is no equation {name!r} to perturb{nearest(str(name), names)}")

@@ -28,7 +28,7 @@ Term = tuple[str, str, Any]
 def explain(at: Point, what: Any) -> str:
     """w = ∂J/∂z + Σ λ_i·∂r_i/∂z of a symbol, of the one that an equation determines, or of one element ``y[0]``."""
     plan = at._plan
-    multipliers = at._adjoints[0]
+    multipliers = at.adjoints[0]
     name, element = _wanted(what, at._owner, plan.lowered.state)
     symbol = _symbol(plan, name)
     terms = _terms(plan, at._solved.z, multipliers, symbol)

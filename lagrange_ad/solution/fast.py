@@ -42,7 +42,6 @@ class Workspace:
         self.calls = [tape.call(self.pointers) for tape in tapes]
         self.addresses = [call.ctypes.data for call in self.calls]
 
-
     def renew_gradient(self) -> None:
         """Other memory for the next gradient."""
         self.gradient = np.empty(len(self.gradient))

@@ -77,9 +77,9 @@ def _constraints(at: Point) -> list[str]:
 def _slopes(at: Point) -> list[str]:
     """Where multipliers and gradient are not numbers: 0·∞ of an infinite slope."""
     lowered = at._lowered
-    if not at._has_multipliers:
+    if not at.has_multipliers:
         return []
-    lam, w = at._adjoints
+    lam, w = at.adjoints
     names = [f"the multiplier of {lowered.rows.element(row)}" for row in _nan(lam[: lowered.n_user_rows])]
     names += [f"the gradient by {lowered.state.element(column)}" for column in _nan(w[: lowered.n_user])
               if lowered.symbols[lowered.state.names[lowered.state.block_of(column)]].kind != "variable"]

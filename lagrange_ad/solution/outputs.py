@@ -7,6 +7,7 @@ solved there: a residual that is solved to zero would tell nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,7 @@ from ..errors import DeclarationError, StructureError, UnknownNameError
 from ..expression import Array, Expression, Shape, Symbol, as_expression, evaluate, postorder, symbols_of
 from ..lowering import Lowered, lower
 from ..printing import to_text
-from ..program import Constraint, Declarations, Equation, Location, Objective
-from ..program.given import caller
-from ..program.variant import variant
+from ..program import Constraint, Declarations, Equation, Location, Objective, caller, variant
 from ..text import listing, nearest
 from .plan import Plan, make_plan
 
@@ -98,15 +97,23 @@ def outputs_of(declared: Declared, asked: Any, what: str, given: Iterable[str] =
 
 
 def _add(found: list[Quantity], one: Quantity, name: str | None, what: str) -> None:
-    """Take one more, unless it is there already; expressions that print alike are told apart by a number."""
+    """Take one more, unless it is there already; of others that print alike the second is called ``… (2)``."""
     key = one.key if name is None else name
     label = one.name if name is None else name
     same = [other for other in found if other.name == label]
-    if same and (isinstance(key, str) or one.places is not None or any(other.key is key for other in same)):
+    if (isinstance(key, str) and same) or any(_is_same(other, one, key) for other in same):
         raise DeclarationError(f"{what} has {label!r} twice: name each once")
     if same:
-        label = f"{label} ({sum(other.expression is not None for other in found) + 1})"
+        taken = {other.name for other in found}
+        label = next(f"{label} ({i})" for i in itertools.count(2) if f"{label} ({i})" not in taken)
     found.append(replace(one, key=key, name=label))
+
+
+def _is_same(other: Quantity, one: Quantity, key: Any) -> bool:
+    """Whether two that print alike are the same elements, or the same expression."""
+    if other.places is not None and one.places is not None:
+        return np.array_equal(other.places, one.places)
+    return other.key is key
 
 
 def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
@@ -277,10 +284,10 @@ def positions(plan: Plan, outputs: Sequence[Quantity], is_variant: bool) -> tupl
 
 
 def _declared_row(lowered: Lowered, q: Quantity) -> int:
-    """The first row of a declared constraint, or the objective's."""
-    if isinstance(q.declared, Objective):
+    """The first row of a declared constraint, or the objective's, whatever the caller calls it."""
+    if not isinstance(q.declared, Constraint):
         return lowered.objective_row
-    return int(lowered.objective_row + 1 + lowered.constraint_rows.slices[q.name].start)
+    return int(lowered.objective_row + 1 + lowered.constraint_rows.slices[q.declared.name].start)
 
 
 def needs_variant(outputs: Sequence[Quantity]) -> bool:

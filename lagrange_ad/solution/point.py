@@ -7,7 +7,7 @@ keeps what it was computed from, so it stays right when the program changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -30,13 +30,17 @@ from .outputs import Declared, arguments_of, needs_variant, outputs_of, position
 from .plan import Plan
 from .showing import GRADIENT, MULTIPLIER, named_report, point_report
 
+_NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
+MOST_SHOWN = 12
+"""A mapping's repr shows this many entries."""
+
 
 def plain(array: Array) -> Any:
     """A float for a scalar, else the array."""
     return float(array) if array.ndim == 0 else array
 
 
-def inside(blocks: Blocks, name: str, what: str) -> int:
+def element_number(blocks: Blocks, name: str, what: str) -> int:
     """The place of an element, named as in ``v[3]``, in its block, or an error that says what elements there are."""
     base = name.partition("[")[0]
     position, block = blocks.position(name), blocks.slices[base]
@@ -49,13 +53,6 @@ def inside(blocks: Blocks, name: str, what: str) -> int:
     first = f", its first axis labelled {listing(labels, 4)}" if labels else ""
     example = f"; one element is {blocks.element(block.start)!r}" if block.start < block.stop else ""
     raise UnknownNameError(f"there is no {what} {name!r}: {base!r} is an array of shape {shape}{first}{example}")
-
-
-_NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
-
-
-MOST_SHOWN = 12
-"""A mapping's repr shows this many entries."""
 
 
 class Named(Shown, Mapping[str, Any]):
@@ -75,7 +72,7 @@ class Named(Shown, Mapping[str, Any]):
             return plain(self._get(name))
         base = str(name).partition("[")[0]
         if self._blocks is not None and base in self._names and base != name:
-            return float(np.ravel(self._get(base))[inside(self._blocks, name, self._what)])
+            return float(np.ravel(self._get(base))[element_number(self._blocks, name, self._what)])
         raise UnknownNameError(
             f"there is no {self._what} {name!r}{nearest(str(name), self._names)}; there are {listing(self._names)}"
         )
@@ -91,7 +88,8 @@ class Named(Shown, Mapping[str, Any]):
 
     def __reduce__(self) -> Any:
         known = {name: self._get(name) for name in self._names}
-        return Named, (self._what, list(known), known.__getitem__, self._owner)
+        make = partial(Named, column=self._column, blocks=self._blocks)
+        return make, (self._what, list(known), known.__getitem__, self._owner)
 
     def __repr__(self) -> str:
         shown = [f"{name!r}: {values(self[name])}" for name in islice(self, MOST_SHOWN)]
@@ -132,6 +130,11 @@ class Point(Shown):
         """The flat state, auxiliaries included."""
         return self._solved.z
 
+    @property
+    def offset(self) -> Array:
+        """ε of every row: what ``perturbation`` added to right sides."""
+        return self._solved.offset
+
     @cached_property
     def blocks(self) -> list[BlockReport]:
         """One report a cycle solved: its equations, unknowns, iterations and residual."""
@@ -151,7 +154,7 @@ class Point(Shown):
             return plain(self.values[what])
         base = str(what).partition("[")[0]
         if base in self.values and base != what:
-            return float(self.values[base].ravel()[inside(self._lowered.state, what, "value")])
+            return float(self.values[base].ravel()[element_number(self._lowered.state, what, "value")])
         for constraint in self._lowered.constraints:
             if constraint.name == what:
                 return plain(self._evaluate(constraint.body))
@@ -210,7 +213,11 @@ class Point(Shown):
         return float(rows[self._lowered.objective_row])
 
     @cached_property
-    def _adjoints(self) -> tuple[Array, Array]:
+    def adjoints(self) -> tuple[Array, Array]:
+        """(λ of every row, w of every state element), flat and read-only: what multiplier and gradient are parts of.
+
+        Raises as :attr:`multiplier` does.
+        """
         if self._lowered.objective is None:
             raise MissingObjectiveError(_no_objective(self._lowered.name, "multipliers and no gradient"))
         if not self.solved:
@@ -235,14 +242,14 @@ class Point(Shown):
         Raises MissingObjectiveError without an objective and SingularError at a singular solution, when read.
         """
         rows = self._lowered.rows
-        return Named("equation", self._equation_names, lambda name: rows.get(self._adjoints[0][: rows.size], name),
+        return Named("equation", self._equation_names, lambda name: rows.get(self.adjoints[0][: rows.size], name),
                      self._owner, column=MULTIPLIER, blocks=rows)
 
     @cached_property
     def gradient(self) -> Named:
         """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
         names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
-        return Named("input or parameter", names, lambda name: self._lowered.state.get(self._adjoints[1], name),
+        return Named("input or parameter", names, lambda name: self._lowered.state.get(self.adjoints[1], name),
                      self._owner, column=GRADIENT, blocks=self._lowered.state)
 
     @cached_property
@@ -376,7 +383,7 @@ class Point(Shown):
             result["message"] = self._why_no_multipliers
         if self.notes:
             result["notes"] = list(self.notes)
-        if self._has_multipliers:
+        if self.has_multipliers:
             result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
             result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
         return result
@@ -396,7 +403,8 @@ class Point(Shown):
             return f"{self._lowered.name}: {objective.sense} {objective.name} = nan\n{error}"
 
     @property
-    def _has_multipliers(self) -> bool:
+    def has_multipliers(self) -> bool:
+        """Whether there are multipliers and a gradient: solved, with an objective, at no singular solution."""
         return self._lowered.objective is not None and self.solved and self._why_no_multipliers is None
 
     @cached_property
@@ -405,7 +413,7 @@ class Point(Shown):
         if self._lowered.objective is None or not self.solved:
             return None
         try:
-            _ = self._adjoints
+            _ = self.adjoints
         except SolveError as error:
             return str(error)
         return None
@@ -416,5 +424,3 @@ class Point(Shown):
 
 def _no_objective(name: str, what: str) -> str:
     return f"{name!r} has no objective, so it has no {what}: declare one with minimize(expr) or maximize(expr)"
-
-

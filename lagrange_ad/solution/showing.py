@@ -52,9 +52,9 @@ class _Symbols:
         self.lowered = at._lowered
         self.symbols: list[Symbol] = list(self.lowered.symbols.values())
         self.z = at.state
-        self.has = at._has_multipliers
-        self.lam: Array = at._adjoints[0] if self.has else np.empty(0)
-        self.w: Array = at._adjoints[1] if self.has else np.empty(0)
+        self.has = at.has_multipliers
+        self.lam: Array = at.adjoints[0] if self.has else np.empty(0)
+        self.w: Array = at.adjoints[1] if self.has else np.empty(0)
 
     def equation(self, block: int) -> int | None:
         """The first row of the equation that goes by the name of a variable and has its shape."""
@@ -125,11 +125,11 @@ def select(table: Table, wanted: Sequence[bool]) -> Table:
 
 def _equation_tables(at: Point) -> list[Table]:
     """The equations that do not go by a variable's name, with their multipliers, or residuals without an objective."""
-    lowered, has = at._lowered, at._has_multipliers
+    lowered, has = at._lowered, at.has_multipliers
     extra = [i for i, equation in enumerate(lowered.equations) if equation.name not in lowered.symbols]
     if not extra:
         return []
-    numbers, what = (at._adjoints[0], "multiplier") if has else (at._residuals, "residual")
+    numbers, what = (at.adjoints[0], "multiplier") if has else (at._residuals, "residual")
     elements, arrays = in_parts(lowered.rows, extra)
     columns = [Column("equation", role="name"), Column(what, numeric=True, role="multiplier")]
     return [

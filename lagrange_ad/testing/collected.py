@@ -6,9 +6,9 @@ import numpy as np
 
 from ..expression import Array
 from ..printing import place
-from .differences import VERDICTS, Judged
-from .functions import RightSides
+from .checked import RightSides
 from .report import DerivativeCheck, DerivativeReport
+from .slopes import VERDICTS, Judged
 
 MOST_ROWS = 1000
 """How many rows a report keeps, the worst."""

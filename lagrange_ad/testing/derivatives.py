@@ -15,10 +15,10 @@ from ..errors import DeclarationError, SingularError, SolveError
 from ..expression import Array
 from ..program import Declarations
 from ..solution import Point, evaluate_program, plan_of
+from .checked import RightSides, SolvedObjective, gradient_of, hessian_of
 from .collected import Collected, column_of, worst_by
-from .differences import RIGHT, ROUNDING, VERDICTS, WRONG, Judged, Slope
-from .functions import RightSides, Solution, gradient_of, hessian_of
 from .report import DerivativeCheck, DerivativeReport
+from .slopes import RIGHT, ROUNDING, VERDICTS, WRONG, Judged, Slope
 
 MOST_COLUMNS, MOST_ENTRIES = 100, 60_000
 """Programs with more state elements, or more (rows × elements), are checked along directions."""
@@ -53,7 +53,7 @@ def check_derivatives(
     of its row then goes unseen. Where the equations cannot be solved, their partials are checked at the last iterate.
     """
     _require(at, nearby, spread, tolerance)
-    if at is not None and at._lowered is not plan_of(program).lowered:
+    if at is not None and at.plan.lowered is not plan_of(program).lowered:
         raise DeclarationError(f"at= is a point of another program than {program.name!r}, or of it before a change")
     random = np.random.default_rng(seed)
     found = Collected(tolerance)
@@ -105,7 +105,7 @@ def _nearby(program: Declarations, at: Point, count: int, spread: float, random:
 
 def _check_point(program: Declarations, at: Point, found: Collected, elements: bool | None, hessian: bool,
                  random: np.random.Generator) -> None:
-    sides = RightSides(at._plan, at.state)
+    sides = RightSides(at.plan, at.state)
     n, rows = len(sides.at), len(sides.shown)
     if elements is None:
         elements = n <= MOST_COLUMNS and n * rows <= MOST_ENTRIES
@@ -237,7 +237,7 @@ def _gradient(program: Declarations, at: Point, sides: RightSides, found: Collec
               elements: bool) -> None:
     """dJ/dx by every input and parameter, or along directions, the equations solved anew for each."""
     try:
-        solution = Solution(program, at)
+        solution = SolvedObjective(program, at)
     except SingularError as error:
         found.notes.append(f"no gradient: {error}")
         return

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from ..differences import COMPLEX_STEP
 from ..expression import Array
 
 Function = Callable[[Array], Array]
-COMPLEX_STEP = 1e-30
 FIRST_STEP, FACTOR, STEPS = 1e-2, 8.0, 6
 """Steps of differences, in units of the direction: 1e-2, 1.25e-3, …, 3e-7."""
 SAFETY = 10.0

@@ -192,15 +192,15 @@ class RightSides:
         return lowered.constraints[number - len(lowered.equations) - 1].location
 
 
-class Solution:
+class SolvedObjective:
     """The objective as a function of inputs and parameters, the equations solved from where they are solved now."""
 
     def __init__(self, program: Declarations, at: Point) -> None:
-        plan, lowered = at._plan, at._lowered
+        plan, lowered = at.plan, at.plan.lowered
         declared = declared_state(program, plan)
         self._plan, self._state = plan, at.state.copy()
         self._start = Start(self._state, np.ones(lowered.state.size, dtype=bool), declared.domain,
-                            at._solved.offset)
+                            at.offset)
         given = [lowered.state.slices[name] for name, s in lowered.symbols.items() if s.kind != "variable"]
         self.elements = np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in given)])
         self.at = self._state[self.elements]
