@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 import lagrange_ad as la
@@ -376,3 +377,25 @@ def test_tables_that_make_no_function(arguments: Any, error: type[Exception], me
         la.interpolate(*arguments)
     with pytest.raises(la.DeclarationError, match="outside= is one of"):
         la.interpolate(X, Y, outside="zero")
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_an_argument_may_be_empty(executor: str) -> None:
+    p = la.Program("empty", executor=executor)
+    x, b = p.input("x", np.zeros(0)), p.input("b", 2.0)
+    alone = la.external(lambda x: np.sum(x) + 2.0)
+    both = la.external(lambda x, b: np.sum(x) + b**2)
+    p.minimize((alone(x) * b + both(x, b)) ** 2)                      # (2b + b²)²
+    at = p.evaluate()
+    assert at.objective == 64.0 and at.gradient["b"] == pytest.approx(96.0, rel=1e-12)
+    assert at.gradient["x"].shape == (0,)
+
+
+def test_functions_of_other_libraries_say_how_they_are_used() -> None:
+    p = la.Program("erf")
+    x = p.input("x", [0.3, -1.0])
+    with pytest.raises(la.ExpressionTypeError, match=r"erf is .* another library.*la.external\(erf, elementwise=True"):
+        special.erf(x)
+    p.minimize(np.sum(la.external(special.erf, elementwise=True)(x)))
+    expected = 2 / np.sqrt(np.pi) * np.exp(-np.array([0.3, -1.0]) ** 2)
+    np.testing.assert_allclose(p.evaluate().gradient["x"], expected, rtol=1e-13)

@@ -19,7 +19,16 @@ from ..elementary import TABLE
 from ..errors import DeclarationError, ExpressionTypeError, ShapeError
 from ..printing import to_text
 from .methods import ArrayMethods
-from .refusals import ADVICE, OPERATOR_OF, Refusals, foreign_programs, no_operator, numpy_name, unsupported
+from .refusals import (
+    ADVICE,
+    OPERATOR_OF,
+    Refusals,
+    foreign_programs,
+    foreign_ufunc,
+    no_operator,
+    numpy_name,
+    unsupported,
+)
 from .symbols import Array, Shape
 from .tables import FUNCTIONS, REDUCTIONS, UFUNCS
 
@@ -64,6 +73,8 @@ class Expression(ArrayMethods, Refusals):
             name = f"{name}.{method}"
         if name in OPERATOR_OF:
             raise no_operator(OPERATOR_OF[name])
+        if method == "__call__" and not hasattr(np, name):
+            raise foreign_ufunc(name)
         raise unsupported(f"np.{name}")
 
     @staticmethod

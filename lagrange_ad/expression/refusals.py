@@ -123,6 +123,19 @@ _INSTEAD = {
     "np.linalg.eigvalsh": "variables v and w and the equations A @ v = w * v, v @ v = 1",
     "np.linalg.matrix_power": "A @ A",
     "np.convolve": "a sum of products of slices",
+    "np.diag": "np.diagonal(A), or x[:, None] * np.eye(n) for a matrix with the diagonal x",
+    "np.split": "slices: x[:k], x[k:]",
+    "np.array_split": "slices: x[:k], x[k:]",
+    "np.pad": "np.concatenate([np.zeros(k), x])",
+    "np.block": "np.concatenate of rows, each an np.concatenate(..., axis=1)",
+    "np.meshgrid": "x[None, :] and y[:, None], which broadcast",
+    "np.select": "np.where(condition, a, np.where(...))",
+    "np.piecewise": "np.where(condition, a, b)",
+    "np.heaviside": "np.where(x > 0, 1.0, 0.0)",
+    "np.fmax": "np.maximum",
+    "np.fmin": "np.minimum",
+    "np.linspace": "a + (b - a) * np.linspace(0.0, 1.0, n)",
+    "np.unstack": "x[0], x[1], …",
     "np.nansum": "np.sum: an expression has no NaN to be left out",
     "np.nanmean": "np.mean: an expression has no NaN to be left out",
     "np.gradient": "np.diff(x), or differences of slices",
@@ -140,6 +153,15 @@ def unsupported(name: str) -> ExpressionTypeError:
     instead = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
     return ExpressionTypeError(
         f"{name} is not supported on expressions{instead}. Supported: {', '.join(supported_names())}"
+    )
+
+
+def foreign_ufunc(name: str) -> ExpressionTypeError:
+    """The error for an elementwise function that is not NumPy's, as those of scipy.special."""
+    return ExpressionTypeError(
+        f"{name} is a function of another library, which does not take expressions: write "
+        f"la.external({name}, elementwise=True), with its derivative as the second argument where complex numbers or "
+        "differences are not exact enough, or NumPy's formula of it (there are la.softplus, la.softmax, la.logsumexp)"
     )
 
 

@@ -117,7 +117,7 @@ class ExternalKernel(Kernel):
         element, number = coefs[-2].real.astype(np.int64), coefs[-1].real
         points = self._operands(args, coefs[:-2])
         count = {VALUES: 1, PARTIALS: self.n_args, SECOND: self.n_args * (self.n_args + 1) // 2}[self.quantity]
-        dtype = np.result_type(*points) if self.quantity == VALUES else np.float64
+        dtype = np.result_type(np.float64, *points) if self.quantity == VALUES else np.float64
         out = np.empty((count, len(element)), dtype=dtype)
         for call in np.unique(number):
             here = np.flatnonzero(number == call)
@@ -126,7 +126,7 @@ class ExternalKernel(Kernel):
 
     def _call(self, point: Sequence[Any]) -> Array:
         """(outputs, elements of the result) at the elements of all operands."""
-        parts = np.split(np.array(point), np.cumsum(self.sizes)[:-1])
+        parts = np.split(np.asarray(point, dtype=np.result_type(np.float64, *point)), np.cumsum(self.sizes)[:-1])
         operands = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
         if self.quantity == VALUES:
             return self.function.apply(operands).reshape(1, -1)
