@@ -8,7 +8,9 @@ affordable.
 from dataclasses import dataclass
 
 import numpy as np
+from table_rows import applied
 
+from lagrange_ad.elementary import TABLE
 from lagrange_ad.lowering import Group, IndexMap
 from lagrange_ad.lowering.kernel import Builder
 
@@ -37,6 +39,13 @@ KERNELS = {
     "rational": kernel(lambda x, u, a, b: (a + x) / (b * u * u + 1.0) + np.hypot(x, u), 2, 2),
 }  # fmt: skip
 """Kernels of the pool; their arguments are drawn in (0.5, 1.5), coefficients in (0.5, 2)."""
+
+PER_KERNEL = 10
+for _first in range(0, len(TABLE), PER_KERNEL):  # the whole table, several rows a kernel: compiling takes time
+    _names = [*TABLE][_first : _first + PER_KERNEL]
+    KERNELS[f"rows from {_names[0]}"] = kernel(
+        lambda x, u, names=_names: sum([applied(name, x, u) for name in names[1:]], applied(names[0], x, u)), 2
+    )
 
 STEPS = ("flat", "broadcast", "one", "back", "two", "minus three", "windows", "table")
 ROWS = ("flat", "reversed", "sum of last", "sum of first", "sum of all", "windows", "table", "two")

@@ -4,8 +4,10 @@ A family is a function (program, rng, input) -> list of variables. Programs are 
 """
 
 import numpy as np
+from table_rows import applied
 
 import lagrange_ad as la
+from lagrange_ad.elementary import TABLE
 
 LENGTHS = (1, 7, 8, 9, 15, 16, 17, 40, 70)
 BODIES = (
@@ -13,6 +15,8 @@ BODIES = (
     lambda z, x: np.where(z > 0.6, z * x * 0.5, 0.2 - z), lambda z, x: np.exp(-z * z) + 0.1 * x,
     lambda z, x: np.minimum(z, x) * 0.5 + 0.25, lambda z, x: x / (1.5 + z * z), lambda z, x: 0.5 * z - np.tanh(x * z),
 )  # fmt: skip
+ROW_BODIES = tuple(lambda z, x, name=name: 0.3 * np.tanh(applied(name, z, x)) + 0.4 * x for name in TABLE)
+"""A recurrence through every row of the table."""
 CONTRACTIONS = (
     lambda y, a: 0.5 * np.cos(y) * a, lambda y, a: 0.4 * np.sin(y) + a, lambda y, a: a / (y * y + 2.0),
     lambda y, a: 0.3 * np.sqrt(y * y + a), lambda y, a: a - 0.2 * np.tanh(y), lambda y, a: np.exp(-0.3 * y * y) * a,
@@ -21,6 +25,11 @@ CONTRACTIONS = (
 
 def _pick(rng, choices):
     return choices[int(rng.integers(len(choices)))]
+
+
+def _body(rng):
+    """A body of a recurrence, half of them through a row of the table."""
+    return _pick(rng, BODIES if rng.random() < 0.5 else ROW_BODIES)
 
 
 def _name(p):
@@ -39,7 +48,7 @@ def array_recurrence(p, rng, n):
     x = _input(p, rng, n)
     z = p.variable(_name(p), shape=n + 1)
     order = _pick(rng, [np.arange(n), np.arange(n)[::-1], rng.permutation(n), rng.integers(0, n, n)])
-    p.equate(z, np.concatenate([[0.3], _pick(rng, BODIES)(z[:-1], x[order] * rng.uniform(0.5, 1.0, n))]))
+    p.equate(z, np.concatenate([[0.3], _body(rng)(z[:-1], x[order] * rng.uniform(0.5, 1.0, n))]))
     return z
 
 
@@ -49,7 +58,7 @@ def interleaved(p, rng, n):
     x, z = _input(p, rng, ()), p.variable(_name(p), shape=n * period + 1)
     p.equate(z[0], x * 0.5)
     for k in range(period):
-        p.equate(z[k + 1 :: period], _pick(rng, BODIES)(z[k:-1:period], x * (k + 1.0) / period))
+        p.equate(z[k + 1 :: period], _body(rng)(z[k:-1:period], x * (k + 1.0) / period))
     return z
 
 
@@ -57,8 +66,8 @@ def two_variables(p, rng, n):
     """Two variables that drive each other, one step behind and in the same step."""
     u, v = p.variable(_name(p), shape=n + 1), p.variable(_name(p) + "b", shape=n + 1)
     x = _input(p, rng, n)
-    p.equate(u, np.concatenate([x[:1], _pick(rng, BODIES)(v[:-1], x) + 0.1 * u[:-1]]))
-    p.equate(v, np.concatenate([[0.2], _pick(rng, BODIES)(u[1:], x) + 0.2 * v[:-1]]))
+    p.equate(u, np.concatenate([x[:1], _body(rng)(v[:-1], x) + 0.1 * u[:-1]]))
+    p.equate(v, np.concatenate([[0.2], _body(rng)(u[1:], x) + 0.2 * v[:-1]]))
     return u + v
 
 
@@ -66,18 +75,19 @@ def irregular(p, rng, n):
     """Scalar equations of kernels drawn one by one, after a prefix of others and before a periodic rest."""
     x = _input(p, rng, n + 2)
     z, older = p.define(_name(p), x[0]), x[1]
-    chosen = rng.integers(0, len(BODIES), n)
+    bodies = [_body(rng) for _ in range(8)]
+    chosen = rng.integers(0, len(bodies), n)
     if rng.random() < 0.5:
         chosen[n // 3 :] = chosen[0]
     for i, k in enumerate(chosen.tolist()):
-        z, older = p.define(_name(p), BODIES[k](z, x[i + 1]) + 0.1 * older), z
+        z, older = p.define(_name(p), bodies[k](z, x[i + 1]) + 0.1 * older), z
     return z
 
 
 def two_lags(p, rng, n):
     """Each step sums several terms and looks two steps back."""
     z, x = p.variable(_name(p), shape=n + 2), _input(p, rng, (n, 3))
-    body = _pick(rng, BODIES)
+    body = _body(rng)
     p.equate(z, np.concatenate([[0.1, 0.2], body(z[1:-1], x[:, 0]) - 0.2 * np.sin(z[:-2]) + np.sum(x, axis=1) / 9]))
     return z
 
@@ -157,7 +167,7 @@ def scalars_in_a_ring(p, rng, n):
 def elementwise(p, rng, n):
     """Independent elements with slices, tables and broadcasts."""
     x, u = _input(p, rng, n), _input(p, rng, (3, n))
-    y = p.define(_name(p), _pick(rng, BODIES)(u[:, ::-1], x) * x[rng.integers(0, n, n)])
+    y = p.define(_name(p), _body(rng)(u[:, ::-1], x) * x[rng.integers(0, n, n)])
     return p.define(_name(p), np.sum(y, axis=0) + np.mean(u.T * 0.5, axis=1))
 
 

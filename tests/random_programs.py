@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
+from table_rows import applied
 
 from lagrange_ad import Program
+from lagrange_ad.elementary import TABLE
 from lagrange_ad.expression import evaluate, evaluate_nodes, symbols_of
 
 STEP = 1e-30
@@ -47,6 +49,9 @@ UNARY = [
     lambda e: np.cbrt(e**2 + 1.0), lambda e: np.arctan2(e, 2.0 + np.cos(e)),
 ]  # fmt: skip
 
+ROWS = [*TABLE]
+"""Every row of the table of elementary functions is drawn, its operands brought into its domain."""
+
 BINARY = [
     lambda a, b: a + b, lambda a, b: a - 0.5 * b, lambda a, b: _bounded(a) * b, lambda a, b: a / (b * b + 2.0),
     lambda a, b: np.sin(a - b), lambda a, b: np.hypot(a, b + 3.0) - 2, lambda a, b: np.maximum(_bounded(a), b - 0.0713),
@@ -62,7 +67,8 @@ def _rearranged(draw, e):
     choices = [
         lambda: np.sum(e) * 0.3, lambda: np.mean(e * e), lambda: e[::-1], lambda: e[0],
         lambda: e[np.array([0, n - 1, 0, 1])], lambda: np.sum(e, axis=0),
-        lambda: np.concatenate([e[1:], e[:1] * 0.5]), lambda: np.bincount([0, 2, 0], np.sin(np.ravel(e)[:3]), 4),
+        lambda: np.concatenate([e[1:], e[:1] * 0.5]),
+        lambda: np.bincount([0, 2, 0][: e.size], np.sin(np.ravel(e)[:3]), 4),
         lambda: np.log(np.sum(np.exp(e))) + np.ravel(e),
     ]  # fmt: skip
     if e.ndim == 2:
@@ -84,8 +90,11 @@ def _expression(draw, pool, depth):
     """An expression of pool members; its parts join the pool, so that later ones share them."""
     e = draw(st.sampled_from(pool))
     for _ in range(draw(st.integers(1, depth))):
-        kind = draw(st.integers(0, 5))
-        if kind <= 1:
+        kind = draw(st.integers(0, 7))
+        if kind >= 6:
+            other = draw(st.sampled_from([x for x in pool if _broadcast_together(e, x)] or [e]))
+            e = 0.5 * applied(draw(st.sampled_from(ROWS)), e, other)
+        elif kind <= 1:
             e = draw(st.sampled_from(UNARY))(e)
         elif kind <= 3:
             other = draw(st.sampled_from([x for x in pool if _broadcast_together(e, x)] or [e]))
@@ -295,9 +304,14 @@ def is_tied(drawn, values):
     known = evaluate_nodes(roots, values)
     for node, _ in known.values():
         operands = [np.asarray(known[id(arg)][1], dtype=float) for arg in node.args]
-        if node.op in ("greater", "minimum", "maximum"):
+        row = TABLE.get(node.op)
+        if row is None or node.op == "where" or node.op.startswith("logical"):
+            continue
+        if row.arity == 2 and (row.boolean or row.selects):
             if np.abs(operands[0] - operands[1]).min(initial=1.0) < 1e-3:
                 return True
-        elif node.op == "absolute" and np.abs(operands[0]).min(initial=1.0) < 1e-3:
+        elif node.op == "rint" and np.abs(operands[0] % 1.0 - 0.5).min(initial=1.0) < 1e-3:
+            return True
+        elif node.op in ("absolute", "sign") and np.abs(operands[0]).min(initial=1.0) < 1e-3:
             return True
     return False

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -300,12 +301,20 @@ def test_a_program_without_objective_and_one_without_equations() -> None:
     assert {row.kind for row in check_derivatives(p).rows} == {"partial"}
 
 
-@settings(max_examples=12, suppress_health_check=ANY_SIZE)
-@given(st.one_of(acyclic(), cyclic()), st.booleans())
-def test_random_programs_pass(drawn: Drawn, elements: bool) -> None:
-    report = check_derivatives(drawn.program, elements=elements, hessian=True)
-    assert report.ok, report
-    assert report.checked["could not tell"] <= 0.05 * report.checked["right"], str(report)
+def test_random_programs_pass() -> None:
+    """None is wrong, and few cannot be told: in all, as one saturated cycle may be beyond what differences tell."""
+    told: Counter[str] = Counter()
+
+    @settings(max_examples=12, suppress_health_check=ANY_SIZE)
+    @given(st.one_of(acyclic(), cyclic()), st.booleans())
+    def check(drawn: Drawn, elements: bool) -> None:
+        report = check_derivatives(drawn.program, elements=elements, hessian=True)
+        assert report.ok, report
+        told.update(report.checked)
+
+    check()
+    assert told["right"] > 200
+    assert told["could not tell"] <= 0.05 * told["right"], told
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.lag")), ids=lambda path: path.name)

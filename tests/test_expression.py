@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import sparse, special
 
 import lagrange_ad as la
 from lagrange_ad import expression
@@ -912,9 +912,10 @@ def test_expressions_of_two_programs_do_not_mix() -> None:
         np.concatenate([x[None], y[None]])
 
 
-def test_every_supported_name_is_numpys() -> None:
+def test_every_supported_name_is_of_numpy_or_scipy_special() -> None:
     for name in expression.supported_names():
-        assert operator.attrgetter(name.removeprefix("np."))(np), name
+        module = special if name.startswith("scipy.special.") else np
+        assert operator.attrgetter(name.removeprefix("scipy.special.").removeprefix("np."))(module), name
 
 
 def test_numpy_arrays_of_expressions_broadcast_and_sum_as_numpy_does() -> None:

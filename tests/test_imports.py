@@ -104,7 +104,7 @@ def test_the_reader_of_imports_sees_all_spellings(tmp_path: Path, monkeypatch: p
 
 
 def test_importing_the_library_is_light() -> None:
-    heavy = ("llvmlite", "matplotlib", "lark", "networkx", "rich")
+    heavy = ("llvmlite", "matplotlib", "lark", "networkx", "rich", "scipy.special")
     code = (
         "import json, sys, lagrange_ad\n"
         f"print(json.dumps([name for name in {heavy!r} if name in sys.modules]))"

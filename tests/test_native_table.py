@@ -10,6 +10,8 @@ import itertools
 import mpmath
 import numpy as np
 import pytest
+from scipy import special
+from test_elementary import ORACLE
 
 from lagrange_ad.elementary import TABLE
 from lagrange_ad.execution import ReferenceExecutor
@@ -31,6 +33,10 @@ EXECUTORS = {"loop": NativeExecutor(compile_from=1), "tape": NativeExecutor(comp
 def points(row):
     """Points of a row, one column each; as many as whole loops take."""
     rng = np.random.default_rng(len(row.name))
+    if row.fixed:
+        edges = [x for x in EDGES if abs(x) < 1e4 or x == np.floor(x) or np.isnan(x)]
+        line = np.concatenate([edges, rng.uniform(-30, 30, 60)])
+        return np.array([*itertools.product((1.0, 1.5, 2.0, 3.0, 7.0), line)]).T
     if row.arity == 1:
         near = rng.uniform(-1.2, 1.2, 60)
         wide = np.exp(rng.uniform(-600, 600, 40)) * rng.choice([-1, 1], 40)
@@ -79,21 +85,34 @@ def agree(actual, expected):
     return np.where(finite, np.isfinite(actual), (actual == expected) | (np.isnan(actual) & np.isnan(expected))), finite
 
 
+CONDITIONED = {
+    "logaddexp": lambda x, y: (x, y),
+    "ndtr": lambda x: (x * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi),),
+    "gamma": lambda x: (x * special.gamma(x) * special.psi(x),),
+    "gammaln": lambda x: (x * special.psi(x),),
+    "digamma": lambda x: (x * TABLE["zeta"].function(2.0, x),),
+    "zeta": lambda s, q: (s * q * TABLE["zeta"].function(s + 1.0, q),),
+}
+"""Operands times slopes, of rows that are sums or that round their operand: what its last bit does counts too."""
 MPMATH = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh",
           "arccosh": "acosh", "arctanh": "atanh", "power": "power", "log2": None, "exp2": None}  # fmt: skip
+FROM_ORACLE = ("erf", "erfc", "ndtr", "expit", "log_expit", "logit", "gamma", "gammaln", "digamma", "zeta", "xlogy",
+               "xlog1py", "entr")  # fmt: skip
 
 
 def exact(name, operands):
     """The value to many digits, rounded; NaN where mpmath has no function for it."""
     with mpmath.workdps(400):
         x = [mpmath.mpf(float(v)) for v in operands]
-        special = {
+        formulas = {
             "log2": lambda: mpmath.log(x[0]) / mpmath.log(2), "exp2": lambda: mpmath.mpf(2) ** x[0],
             "cbrt": lambda: mpmath.sign(x[0]) * mpmath.cbrt(abs(x[0])), "log1p": lambda: mpmath.log(1 + x[0]),
             "expm1": lambda: mpmath.exp(x[0]) - 1,
             "logaddexp": lambda: max(x) + mpmath.log(1 + mpmath.exp(min(x) - max(x))),
         }  # fmt: skip
-        function = special.get(name) or (lambda: getattr(mpmath, MPMATH.get(name) or name)(*x))
+        if name in FROM_ORACLE:
+            formulas[name] = lambda: ORACLE[name][0](*x)
+        function = formulas.get(name) or (lambda: getattr(mpmath, MPMATH.get(name) or name)(*x))
         try:
             value = mpmath.re(function())
         except (AttributeError, ZeroDivisionError, ValueError):
@@ -116,12 +135,13 @@ def test_values(row, executor):
         expected = np.asarray(row.function(*values)).astype(float)
     actual = in_loops(values, executor, kernel_of(row), "values")[0]
     same, finite = agree(actual, expected)
-    bad = np.argwhere(~same)
-    assert not len(bad), [(int(p), values[:, i], actual[p, i], expected[i]) for p, i in bad[:5]]
+    for p, i in np.argwhere(~same).tolist():  # SciPy's own gammaln is infinite at subnormal numbers
+        true = exact(row.name, values[:, i])
+        assert abs(actual[p, i] - true) <= ULPS * np.spacing(abs(true)), (p, values[:, i], actual[p, i], expected[i])
     with np.errstate(all="ignore"):
         unit = np.spacing(np.abs(expected))
-        if row.name == "logaddexp":  # a sum, as in NumPy: its own terms may cancel
-            unit = np.maximum(unit, np.spacing(np.abs(values).max(axis=0)))
+        for moved in CONDITIONED.get(row.name, lambda *x: ())(*values):
+            unit = np.fmax(unit, np.spacing(np.abs(moved)))
         off = finite & (np.abs(actual - expected) > ULPS * unit)
     for place, i in np.argwhere(off).tolist():
         true = exact(row.name, values[:, i])
@@ -157,6 +177,8 @@ def test_first_partials(row, executor):
     with np.errstate(all="ignore"):
         error = np.abs(actual - expected[:, None])
         allowed = 64 * np.spacing(np.abs(expected)) + 4e-16 * np.minimum(np.nan_to_num(value), 2.0)
+    if row.name == "gamma":  # SciPy's is 0 where Γ is no normal number
+        allowed += 2.3e-308
     off = finite & ~(error <= allowed[:, None])
     bad = np.argwhere(off)
     assert not len(bad), [(int(j), int(p), values[:, i], actual[j, p, i], expected[j, i]) for j, p, i in bad[:5]]

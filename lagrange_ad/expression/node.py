@@ -15,20 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ..elementary import TABLE
+from ..elementary import TABLE, UFUNC_NAMES
 from ..errors import DeclarationError, ExpressionTypeError, ShapeError
 from ..printing import to_text
 from .methods import ArrayMethods
-from .refusals import (
-    ADVICE,
-    OPERATOR_OF,
-    Refusals,
-    foreign_programs,
-    foreign_ufunc,
-    no_operator,
-    numpy_name,
-    unsupported,
-)
+from .refusals import ADVICE, OPERATOR_OF, Refusals, foreign_programs, no_operator, numpy_name, spelling, unsupported
 from .symbols import Array, Shape
 from .tables import FUNCTIONS, REDUCTIONS, UFUNCS
 
@@ -54,10 +45,10 @@ class Expression(ArrayMethods, Refusals):
     # NumPy's protocols -------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-        name = ufunc.__name__
+        name = UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__)
         if keywords and method == "__call__" and any(value is not None for value in keywords.values()):
             raise ExpressionTypeError(
-                f"np.{name} with {', '.join(keywords)}= is not supported on expressions: "
+                f"{spelling(ufunc)} with {', '.join(keywords)}= is not supported on expressions: "
                 "expressions are never changed in place, use the returned value"
             )
         if method == "__call__":
@@ -73,9 +64,7 @@ class Expression(ArrayMethods, Refusals):
             name = f"{name}.{method}"
         if name in OPERATOR_OF:
             raise no_operator(OPERATOR_OF[name])
-        if method == "__call__" and not hasattr(np, name):
-            raise foreign_ufunc(name)
-        raise unsupported(f"np.{name}")
+        raise unsupported(spelling(ufunc) + ("" if method == "__call__" else f".{method}"))
 
     @staticmethod
     def _outer(name: str, first: Any, second: Any) -> Expression:
@@ -393,7 +382,12 @@ def elementwise(name: str, *operands: Any) -> Expression:
     """One elementary function of the table on operands that broadcast."""
     args = tuple([x if type(x) is Expression else as_expression(x) for x in operands])
     if len(args) != TABLE[name].arity:
-        raise ExpressionTypeError(f"np.{name} takes {TABLE[name].arity} operands, got {len(args)}")
+        raise ExpressionTypeError(f"{TABLE[name].spelling} takes {TABLE[name].arity} operands, got {len(args)}")
+    if any(arg.op != "constant" for arg in args[: TABLE[name].fixed]):
+        raise ExpressionTypeError(
+            f"{TABLE[name].spelling}: the first operand must be a number, got {to_text(args[0], limit=60)}: "
+            "there is no derivative in it"
+        )
     first = args[0]
     if len(args) == 1 and not first.shape and not first.is_boolean:
         return _scalar_node(name, args, None, first.owner)
@@ -421,8 +415,9 @@ def broadcast(name: str, args: tuple[Expression, ...]) -> Shape:
         return np.broadcast_shapes(*(arg.shape for arg in args))
     except ValueError:
         listed = ", ".join(f"{to_text(arg, limit=40)} has shape {arg.shape}" for arg in args)
+        shown = TABLE[name].spelling if name in TABLE else f"np.{name}"
         raise ShapeError(
-            f"np.{name}: the operands do not broadcast: {listed}; reshape one, or index it with None"
+            f"{shown}: the operands do not broadcast: {listed}; reshape one, or index it with None"
         ) from None
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import operator
+import sys
 from typing import Any
+
+import numpy as np
 
 from ..elementary import TABLE
 from ..errors import DeclarationError, ExpressionTypeError
@@ -143,29 +146,45 @@ _INSTEAD = {
 """What to write for NumPy functions that are asked for often."""
 
 
+def spelling(ufunc: Any) -> str:
+    """A ufunc as a user writes it: of NumPy, of scipy.special, or by its name alone."""
+    name: str = ufunc.__name__
+    if getattr(np, name, None) is ufunc:
+        return f"np.{name}"
+    public = name.removeprefix("_")  # scipy.special.zeta is a function that calls a ufunc named _zeta
+    return f"scipy.special.{public}" if hasattr(sys.modules.get("scipy.special"), public) else name
+
+
 def numpy_name(function: Any) -> str:
     """How users write a NumPy function: ``np.linalg.norm``."""
     return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
 def unsupported(name: str) -> ExpressionTypeError:
-    """The error for a NumPy function that expressions do not have; lists those that they have."""
-    instead = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    """The error for a function that expressions do not have: what to write instead, or which have a similar name."""
+    supported = supported_names()
+    if name.startswith("scipy.special."):
+        advice = f"; write la.external({name}, derivative, elementwise=True), or NumPy's formula of it"
+    else:
+        advice = f"; write {_INSTEAD[name]}" if name in _INSTEAD else _similar(name, supported)
     return ExpressionTypeError(
-        f"{name} is not supported on expressions{instead}. Supported: {', '.join(supported_names())}"
+        f"{name} is not supported on expressions{advice}. Supported: {len(supported)} functions such as np.sin, "
+        "np.sum and scipy.special.erf; lagrange_ad.expression.supported_names() lists them"
     )
 
 
-def foreign_ufunc(name: str) -> ExpressionTypeError:
-    """The error for an elementwise function that is not NumPy's, as those of scipy.special."""
-    return ExpressionTypeError(
-        f"{name} is a function of another library, which does not take expressions: write "
-        f"la.external({name}, elementwise=True), with its derivative as the second argument where complex numbers or "
-        "differences are not exact enough, or NumPy's formula of it (there are la.softplus, la.softmax, la.logsumexp)"
-    )
+def _similar(name: str, supported: list[str]) -> str:
+    from difflib import get_close_matches
+
+    known = {full.rpartition(".")[2]: full for full in supported}
+    short = name.rpartition(".")[2]
+    inside = [part for part in known if (len(part) > 2 and short.startswith(part)) or (len(part) > 3 and part in short)]
+    close = dict.fromkeys([*get_close_matches(short, list(known), n=3, cutoff=0.76), *sorted(inside, key=len)[:-4:-1]])
+    return f"; near names: {', '.join([known[part] for part in close][:3])}" if close else ""
 
 
 def supported_names() -> list[str]:
-    """The NumPy names that build expressions."""
+    """The functions of NumPy and scipy.special that build expressions."""
+    rows = {*(row.spelling for row in TABLE.values()), "scipy.special.psi"}
     functions = {numpy_name(function) for function in FUNCTIONS if function is not operator.getitem}
-    return sorted({*functions, *(f"np.{name}" for name in (*TABLE, *UFUNCS))})
+    return sorted({*rows, *functions, *(f"np.{name}" for name in UFUNCS)})

@@ -13,6 +13,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -46,12 +47,15 @@ PREDEFINED = {"pi": math.pi, "inf": math.inf}
 _ALIASES = {
     "abs": "absolute", "min": "minimum", "max": "maximum", "ln": "log",
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
-    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
+    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "psi": "digamma", "lgamma": "gammaln",
 }
 
 FUNCTIONS = {name: row for name, row in TABLE.items() if row.arity <= 2 and not (row.symbol or row.boolean)}
 """The rows of the table of elementary functions that a file may call, by every name it may use."""
 FUNCTIONS |= {alias: FUNCTIONS[name] for alias, name in _ALIASES.items()}
+FUNCTIONS["softplus"] = replace(
+    TABLE["logaddexp"], name="softplus", arity=1, function=lambda x: np.logaddexp(0.0, x)
+)  # as scipy.special has it: log(1 + exp(x))
 
 _FOLDS = ("minimum", "maximum")  # of three operands and more: two at a time
 
@@ -147,6 +151,10 @@ def _run(source: Source, formula: Formula, names: Callable[[Step], Any]) -> Any:
 def _apply(source: Source, step: Step, operands: list[Any]) -> Any:
     """One operator or call; numbers fold to a number (NaN is an error: no later value could mend it)."""
     function = _OPERATORS[step.value] if step.kind == "operator" else _function(source, step)
+    fixed = FUNCTIONS[step.value].fixed if step.kind == "call" else 0
+    if not all(isinstance(operand, float) for operand in operands[:fixed]):
+        message = f"the first operand of {step.value!r} must be a number: there is no derivative in it"
+        raise source.error(message, step.line, step.column)
     if not all(isinstance(operand, float) for operand in operands):
         return function(*operands)
     with np.errstate(all="ignore"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..elementary import TABLE
+from ..elementary import TABLE, UFUNC_NAMES
 
 KernelNode = tuple[Any, ...]
 """("arg", j), ("coef", j), ("const", value) or (elementary name, operand positions…)."""
@@ -269,7 +269,7 @@ class Symbolic:
         return Symbolic(self.builder, self.builder.make(name, *positions))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Symbolic:
-        return self._make(ufunc.__name__, *inputs)
+        return self._make(UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__), *inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Symbolic:
         return self._make(function.__name__, *args)

@@ -1,7 +1,7 @@
 """From kernels to LLVM: the nodes of a kernel as instructions on doubles, or on vectors of them.
 
 What a row of the table of elementary functions becomes is its ``native`` column: an instruction, a function of the C
-library (its vector form where the host has one), or a formula of other rows.
+library (its vector form where the host has one), a function of :mod:`special`, or a formula of other rows.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Emitter:
                 return self._call(f"llvm.{detail}.{'f64' if self.width == 1 else f'v{self.width}f64'}", numbers), False
             case "libm":
                 return self._library(detail, numbers), False
+            case "own":
+                return self._lane_by_lane(f"special_{detail}", numbers), False
         return self.f.do(f"{word} contract {self.kind} {numbers[0]}, {numbers[1]}"), False
 
     def number(self, value: Value) -> str:
@@ -95,12 +97,14 @@ class Emitter:
 
     def _library(self, name: str, operands: list[str]) -> str:
         """A function of the C library: vector form, or lane by lane."""
-        symbol = self.host.vector_function(name, len(operands), self.width) if self.width > 1 else f"la_{name}"
-        if symbol is not None:
-            return self._call(symbol, operands)
+        symbol = self.host.vector_function(name, len(operands), self.width) if self.width > 1 else None
+        return self._lane_by_lane(f"la_{name}", operands) if symbol is None else self._call(symbol, operands)
+
+    def _lane_by_lane(self, symbol: str, operands: list[str]) -> str:
+        """A function of single numbers."""
         columns = [self.f.lanes(x, self.width) for x in operands]
         scalar = Emitter(self.f, self.host, 1)
-        return self.f.packed([scalar._call(f"la_{name}", list(lane)) for lane in zip(*columns, strict=True)])
+        return self.f.packed([scalar._call(symbol, list(lane)) for lane in zip(*columns, strict=True)])
 
     def _call(self, symbol: str, operands: list[str]) -> str:
         kinds = ", ".join([self.kind] * len(operands))

@@ -14,6 +14,7 @@ from typing import Any
 from .cache import ObjectCache
 from .host import Host, host
 from .ir import Function
+from .special import special_functions
 
 PIPELINE = "speed level 2, no loop or SLP vectorizer, code generation level 2"
 """How text is compiled: part of what names a kept object, so change it with the code below."""
@@ -63,6 +64,8 @@ class Engine:
             self.cache.put(text, image)
         library = self._llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
         for symbol in symbols:
+            if symbol.startswith("special_") and symbol not in self.symbols:
+                self.symbols |= self.addresses(special_functions())
             if not symbol.startswith("llvm."):
                 library.import_symbol(symbol, self.symbols.get(symbol) or self.host.address(symbol))
         for name in names:

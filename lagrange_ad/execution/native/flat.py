@@ -25,7 +25,7 @@ from .ir import Function
 from .loops import Frame
 from .tape import NUMBER, local_partials, tape_addresses, tape_code, tape_record
 
-FORWARD_ONLY = 64
+FORWARD_ONLY = 128
 """Added to an operation that no derivative reaches: 0·∞ must not come of it."""
 COPY, ADD = FORWARD_ONLY - 2, FORWARD_ONLY - 1
 """Operations beside the table's: result = operand, result += operand."""
