@@ -163,13 +163,11 @@ def numpy_name(function: Any) -> str:
 def unsupported(name: str) -> ExpressionTypeError:
     """The error for a function that expressions do not have: what to write instead, or which have a similar name."""
     supported = supported_names()
-    if name.startswith("scipy.special."):
-        advice = f"; write la.external({name}, derivative, elementwise=True), or NumPy's formula of it"
-    else:
-        advice = f"; write {_INSTEAD[name]}" if name in _INSTEAD else _similar(name, supported)
+    advice = f"; write {_INSTEAD[name]}" if name in _INSTEAD else _similar(name, supported)
+    other = f"; or take la.external({name}, derivative, elementwise=True)" if name.startswith("scipy.") else ""
     return ExpressionTypeError(
         f"{name} is not supported on expressions{advice}. Supported: {len(supported)} functions such as np.sin, "
-        "np.sum and scipy.special.erf; lagrange_ad.expression.supported_names() lists them"
+        f"np.sum and scipy.special.erf; lagrange_ad.expression.supported_names() lists them{other}"
     )
 
 
