@@ -394,7 +394,7 @@ def test_an_argument_may_be_empty(executor: str) -> None:
 def test_functions_of_scipy_that_expressions_have_not_say_how_they_are_used() -> None:
     p = la.Program("Bessel")
     x = p.input("x", [0.3, -1.0])
-    with pytest.raises(la.ExpressionTypeError, match=r"special.j0 is not supported .* la.external"):
+    with pytest.raises(la.ExpressionTypeError, match=r"special.j0 is not supported .* la.external\(function"):
         special.j0(x)
     p.minimize(np.sum(la.external(special.j0, lambda x: -special.j1(x), elementwise=True)(x)))
     np.testing.assert_allclose(p.evaluate().gradient["x"], -special.j1([0.3, -1.0]), rtol=1e-13)

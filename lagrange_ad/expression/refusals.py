@@ -164,10 +164,10 @@ def unsupported(name: str) -> ExpressionTypeError:
     """The error for a function that expressions do not have: what to write instead, or which have a similar name."""
     supported = supported_names()
     advice = f"; write {_INSTEAD[name]}" if name in _INSTEAD else _similar(name, supported)
-    other = f"; or take la.external({name}, derivative, elementwise=True)" if name.startswith("scipy.") else ""
     return ExpressionTypeError(
         f"{name} is not supported on expressions{advice}. Supported: {len(supported)} functions such as np.sin, "
-        f"np.sum and scipy.special.erf; lagrange_ad.expression.supported_names() lists them{other}"
+        "np.sum and scipy.special.erf (lagrange_ad.expression.supported_names() lists them), and any function of "
+        "numbers as la.external(function)"
     )
 
 
