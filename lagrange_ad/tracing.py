@@ -49,6 +49,9 @@ def value_and_gradient(fun: Callable[..., Any], argnums: int | Sequence[int] = 0
     Raises ExpressionTypeError where ``fun`` asks for the numbers of its arguments (``if x > 0``: write np.where),
     ShapeError where it returns an array, DomainError where it has no value.
     """
+    if not callable(fun):
+        raise DeclarationError(f"value_and_gradient takes a NumPy function, got {fun!r}: of an expression, "
+                               "la.gradient(expression, x) is the gradient")
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     if not numbers or not all(isinstance(i, int) and i >= 0 for i in numbers) or len(set(numbers)) < len(numbers):
         raise DeclarationError(f"argnums= is the number of an argument, or several, from 0 on; got {argnums!r}")

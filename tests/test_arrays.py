@@ -558,3 +558,17 @@ def test_how_they_print() -> None:
     assert to_text(np.linalg.norm(x)) == "root(sum(x**2), order=2)"
     assert to_latex(np.linalg.norm(x)) == r"\sqrt{\sum x^{2}}"
     assert to_latex(np.linalg.norm(x, 3)) == r"\sqrt[3]{\sum \left|x\right|^{3}}"
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_the_only_input_may_be_empty(shape, executor):
+    p = la.Program("nothing", executor=executor)
+    x = p.input("x", np.zeros(shape))
+    p.minimize(np.sum(x**2) + 3.0)
+    view = p.reduced()
+    value, gradient = view.value_and_gradient(view.x0)
+    assert value == 3.0 and gradient.shape == (0,)
+    assert p.ascend(rate=0.1, steps=3).objective == 3.0
+    assert p.function("x", 2 * x)(np.zeros(shape)).shape == shape
+    assert la.value_and_gradient(lambda x: np.sum(x) + 3.0)(np.zeros(shape))[0] == 3.0

@@ -675,3 +675,8 @@ def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
 
 def test_a_terminal_gets_none_when_none_is_wanted(tmp_path: Path) -> None:
     assert with_terminal(False, tmp_path) == ("steps\n", "")
+
+
+def test_a_callback_that_is_no_function() -> None:
+    with pytest.raises(la.DeclarationError, match="callback must be a function of a step's record, got 3"):
+        bowl().ascend(rate=0.01, callback=3)  # type: ignore[arg-type]

@@ -377,6 +377,12 @@ def test_what_is_no_checkpoint(content: bytes, words: str, tmp_path: Path) -> No
         rosenbrock().ascend(resume=file)
 
 
+def test_an_archive_of_something_else(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", a=3.0)
+    with pytest.raises(la.CheckpointError, match=r"damaged: name the file that checkpoint= wrote, or start anew"):
+        rosenbrock().ascend(resume=tmp_path / "other.npz")
+
+
 def test_damaged_files_and_other_formats(tmp_path: Path) -> None:
     file = tmp_path / "run.npz"
     rosenbrock().ascend(checkpoint=file, steps=2)

@@ -310,3 +310,31 @@ def test_other_expressions_are_not_explained(make):
     p.minimize(np.sum(y))
     with pytest.raises(la.UnknownNameError, match=r"explain takes a name.*one element.*define\(name, expression\)"):
         p.evaluate().explain(make(y))
+
+
+def test_too_narrow_for_the_numbers_is_several_tables(monkeypatch):
+    """No number is cut and no name is folded letter by letter: what has no room stands below, names repeated."""
+    p = la.Program("narrow")
+    last = p.define("x_with_a_rather_long_name", 1234567.891 * p.input("x", 1.0, unit="kg/m3"), unit="W/(m2 K)")
+    p.minimize(p.define("y_with_a_rather_long_name", np.sin(last), unit="W/(m2 K)"))
+    at = p.evaluate()
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = {width: io.StringIO() for width in (40, 60)}
+    for width, stream in shown.items():
+        Console(file=stream, width=width, color_system=None).print(at)
+    for width, text in ((40, shown[40].getvalue()), (60, shown[60].getvalue()), (60, str(at))):
+        lines = text.splitlines()
+        assert max(map(len, lines)) <= width
+        for value in (at["x_with_a_rather_long_name"], at["y_with_a_rather_long_name"], at.gradient["x"],
+                      at.multiplier["x_with_a_rather_long_name"]):
+            assert f"{value:.10g}" in text
+        assert sum(line.startswith(" name ") for line in lines) >= 2 and " x_with_a" in text
+
+
+def test_an_element_without_a_multiplier_of_its_own_is_explained():
+    p = la.Program("implicit")
+    k = p.input("k", [1.0, 2.0])
+    u = p.variable("u", 2, start=1.0)
+    p.equate(u**2 + 0.1 * u[::-1], k, name="law")
+    p.minimize(np.sum(u))
+    assert p.evaluate().explain("u[1]").splitlines()[0].startswith("0 = ∂J/∂u[1] + ")

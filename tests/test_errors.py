@@ -171,6 +171,8 @@ def test_shapes_that_do_not_fit(p: la.Program) -> None:
     says(ShapeError, lambda: p.variable("w", "ab"), "shape of 'w'", "'ab'")
     says(ShapeError, lambda: p.variable("w", 2.5), "shape of 'w'", r"2\.5")
     says(ShapeError, lambda: p.variable("w", 3, labels=["a"]), "labels of 'w'", "1 given", r"\(3,\)")
+    says(DeclarationError, lambda: p.variable("w", 2, labels=["a", "a"]), "labels of 'w'", "'a' names two elements")
+    says(DeclarationError, lambda: p.variable("w", 2, labels=["a", "b\nc"]), "labels of 'w'", "cannot be shown")
     says(ShapeError, lambda: p.variable("w", 3, start=p["v"][:2]), "start of 'w'", r"\(2,\)", r"\(3,\)")
     p.equate(y, p["v"])
     p.equate(p["s"], 1.0)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 import lagrange_ad as la
@@ -441,3 +442,24 @@ def test_tables_that_make_no_function(arguments: Any, error: type[Exception], me
         la.interpolate(*arguments)
     with pytest.raises(la.DeclarationError, match="outside= is one of"):
         la.interpolate(X, Y, outside="zero")
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_an_argument_may_be_empty(executor: str) -> None:
+    p = la.Program("empty", executor=executor)
+    x, b = p.input("x", np.zeros(0)), p.input("b", 2.0)
+    alone = la.external(lambda x: np.sum(x) + 2.0)
+    both = la.external(lambda x, b: np.sum(x) + b**2)
+    p.minimize((alone(x) * b + both(x, b)) ** 2)                      # (2b + b²)²
+    at = p.evaluate()
+    assert at.objective == 64.0 and at.gradient["b"] == pytest.approx(96.0, rel=1e-12)
+    assert at.gradient["x"].shape == (0,)
+
+
+def test_functions_of_scipy_that_expressions_have_not_say_how_they_are_used() -> None:
+    p = la.Program("Bessel")
+    x = p.input("x", [0.3, -1.0])
+    with pytest.raises(la.ExpressionTypeError, match=r"special.j0 is not supported .* la.external\(function"):
+        special.j0(x)
+    p.minimize(np.sum(la.external(special.j0, lambda x: -special.j1(x), elementwise=True)(x)))
+    np.testing.assert_allclose(p.evaluate().gradient["x"], -special.j1([0.3, -1.0]), rtol=1e-13)

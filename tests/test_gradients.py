@@ -340,3 +340,11 @@ def test_errors() -> None:
     unknown = Expression("mystery", (x[0],), ())
     with pytest.raises(la.ExpressionTypeError, match=r"the operation mystery .* has no derivative rule"):
         la.gradient(unknown, x)
+
+
+def test_a_symbol_of_another_program_is_refused() -> None:
+    p, other = la.Program("one"), la.Program("other")
+    x, z = p.input("x", X), other.input("z", 1.0)
+    for wrt in (z, [x, z]):
+        with pytest.raises(la.DeclarationError, match="'z' is of the program 'other', the expression of 'one'"):
+            la.gradient(np.sum(x), wrt)

@@ -279,6 +279,40 @@ def test_tangents_by_keyword_and_several_at_once(executor: str) -> None:
     np.testing.assert_array_equal(several["x"], [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
 
 
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_symbol_with_one_direction_moves_along_it_in_all(executor: str) -> None:
+    """As many directions as x has elements: a single direction of x is none of them."""
+    p, _ = acyclic(executor)
+    at = p.evaluate()
+    along = [1.0, 2.0, 3.0]
+    several = at.tangent(x=along, s=[0.0, 1.0, -2.0])
+    for k, s in enumerate([0.0, 1.0, -2.0]):
+        one = at.tangent(x=along, s=s)
+        for name in ("x", "y", "z", "total"):
+            np.testing.assert_allclose(several[name][k], one[name], rtol=1e-13)
+    np.testing.assert_array_equal(at.tangent(x=along, s=[0.5])["y"][0], at.tangent(x=along, s=0.5)["y"])
+    assert at.tangent(x=along, s=[])["z"].shape == (0, 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_elements_by_the_names_that_are_printed(mode: str) -> None:
+    p = la.Program("elements")
+    k = p.input("k", [[1.0, 2.0], [3.0, 4.0]])
+    x = p.input("x", [1.0, 2.0], labels=["north", "south"])
+    p.define("y", x**2 * k[0, 1])
+    at = p.evaluate()
+    J = at.jacobian(["y[1]", "y"], ["x[south]", "k[0, 1]"], mode=mode)
+    np.testing.assert_array_equal(J.matrix, [[8.0, 4.0], [0.0, 1.0], [8.0, 4.0]])
+    assert J["y[1]", "x[south]"] == 8.0 and J["y", "k[0, 1]"].shape == (2,)
+    np.testing.assert_array_equal(p.function(["x[0]", "k[0, 1]"], "y")(3.0, 5.0), [45.0, 20.0])
+    with pytest.raises(la.DeclarationError, match=r"elements of 'x\[-1\]' twice"):
+        at.jacobian("y", ["x", "x[-1]"])
+    with pytest.raises(la.DeclarationError, match="'y' is a variable"):
+        at.jacobian("y", "y[0]")
+    with pytest.raises(la.UnknownNameError, match=r"no input or parameter 'x\[2\]'"):
+        at.jacobian("y", "x[2]")
+
+
 def test_errors_of_tangents() -> None:
     at = sellar().evaluate()
     with pytest.raises(la.UnknownNameError, match="no input or parameter 'y1': 'y1' is a variable"):

@@ -139,6 +139,8 @@ def test_errors() -> None:
         la.value_and_gradient(lambda x: np.log(x))(-1.0)
     with pytest.raises(la.DeclarationError, match="returned None"):
         la.trace(lambda x: None, 1.0)
+    with pytest.raises(la.DeclarationError, match="takes a NumPy function, got 3"):
+        la.value_and_gradient(3)  # type: ignore[arg-type]
     with pytest.raises(la.DeclarationError, match="trace takes a function"):
         la.trace(3.0, 1.0)  # type: ignore[arg-type]
 

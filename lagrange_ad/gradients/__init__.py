@@ -34,7 +34,7 @@ def gradient(expression: Any, wrt: Any) -> Any:
     What ``wrt`` does not appear in has the gradient 0, a constant.
 
     At jumps and kinks it takes the branch that the derivative rules of the library take. Raises ShapeError for an array
-    expression and DeclarationError for a ``wrt`` that is computed.
+    expression and DeclarationError for a ``wrt`` that is computed, or of another program.
     """
     root = as_expression(expression)
     if root.is_boolean:
@@ -45,17 +45,17 @@ def gradient(expression: Any, wrt: Any) -> Any:
             "or at.jacobian for all of its derivatives"
         )
     if isinstance(wrt, list | tuple):
-        targets = [_target(one) for one in wrt]
+        targets = [_target(one, root) for one in wrt]
         found = _by_symbol(root, [symbol for symbol, _ in targets])
         return [_along(found[id(symbol)], views) for symbol, views in targets]
-    symbol, views = _target(wrt)
+    symbol, views = _target(wrt, root)
     return _along(_by_symbol(root, [symbol])[id(symbol)], views)
 
 
 Target = tuple[Expression, list[Any]]
 
 
-def _target(wrt: Any) -> Target:
+def _target(wrt: Any, root: Expression) -> Target:
     """The symbol that an argument is (a part of), and the rearrangements between them."""
     node = as_expression(wrt) if not isinstance(wrt, str) else wrt
     if not isinstance(node, Expression):
@@ -68,6 +68,11 @@ def _target(wrt: Any) -> Target:
         raise DeclarationError(
             f"gradient: {to_text(as_expression(wrt), 60)} is computed: differentiate by an input, a parameter or a "
             "variable"
+        )
+    if root.owner is not None and node.owner is not root.owner:
+        raise DeclarationError(
+            f"gradient: {node.data.name!r} is of the program {node.owner.name!r}, the expression of "
+            f"{root.owner.name!r}: differentiate by a symbol of that program"
         )
     return node, views[::-1]
 

@@ -126,7 +126,7 @@ class ExternalKernel(Kernel):
 
     def _call(self, point: Sequence[Any]) -> Array:
         """(outputs, elements of the result) at the elements of all operands."""
-        parts = np.split(np.array(point), np.cumsum(self.sizes)[:-1])
+        parts = np.split(np.asarray(point, dtype=np.result_type(np.float64, *point)), np.cumsum(self.sizes)[:-1])
         operands = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
         if self.quantity == VALUES:
             return self.function.apply(operands).reshape(1, -1)

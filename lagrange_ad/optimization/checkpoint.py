@@ -186,7 +186,8 @@ def read(path: str | PathLike[str]) -> Saved:
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{name!r} is not a checkpoint of ascend, or it is damaged ({error})") from error
+        raise CheckpointError(f"{name!r} is not a checkpoint of ascend, or it is damaged: name the file that "
+                              "checkpoint= wrote, or start anew without resume=") from error
 
 
 def _saved(head: dict[str, Any], arrays: dict[str, Array]) -> Saved:

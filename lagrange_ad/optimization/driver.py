@@ -85,6 +85,8 @@ def ascend(
     resume: str | PathLike[str] | bool,
 ) -> AscentResult:
     """Run the driver on a reduced view; ``Program.ascend`` says what the arguments mean."""
+    if callback is not None and not callable(callback):
+        raise DeclarationError(f"callback must be a function of a step's record, got {callback!r}")
     recipe = make_recipe(view, method=method, rate=rate, line_search=line_search, batches=batches, stopping=stopping)
     saver = Saver(checkpoint, checkpoint_every) if checkpoint is not None else None
     run = _Run(view, recipe, callback, saver)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,13 @@ def labels_of(name: str, labels: Any, shape: Shape) -> list[Any]:
     listed = list(labels)
     if not shape or len(listed) != shape[0]:
         raise ShapeError(f"labels of {name!r}: {len(listed)} given for shape {shape}; one an element of axis 0")
+    shown = [str(label) for label in listed]
+    twice = next((label for label, count in Counter(shown).items() if count > 1), None)
+    if twice is not None:
+        raise DeclarationError(f"labels of {name!r}: {twice!r} names two elements; give every element its own")
+    odd = next((label for label in shown if not label.isprintable()), None)
+    if odd is not None:
+        raise DeclarationError(f"labels of {name!r}: {odd!r} cannot be shown; give texts of one line, or numbers")
     return listed
 
 

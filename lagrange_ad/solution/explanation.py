@@ -37,7 +37,8 @@ def explain(at: Point, what: Any) -> str:
         position = int(plan.lowered.state.slices[name].start) + element
         index = plan.lowered.state.element(position)[len(name):]
         terms = _at_element(terms, element, symbol, index)
-    head = _left_side(plan, symbol) + index
+    head = _left_side(plan, symbol)
+    head += index if head != "0" else ""
     shown = [text for text, _, _ in terms[:MOST_TERMS]] + ["…"] * (len(terms) > MOST_TERMS)
     lines = [f"{head} = {' + '.join(shown) or '0'}"]
     width = max(map(len, shown), default=0)
@@ -45,7 +46,7 @@ def explain(at: Point, what: Any) -> str:
     if len(terms) > MOST_TERMS:
         lines.append(f"    … {len(terms) - MOST_TERMS} more terms")
     total = sum((amount for _, _, amount in terms), np.zeros(symbol.shape if element is None else ()))
-    lines.append(f"{head} = {values(total)}{_units(at, symbol) if head[0] != '0' else ''}")
+    lines.append(f"{head} = {values(total)}{_units(at, symbol) if head != '0' else ''}")
     return "\n".join(lines)
 
 

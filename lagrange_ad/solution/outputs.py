@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DeclarationError, StructureError, UnknownNameError
 from ..expression import Array, Expression, Shape, Symbol, as_expression, evaluate, postorder, symbols_of
-from ..lowering import Lowered, lower
+from ..lowering import Blocks, Lowered, lower
 from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective, caller, variant
 from ..text import listing, nearest
@@ -131,6 +131,8 @@ def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
     objective = declared.objective
     if objective is not None and objective.name == name:
         return Quantity(name, name, (), None, objective.expression, objective)
+    if (element := _named_element(declared, name)) is not None:
+        return element
     known = [*declared.symbols, *(c.name for c in declared.constraints), *(e.name for e in declared.equations)]
     raise UnknownNameError(
         f"the program {declared.owner.name!r} has no symbol, equation or constraint {name!r}{nearest(name, known)}; "
@@ -201,11 +203,20 @@ def arguments_of(declared: Declared, asked: Any, what: str, kinds: Sequence[str]
 def _named_argument(declared: Declared, name: str, what: str) -> Quantity:
     symbol = declared.symbols.get(name)
     if symbol is None:
+        if (element := _named_element(declared, name)) is not None:
+            return element
         raise UnknownNameError(
             f"{what}: the program {declared.owner.name!r} has no input or parameter {name!r}"
             f"{nearest(name, declared.symbols)}; it has {listing(declared.symbols)}"
         )
     return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
+
+
+def _named_element(declared: Declared, name: str) -> Quantity | None:
+    """One element of an array by the name that is printed of it, as ``x[2]``; None where there is none."""
+    symbol = declared.symbols.get(name.partition("[")[0])
+    inside = Blocks([symbol.name], [symbol.shape], [symbol.labels]).position(name) if symbol is not None else None
+    return None if symbol is None or inside is None else Quantity(name, name, (), np.asarray(symbol.start + inside))
 
 
 def _require_kind(symbol: Symbol, what: str, kinds: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ keeps what it was computed from, so it stays right when the program changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import islice
@@ -273,7 +274,8 @@ class Point(Shown):
         """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them.
 
         ``at.tangent({"s": 1.0})`` or ``at.tangent(s=1.0)``. Several directions at once: arrays with one axis more than
-        the symbol, directions first; results have that axis too.
+        the symbol, directions first; results have that axis too. A symbol that is given one direction moves along it in
+        all of them. Raises ShapeError where the numbers of directions differ.
         """
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("derivatives"))
@@ -284,7 +286,7 @@ class Point(Shown):
         z = self._solved.z
         dz = np.zeros((len(z), *several))
         for name, block in given.items():
-            dz[self._lowered.state.slices[name]] = block.T if several else block
+            dz[self._lowered.state.slices[name]] = (block.T if block.ndim > 1 else block[:, None]) if several else block
         tangents(self._plan, z, dz, self._solved.reports)
         state = self._lowered.state
         shape = {name: (*several, *self.values[name].shape) for name in self.values}
@@ -306,7 +308,8 @@ class Point(Shown):
                 raise DeclarationError(f"the direction of {name!r} was given twice")
             array, shape = numeric(name, direction, "the direction"), self.values[name].shape
             if array.ndim == len(shape) + 1:
-                found[name] = fit(name, array, (len(array), *shape), "the direction").reshape(len(array), -1)
+                several = fit(name, array, (len(array), *shape), "the direction")
+                found[name] = several.reshape(len(array), math.prod(shape))
             else:
                 found[name] = fit(name, array, shape, "the direction").ravel()
         return found

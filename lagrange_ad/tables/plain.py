@@ -23,9 +23,10 @@ def to_plain(report: Report) -> str:
 def _lines(table: Table, width: int) -> str:
     from rich.console import Console
 
-    from .terminal import grid
+    from .terminal import grids
 
     stream = StringIO()
     console = Console(file=stream, width=width, color_system=None, force_jupyter=False, legacy_windows=False)
-    console.print(grid(table, width))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+    for part in grids(table, width):
+        console.print(part)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines() if line.strip())

@@ -28,20 +28,24 @@ def renderables(report: Report, width: int) -> Iterator[Any]:
     for table in report.shown():
         if table.heading:
             yield Padding(Text(table.heading, style="bold"), (1, 0, 0, 0))
-        yield grid(table, width)
+        yield from grids(table, width)
     for note in report.notes:
         yield Text(note, style="dim")
 
 
-def grid(table: Table, width: int) -> RichTable:
-    """One table for rich, without the columns that there is no room for."""
-    kept = fitting(table, width)
+def grids(table: Table, width: int) -> list[RichTable]:
+    """One table for rich, without the columns that there is no room for; several where the others need more room."""
+    return [_grid(table, columns) for columns in _side_by_side(table, fitting(table, width), width)]
+
+
+def _grid(table: Table, kept: Sequence[int]) -> RichTable:
     result = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for i in kept:
         column = table.columns[i]
         result.add_column(
             Text(column.heading), justify="right" if column.numeric else "left", style=STYLES.get(column.role, ""),
             no_wrap=column.numeric or column.role == "kind", overflow="fold",
+            min_width=_narrowest(table, i),
         )  # fmt: skip
     for row in table.rows:
         result.add_row(*(Text(row[i]) for i in kept))
@@ -58,6 +62,28 @@ def fitting(table: Table, width: int) -> list[int]:
             break
         kept.remove(worst)
     return kept
+
+
+def _side_by_side(table: Table, kept: Sequence[int], width: int) -> list[list[int]]:
+    """The columns parted so that each part fits into the width; every part begins with the first column."""
+    first, *others = kept
+    parts, room = [[first]], width - _narrowest(table, first) - _GAP
+    left = room
+    for i in others:
+        needed = _narrowest(table, i) + _GAP
+        if needed > left and len(parts[-1]) > 1:
+            parts.append([first])
+            left = room
+        parts[-1].append(i)
+        left -= needed
+    return parts
+
+
+def _narrowest(table: Table, i: int) -> int:
+    """The width that a column cannot go below: numbers and kinds as they are, words folded."""
+    column = table.columns[i]
+    least = _least(column, [row[i] for row in table.rows])
+    return least if column.numeric or column.role == "kind" else min(least, _LEAST)
 
 
 def _least(column: Column, cells: Sequence[str]) -> int:

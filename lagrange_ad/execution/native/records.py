@@ -116,6 +116,8 @@ MOST_RUNS = 64
 
 def _stretches(positions: Array) -> list[tuple[int, int, int]]:
     """(place in x, place in the state, length) of what moves together."""
+    if not len(positions):
+        return []
     ends = np.flatnonzero(np.diff(positions, append=-2) != 1) + 1
     if len(ends) > MOST_RUNS:
         ends = np.arange(1, len(positions) + 1)
