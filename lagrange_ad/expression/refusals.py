@@ -153,7 +153,8 @@ def unsupported(name: str) -> ExpressionTypeError:
     advice = f"; write {_INSTEAD[name]}" if name in _INSTEAD else _similar(name, supported)
     return ExpressionTypeError(
         f"{name} is not supported on expressions{advice}. Supported: {len(supported)} functions such as np.sin, "
-        "np.sum and scipy.special.erf; lagrange_ad.expression.supported_names() lists them"
+        "np.sum and scipy.special.erf (lagrange_ad.expression.supported_names() lists them), and any function of "
+        "numbers as la.external(function)"
     )
 
 

@@ -35,6 +35,16 @@ class DerivativeCheck:
     place: str = ""
     badness: float = field(default=0.0, repr=False)
 
+    @property
+    def title(self) -> str:
+        """The derivative as it is written: ∂y/∂x of an equation, dJ/dx of the solved objective, ∂²L/∂x∂y of Σ λ·f."""
+        if self.kind == "second":
+            return "∂²L/" + "".join(f"∂{name}" for name in self.wrt.split(", "))
+        signs = {"partial": "∂", "gradient": "d"}
+        if self.kind not in signs:
+            return f"{self.kind}: {self.equation} by {self.wrt}"
+        return f"{signs[self.kind]}{self.equation.removeprefix('objective ')}/{signs[self.kind]}{self.wrt}"
+
     def __str__(self) -> str:
         where = f"{self.equation} by {self.wrt}" + (f" at {self.element}" if self.element else "")
         text = (f"{self.kind} of {where}{f' ({self.place})' if self.place else ''}: {number(self.analytic)}, "
@@ -87,8 +97,7 @@ class DerivativeReport(Shown):
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.checked.items() if count)
         verdict = "right" if self.ok else "WRONG"
         has_elements = any(row.element for row in self.rows)
-        columns = [Column("equation", role="name"), Column("with respect to", role="name"),
-                   *([Column("element")] * has_elements), Column("kind", role="kind", drop=3),
+        columns = [Column("derivative", role="name"), *([Column("element")] * has_elements),
                    Column("analytic", numeric=True), Column("numerical", numeric=True), Column("error", numeric=True),
                    Column("tolerance", numeric=True, drop=2), Column("method", drop=1), Column("verdict")]
         cells = Rows(len(self.rows), lambda i: _cells(self.rows[i], has_elements))
@@ -103,6 +112,5 @@ class DerivativeReport(Shown):
 
 
 def _cells(row: DerivativeCheck, has_elements: bool) -> list[str]:
-    return [row.equation, row.wrt, *([row.element] * has_elements), row.kind, number(row.analytic),
-            number(row.numerical), f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method.removeprefix("central "),
-            row.verdict]
+    return [row.title, *([row.element] * has_elements), number(row.analytic), number(row.numerical),
+            f"{row.error:.1e}", f"{row.tolerance:.1e}", row.method.removeprefix("central "), row.verdict]
