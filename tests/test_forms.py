@@ -54,6 +54,7 @@ def test_every_function_has_a_form_and_its_reader(name):
     _p, x, y = _program()
     nodes = [y < x[0]] if name == "where" else []
     operands = [*nodes, *(x[i] * (i + 1.0) for i in range(TABLE[name].arity - len(nodes)))]
+    operands[: TABLE[name].fixed] = [2.0] * TABLE[name].fixed
     if name.startswith("logical"):
         operands = [node > 0.5 for node in operands]
     root = elementwise(name, *operands)

@@ -196,6 +196,7 @@ def formulas(draw: Any) -> la.Program:
             operands: list[Any] = [draw(st.sampled_from(pool)) for _ in range(row.arity)]
             if row.arity == 2 and draw(st.booleans()):
                 operands[draw(st.integers(0, 1))] = draw(_NUMBERS)
+            operands[: row.fixed] = [2.0] * row.fixed
             pool.append(elementwise(row.name, *operands))
         pool.append(p.define(name, pool[-1]))
     p.minimize(draw(st.sampled_from(pool)) * pool[-1])
@@ -225,7 +226,7 @@ def test_every_function_that_files_have_is_written(name: str) -> None:
     p = la.Program("p", executor="reference")
     row = TABLE[name]
     a, b = p.input("a", 1.6 if row.domain == "argument ≥ 1" else 0.6), p.input("b", 0.7)
-    p.minimize(p.define("y", elementwise(name, *(a, b)[: row.arity])))
+    p.minimize(p.define("y", elementwise(name, *((3.0, a) if row.fixed else (a, b)[: row.arity]))))
     at = same(p).evaluate()
     np.testing.assert_equal(at.as_dict(), p.evaluate().as_dict())
 

@@ -53,9 +53,7 @@ _ALIASES = {
 FUNCTIONS = {name: row for name, row in TABLE.items() if row.arity <= 2 and not (row.symbol or row.boolean)}
 """The rows of the table of elementary functions that a file may call, by every name it may use."""
 FUNCTIONS |= {alias: FUNCTIONS[name] for alias, name in _ALIASES.items()}
-FUNCTIONS["softplus"] = replace(
-    TABLE["logaddexp"], name="softplus", arity=1, function=lambda x: np.logaddexp(0.0, x)
-)  # as scipy.special has it: log(1 + exp(x))
+FUNCTIONS["softplus"] = replace(TABLE["logaddexp"], arity=1, function=lambda x: np.logaddexp(0.0, x))
 
 _FOLDS = ("minimum", "maximum")  # of three operands and more: two at a time
 
