@@ -495,3 +495,10 @@ def test_times_do_not_matter(tmp_path: Path) -> None:
     """A clock that stands still, or a slow callback, changes no number."""
     slow = rosenbrock().ascend(1e-3, 3, callback=lambda record: time.sleep(0.002))
     same(slow, rosenbrock().ascend(1e-3, 3, checkpoint=tmp_path / "run.npz", checkpoint_every=1))
+
+
+def test_how_often_needs_where() -> None:
+    p = la.Program("bowl")
+    p.minimize(p.input("x", 1.0) ** 2)
+    with pytest.raises(la.DeclarationError, match="name the file, checkpoint="):
+        p.ascend(rate=0.1, checkpoint_every=5)

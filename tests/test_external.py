@@ -238,14 +238,6 @@ def test_the_same_numbers_in_other_shapes_are_another_point(executor: str) -> No
     np.testing.assert_allclose(at.gradient["x"], [0.0, 4.0, 6.0, 0.0, 0.0, 0.0], rtol=1e-13, atol=1e-13)
 
 
-def test_an_argument_may_be_empty() -> None:
-    f = la.external(lambda v: np.sum(v) + 1.0)
-    p = la.Program("empty")
-    p.minimize(f(p.input("v", np.zeros(0))) * p.input("k", 2.0))
-    at = p.evaluate()
-    assert at.objective == 2.0 and at.gradient["k"] == 1.0 and at.gradient["v"].shape == (0,)
-
-
 def test_what_is_remembered_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("lagrange_ad.external"), "MOST_NUMBERS", 1000)
     calls = []

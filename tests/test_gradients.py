@@ -348,3 +348,18 @@ def test_a_symbol_of_another_program_is_refused() -> None:
     for wrt in (z, [x, z]):
         with pytest.raises(la.DeclarationError, match="'z' is of the program 'other', the expression of 'one'"):
             la.gradient(np.sum(x), wrt)
+
+
+def test_the_solution_of_a_linear_system_is_not_held_silently() -> None:
+    p = la.Program("solve")
+    A, b, c = p.input("A", np.eye(2) * 2), p.input("b", [1.0, 2.0]), p.input("c", 3.0)
+    u = np.linalg.solve(A, b)
+    v = np.linalg.solve(2 * A, u + 1)
+    message = "np.linalg.solve is the variable 'solve_{}' of the program, and variables are held; its equation contains"
+    with pytest.raises(la.DeclarationError, match=message.format(1)):
+        la.gradient(np.sum(u) * c, A)
+    with pytest.raises(la.DeclarationError, match=message.format(2)):
+        la.gradient(np.sum(v), b)
+    for expression, wrt, expected in ((np.sum(u) * c, c, 1.5), (np.sum(u**2), u, [1.0, 2.0])):
+        value = p.evaluate()[la.gradient(expression, wrt)]
+        np.testing.assert_allclose(value, expected, rtol=1e-14)

@@ -58,6 +58,7 @@ def _solution(name: str, matrix: Expression, right: Expression) -> Expression:
         return as_expression(np.linalg.solve(evaluate(matrix, {}), evaluate(right, {})))
     shape = _shape(name, matrix, right)
     unknown: Expression = owner.numbered_variable(name, shape)
+    unknown.data.operation = f"np.linalg.{name}"
     if right.ndim > 1 or matrix.ndim == 2:
         left = matmul(matrix, unknown)
     else:

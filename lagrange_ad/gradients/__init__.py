@@ -34,7 +34,8 @@ def gradient(expression: Any, wrt: Any) -> Any:
     What ``wrt`` does not appear in has the gradient 0, a constant.
 
     At jumps and kinks it takes the branch that the derivative rules of the library take. Raises ShapeError for an array
-    expression and DeclarationError for a ``wrt`` that is computed, or of another program.
+    expression and DeclarationError for a ``wrt`` that is computed, of another program, or that a ``np.linalg.solve`` in
+    the expression depends on.
     """
     root = as_expression(expression)
     if root.is_boolean:
@@ -83,11 +84,33 @@ def _along(whole: Expression, views: Sequence[Any]) -> Expression:
     return whole
 
 
+def _refuse_solutions(order: Sequence[Expression], wanted: set[int]) -> None:
+    """A np.linalg.solve is a variable, which would be held: a silent 0 would mislead who reads a function."""
+    pending, seen = [(node.data, node.data) for node in order if node.op == "symbol"], set[int]()
+    while pending:
+        symbol, first = pending.pop()
+        if id(symbol) in seen or not symbol.operation or id(symbol) in wanted:
+            continue
+        seen.add(id(symbol))
+        equation = next(e for e in symbol.owner.equations if e.determines is symbol)
+        for node in postorder([equation.left, equation.right]):
+            if node.op != "symbol":
+                continue
+            if id(node.data) in wanted:
+                raise DeclarationError(
+                    f"gradient: {first.operation} is the variable {first.name!r} of the program, and variables are "
+                    f"held; its equation contains {node.data.name!r}. The derivative along which equations hold is "
+                    "at.gradient; to hold the solution, declare it: u = p.variable(...), p.equate(A @ u, b)"
+                )
+            pending.append((node.data, first))
+
+
 def _by_symbol(root: Expression, symbols: Sequence[Expression]) -> dict[int, Expression]:
     """x̄ of the given symbols, by identity."""
     root = expanded(root)
     order = postorder([root])
     wanted = {id(symbol.data) for symbol in symbols}
+    _refuse_solutions(order, wanted)
     needed: set[int] = set()
     for node in order:
         if (node.op == "symbol" and id(node.data) in wanted) or any(id(arg) in needed for arg in node.args):

@@ -88,6 +88,8 @@ def ascend(
     if callback is not None and not callable(callback):
         raise DeclarationError(f"callback must be a function of a step's record, got {callback!r}")
     recipe = make_recipe(view, method=method, rate=rate, line_search=line_search, batches=batches, stopping=stopping)
+    if checkpoint is None and checkpoint_every != "10s":
+        raise DeclarationError("checkpoint_every= says how often checkpoint= is written: name the file, checkpoint='…'")
     saver = Saver(checkpoint, checkpoint_every) if checkpoint is not None else None
     run = _Run(view, recipe, callback, saver)
     source = _resumed_from(resume, saver)
