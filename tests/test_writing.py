@@ -194,7 +194,7 @@ def formulas(draw: Any) -> la.Program:
         for _ in range(draw(st.integers(1, 8))):
             row = TABLE[draw(st.sampled_from(WRITABLE))]
             operands: list[Any] = [draw(st.sampled_from(pool)) for _ in range(row.arity)]
-            if row.arity == 2 and draw(st.booleans()):
+            if row.arity == 2 and not row.fixed and draw(st.booleans()):
                 operands[draw(st.integers(0, 1))] = draw(_NUMBERS)
             operands[: row.fixed] = [2.0] * row.fixed
             pool.append(elementwise(row.name, *operands))
