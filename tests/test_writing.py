@@ -216,7 +216,8 @@ def test_random_formulas_are_the_same_to_the_last_bit(p: la.Program) -> None:
         assert without_places(caught.value) == without_places(error)
     else:
         found = q.evaluate().as_dict()
-        said = [without_places(one.pop("message", "")) for one in (found, expected)]
+        said = [[without_places(text) for text in (one.pop("message", ""), *one.pop("notes", ()))]
+                for one in (found, expected)]
         assert said[0] == said[1]
         np.testing.assert_equal(found, expected)
 
