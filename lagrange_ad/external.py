@@ -129,14 +129,10 @@ class External:
 
     def values(self, args: Sequence[Array]) -> Array:
         """f at float64 arrays, checked."""
-        if self.elementwise:
-            shape = np.broadcast_shapes(*(x.shape for x in args))
-            return self._checked(self._call(self.fun, args), shape, "", "f")
-        key = _key(args)
-        known = self._memory.get(("value", key))
-        if known is None:
-            known = self._memory.keep(("value", key), self._checked(self._call(self.fun, args), self.shape, "", "f"))
-        return known
+        def compute() -> Array:
+            return self._checked(self._call(self.fun, args), self._shape_of(args), "", "f")
+
+        return compute() if self.elementwise else self._memory.remembered(("value", _key(args)), compute)
 
     def slopes(self, args: Sequence[Array]) -> list[Array]:
         """∂f/∂x of every argument, element by element."""
@@ -159,9 +155,7 @@ class External:
 
     def jacobian_at(self, args: Sequence[Array]) -> Array:
         """∂f/∂x at arrays, (m, n): elements of the result by those of all arguments."""
-        key = ("jacobian", _key(args))
-        known = self._memory.get(key)
-        return self._memory.keep(key, self._jacobian_at(args)) if known is None else known
+        return self._memory.remembered(("jacobian", _key(args)), lambda: self._jacobian_at(args))
 
     def _jacobian_at(self, args: Sequence[Array]) -> Array:
         m = int(np.prod(self.shape, dtype=np.int64))
@@ -326,13 +320,13 @@ class _Memory:
         self._numbers = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Any) -> Array | None:
-        """What was kept, if it still is."""
+    def remembered(self, key: Any, compute: Callable[[], Array]) -> Array:
+        """What was computed for a key; read-only. The oldest go where there are too many, or too large ones."""
         with self._lock:
-            return self._known.get(key)
-
-    def keep(self, key: Any, value: Array) -> Array:
-        """Keep a value, read-only from now on; the oldest go where there are too many, or too large ones."""
+            known = self._known.get(key)
+        if known is not None:
+            return known
+        value = compute()
         value.flags.writeable = False
         with self._lock:
             before = self._known.pop(key, None)

@@ -41,10 +41,15 @@ class ExternalKernel(Kernel):
         self.n_coefs = sum(sizes) - self.n_args + (0 if function.elementwise else 2)
 
     @cached_property
-    def n_operations(self) -> int:
-        """What is inside is not known: one for the value, one for each derivative."""
+    def n_outputs(self) -> int:
+        """The value, or the derivatives."""
         n = self.n_args
         return {VALUES: 1, PARTIALS: n, SECOND: n * (n + 1) // 2}[self.quantity]
+
+    @property
+    def n_operations(self) -> int:
+        """What is inside is not known: one for each output."""
+        return self.n_outputs
 
     @cached_property
     def partials(self) -> Kernel:
@@ -116,9 +121,8 @@ class ExternalKernel(Kernel):
         """Call after call: the instances of one are elements of one result."""
         element, number = coefs[-2].real.astype(np.int64), coefs[-1].real
         points = self._operands(args, coefs[:-2])
-        count = {VALUES: 1, PARTIALS: self.n_args, SECOND: self.n_args * (self.n_args + 1) // 2}[self.quantity]
         dtype = np.result_type(np.float64, *points) if self.quantity == VALUES else np.float64
-        out = np.empty((count, len(element)), dtype=dtype)
+        out = np.empty((self.n_outputs, len(element)), dtype=dtype)
         for call in np.unique(number):
             here = np.flatnonzero(number == call)
             out[:, here] = self._call([x[here[0]] for x in points])[:, element[here]]
