@@ -38,6 +38,7 @@ from ..execution.native.state import (
 )
 from ..expression import Array
 from ..lowering import Group
+from .newton import MAX_ITERATIONS
 from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
 
 
@@ -74,6 +75,18 @@ class CompiledPlan:
             self.extra.fill(z)
         z[: self.n_state] = state
         return z
+
+    def scratch(self) -> Array:
+        """Room for the solves of small blocks."""
+        return np.empty(self.blocks.scratch if self.block_steps else 0)
+
+    def pointers(self, z: Array, started: Array, domain: tuple[Array, Array], limit: int = MAX_ITERATIONS,
+                 **others: Array) -> Pointers:
+        """What lists that solve work on: a state with its room, which unknowns have a start, the domains, the most
+        iterations of a block, and ``others`` besides the usual."""
+        usual = {"offset": self.no_offset, "iterations": np.zeros(len(self.block_steps), dtype=np.int64), **others}
+        return Pointers(z=z, started=started, low=domain[0], high=domain[1], scratch=self.scratch(),
+                        limit=np.array([limit], dtype=np.int64), **usual)
 
     # tables ------------------------------------------------------------------------------------------------
 

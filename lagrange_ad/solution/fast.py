@@ -11,12 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..execution.native.driver import CallList, Pointers, drive
+from ..execution.native.driver import CallList, drive, resumed
 from ..expression import Array
 from .compiled import CompiledPlan
 from .evaluation import DeclaredState
 from .forward import Start
-from .newton import MAX_ITERATIONS
 
 LARGE = 1000
 """More inputs than this are read where they stand, and their gradient is written where the caller gets it."""
@@ -27,16 +26,12 @@ class Workspace:
 
     def __init__(self, compiled: CompiledPlan, declared: DeclaredState, n_inputs: int,
                  tapes: tuple[CallList, ...]) -> None:
-        rows, blocks = compiled.lowered.n_all_rows, len(compiled.block_steps)
         self.x, self.gradient = np.empty(n_inputs), np.empty(n_inputs)
         self.z = compiled.memory(declared.z)
         self.w = np.zeros(len(self.z))
-        self.pointers = Pointers(
-            z=self.z, w=self.w, x=self.x, gradient=self.gradient, lam=np.zeros(rows if blocks else 0),
-            offset=compiled.no_offset, low=declared.domain[0], high=declared.domain[1],
-            started=np.ones(len(declared.z), dtype=bool), iterations=np.zeros(blocks, dtype=np.int64),
-            limit=np.array([MAX_ITERATIONS], dtype=np.int64),
-            scratch=np.empty(compiled.blocks.scratch if blocks else 0),
+        self.pointers = compiled.pointers(
+            self.z, np.ones(len(declared.z), dtype=bool), declared.domain, w=self.w, x=self.x, gradient=self.gradient,
+            lam=np.zeros(compiled.lowered.n_all_rows if compiled.block_steps else 0),
         )
         self._read = self.x
         self.calls = [tape.call(self.pointers) for tape in tapes]
@@ -135,18 +130,10 @@ class FastPath:
         if self._unknowns is not None:
             assert self.start is not None
             space.z[self._unknowns] = self.start
-        address, count = space.addresses[which], self._counts[which]
-        at = self._drive(address)
-        if at != count:
-            call = space.calls[which]
-            while at != count and not call[4]:  # it looked up, for Ctrl-C
-                call[2] = at
-                at = self._drive(address)
-            call[2] = 0
-            if at != count:
-                call[4] = 0
-                self._free.append(space)
-                return None
+        at = self._drive(space.addresses[which])
+        if at != self._counts[which] and not resumed(space.calls[which], at):
+            self._free.append(space)
+            return None
         if self._unknowns is not None:
             self.start = space.z[self._unknowns]
         return space

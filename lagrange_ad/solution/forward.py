@@ -13,7 +13,6 @@ from .newton import BlockReport, BlockSolver, propagate_wide, residuals, solve_b
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
-    from ..execution.native.driver import Pointers
     from .compiled import CompiledPlan
 
 
@@ -95,22 +94,13 @@ def _propagate_compiled(plan: Plan, compiled: CompiledPlan, start: Start, max_it
         solved.failed = None if report.converged else step
         return report.converged
 
-    if not listing.run(_pointers(compiled, z, start, iterations, max_iterations), help_with):
+    pointers = compiled.pointers(z, start.started, start.domain, limit=max_iterations, offset=start.offset,
+                                 iterations=iterations)
+    if not listing.run(pointers, help_with):
         solved.failed = _first_nan(plan, solved) or solved.failed
         if solved.failed is not None:
             _forget_later(plan, solved, start, reports)
     return solved
-
-
-def _pointers(compiled: CompiledPlan, z: Array, start: Start, iterations: Array, max_iterations: int) -> Pointers:
-    """What a forward list works on."""
-    from ..execution.native.driver import Pointers
-
-    return Pointers(
-        z=z, offset=start.offset, low=start.domain[0], high=start.domain[1], started=start.started,
-        iterations=iterations, limit=np.array([max_iterations], dtype=np.int64),
-        scratch=np.empty(compiled.blocks.scratch if compiled.block_steps else 0),
-    )
 
 
 def restored(compiled: CompiledPlan, solved: Solved) -> Array:
@@ -118,9 +108,8 @@ def restored(compiled: CompiledPlan, solved: Solved) -> Array:
     listing, n = compiled.forward(with_offsets=bool(solved.offset.any())), len(solved.z)
     whole = compiled.memory(solved.z)
     everywhere = np.full(n, -np.inf), np.full(n, np.inf)
-    start = Start(solved.z, np.ones(n, dtype=bool), everywhere, solved.offset)
-    iterations = np.zeros(len(compiled.block_steps), dtype=np.int64)
-    listing.run(_pointers(compiled, whole, start, iterations, 0), lambda step: True)  # blocks are solved already
+    pointers = compiled.pointers(whole, np.ones(n, dtype=bool), everywhere, limit=0, offset=solved.offset)
+    listing.run(pointers, lambda step: True)  # blocks are solved already
     whole[:n] = solved.z
     return whole
 

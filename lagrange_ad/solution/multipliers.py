@@ -86,8 +86,7 @@ class PullBack:
         self._lowered, self._by_step = plan.lowered, _by_step(solved.reports)
         self._listing = compiled.backward(everything, with_offsets=bool(solved.offset.any()))
         self.w, self.lam = np.zeros(len(whole)), np.zeros(plan.lowered.n_all_rows)
-        scratch = np.empty(compiled.blocks.scratch if compiled.block_steps else 0)
-        self._pointers = Pointers(z=whole, w=self.w, lam=self.lam, scratch=scratch)
+        self._pointers = Pointers(z=whole, w=self.w, lam=self.lam, scratch=compiled.scratch())
 
     @staticmethod
     def made(plan: Plan, solved: Solved) -> PullBack | None:

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..execution.native.driver import CallList, Pointers, drive
+from ..execution.native.driver import CallList, drive, resumed
 from ..expression import Array
 from .compiled import CompiledPlan
 from .evaluation import DeclaredState
 from .forward import Solved
-from .newton import MAX_ITERATIONS
 
 
 class Tape:
@@ -36,16 +35,13 @@ class Workspace:
 
     def __init__(self, tape: Tape, declared: DeclaredState) -> None:
         compiled = tape.compiled
-        blocks = len(compiled.block_steps)
         self.declared, self._compiled, self._unknowns = declared, compiled, tape.unknowns
         self.x = np.empty(len(tape.inputs))
         self.z = compiled.memory(declared.z)
         self._starts = declared.z[tape.unknowns] if tape.unknowns is not None else None
-        self._pointers = Pointers(
-            z=self.z, x=self.x, lam=np.zeros(compiled.lowered.n_all_rows if blocks else 0), offset=compiled.no_offset,
-            low=declared.domain[0], high=declared.domain[1], started=declared.started,
-            iterations=np.zeros(blocks, dtype=np.int64), limit=np.array([MAX_ITERATIONS], dtype=np.int64),
-            scratch=np.empty(compiled.blocks.scratch if blocks else 0),
+        self._pointers = compiled.pointers(
+            self.z, declared.started, declared.domain, x=self.x,
+            lam=np.zeros(compiled.lowered.n_all_rows if compiled.block_steps else 0),
         )
         self._call = tape.calls.call(self._pointers)
         self._address, self._count, self._drive = self._call.ctypes.data, tape.calls.count, drive()
@@ -63,15 +59,8 @@ class Workspace:
         if self._unknowns is not None:
             self.z[self._unknowns] = self._starts
         at = self._drive(self._address)
-        if at != self._count:
-            call = self._call
-            while at != self._count and not call[4]:  # it looked up, for Ctrl-C
-                call[2] = at
-                at = self._drive(self._address)
-            call[2] = 0
-            if at != self._count:
-                call[4] = 0
-                return False
+        if at != self._count and not resumed(self._call, at):
+            return False
         self._last[:] = self.x
         self._holds = True
         return True

@@ -89,6 +89,19 @@ class CallList:
             call[2] = at
 
 
+def resumed(call: Array, at: int) -> bool:
+    """Go on with a call that stopped at a record to look up, for Ctrl-C; False where it cannot get through.
+
+    The call is left as it was, ready for the next time.
+    """
+    run, address, count = drive(), call.ctypes.data, int(call[3])
+    while at != count and not call[4]:
+        call[2] = at
+        at = run(address)
+    call[2] = call[4] = 0
+    return at == count
+
+
 @lru_cache(maxsize=1)
 def drive() -> Any:
     """The driver as a Python function of the address of (frame, records, first, count, status)."""
