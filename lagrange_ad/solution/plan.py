@@ -173,13 +173,13 @@ class BlockStep(Coupled):
     @cached_property
     def all_rows(self) -> Array:  # type: ignore[override]
         """The rows, those of auxiliaries after the user's."""
-        return np.concatenate([self.rows, *self.schedule.auxiliaries])
+        return np.concatenate([self.rows, *self.schedule.eliminated])
 
     @cached_property
     def all_columns(self) -> Array:  # type: ignore[override]
         """The unknowns, auxiliaries after the user's."""
         own = self.cut.lowered.own
-        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.auxiliaries)])
+        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.eliminated)])
 
     @cached_property
     def own(self) -> Array:  # type: ignore[override]
@@ -189,7 +189,7 @@ class BlockStep(Coupled):
     @cached_property
     def auxiliaries(self) -> tuple[WideStep, ...]:
         """The auxiliaries, level by level."""
-        return _levels(self.schedule.auxiliaries, self.cut, self.first_batch + 1)
+        return _levels(self.schedule.eliminated, self.cut, self.first_batch + 1)
 
     @cached_property
     def sweep(self) -> tuple[WideStep, ...]:
@@ -199,7 +199,7 @@ class BlockStep(Coupled):
     @cached_property
     def run(self) -> Run:  # type: ignore[override]
         """The groups of all rows."""
-        last = self.first_batch + 1 + len(self.schedule.auxiliaries)
+        last = self.first_batch + 1 + len(self.schedule.eliminated)
         return self.cut.executor.run([g for i in range(self.first_batch, last) for g in self.cut.groups[i]])
 
     @cached_property
@@ -456,7 +456,7 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[St
         if isinstance(step, Block):
             steps.append(BlockStep(
                 step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached))
-            batches.extend(step.auxiliaries)
+            batches.extend(step.eliminated)
             sweeps.extend(step.sweep)
             n_blocks += 1
         else:

@@ -59,8 +59,8 @@ def _similarity(step: Step) -> tuple[str, int]:
 
 def _one(step: Step, name: _Names) -> tuple[str, str]:
     text = name.rows(step.rows)
-    if isinstance(step, Block) and step.auxiliaries:
-        text += f", with {_auxiliaries(sum(map(len, step.auxiliaries)))}"
+    if isinstance(step, Block) and step.eliminated:
+        text += f", with {_auxiliaries(sum(map(len, step.eliminated)))}"
     return type(step).__name__.lower(), text
 
 

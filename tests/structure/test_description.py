@@ -11,16 +11,17 @@ def described(*steps):
     return describe(Schedule(steps, NOTHING), lambda row: f"z[{row}]").split("\n")
 
 
-def block(*rows, auxiliaries=()):
-    return Block(np.array(rows), np.array(rows), tuple(np.array(layer) for layer in auxiliaries), ())
+def block(*rows, eliminated=(), torn=None):
+    layers = tuple(np.array(layer) for layer in eliminated)
+    return Block(np.array(rows), np.array(rows), layers, (), np.arange(len(rows)) if torn is None else np.array(torn))
 
 
 def test_one_line_a_step():
     assert described(
         Wide(np.arange(100_000)),
         Sequence(np.array([7, 8])),
-        block(3, 4, auxiliaries=[[5], [6]]),
-        block(9, auxiliaries=[[1]]),
+        block(3, 4, eliminated=[[5], [6]]),
+        block(9, eliminated=[[1]]),
     ) == [
         "wide      z[0], z[1], z[2] … (100 000 rows)",
         "sequence  z[7], z[8]",

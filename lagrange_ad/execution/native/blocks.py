@@ -34,7 +34,7 @@ class BlockLike(Protocol):
     @property
     def columns(self) -> Array: ...
     @property
-    def auxiliaries(self) -> tuple[Array, ...]: ...
+    def eliminated(self) -> tuple[Array, ...]: ...
     @property
     def sweep(self) -> tuple[Array, ...]: ...
 
@@ -88,14 +88,14 @@ class BlockTable:
                  compile_from: int) -> None:
         self._own, self._compile_from = own, compile_from
         self._blocks = blocks
-        all_rows = [np.concatenate([b.rows, *b.auxiliaries]) for b in blocks]
+        all_rows = [np.concatenate([b.rows, *b.eliminated]) for b in blocks]
         called = rows_of_calls(groups, len(own))
         self.fits = np.array([len(rows) <= LARGEST and not called[rows].any() for rows in all_rows], dtype=bool)
         self.largest = max((len(r) for r, fits in zip(all_rows, self.fits, strict=True) if fits), default=0)
         self._size = np.array([len(rows) for rows in all_rows], dtype=np.int64)
         self._rows = np.concatenate(all_rows) if all_rows else np.empty(0, np.int64)
         self._first = np.concatenate([[0], np.cumsum(self._size)])
-        columns = [np.concatenate([b.columns, *(own[a] for a in b.auxiliaries)]) for b in blocks]
+        columns = [np.concatenate([b.columns, *(own[a] for a in b.eliminated)]) for b in blocks]
         self._columns = np.concatenate(columns) if columns else np.empty(0, np.int64)
         number = np.repeat(np.arange(len(blocks)), self._size)
         local = np.arange(len(number)) - self._first[number]
