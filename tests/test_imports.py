@@ -24,7 +24,7 @@ ORDER = (
     ("interpolation", "gradients"),
     ("forms",),
     ("program",),
-    ("structure",),
+    ("structure", "solvers"),
     ("lowering",),
     ("execution",),
     ("solution",),
@@ -36,7 +36,7 @@ ORDER = (
     ("tracing", "testing"),
     ("cli",),
 )
-NEVER = {"structure": {"expression", "program", "lowering"}}
+NEVER = {"structure": {"expression", "program", "lowering"}, "solvers": {"expression", "program", "lowering"}}
 FREE = {"__init__", "__main__"}
 
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

@@ -38,7 +38,7 @@ from ..execution.native.state import (
 )
 from ..expression import Array
 from ..lowering import Group
-from .newton import MAX_ITERATIONS
+from ..solvers import MAX_ITERATIONS
 from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
 
 

@@ -13,10 +13,10 @@ from ..execution import executor_named
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, element_name, fit, key_name, numeric
+from ..solvers import MAX_ITERATIONS
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
-from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
 from .point import Point, element_number
 

@@ -20,6 +20,7 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
+from ..solvers import System
 from ..structure import (
     Block,
     Deficiency,
@@ -36,7 +37,6 @@ from ..structure.blocks import changes
 from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
-from .linear import System
 from .showing import schedule_report
 
 if TYPE_CHECKING:

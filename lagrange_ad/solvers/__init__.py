@@ -1,0 +1,13 @@
+"""Algorithms for systems of equations r(x) = 0, on arrays: what solves a block, whatever program it is from.
+
+``problem.py`` says what they see of a block and what they tell of a solve; ``linear.py`` has the linear systems.
+"""
+
+from .linear import Factor, Linear, SingularMatrixError, Substitution, System, Triangular, is_finite, refined
+from .newton import MAX_ITERATIONS, newton
+from .problem import Iteration, Model, Problem, Record, size_of_unknowns
+
+__all__ = [
+    "MAX_ITERATIONS", "Factor", "Iteration", "Linear", "Model", "Problem", "Record", "SingularMatrixError",
+    "Substitution", "System", "Triangular", "is_finite", "newton", "refined", "size_of_unknowns",
+]  # fmt: skip
