@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..execution import Executor, Run, default_executor
+from ..execution import Executor, Run, default_executor, loops_of
 from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
@@ -155,9 +155,10 @@ class SequenceStep(Coupled):
 
 @dataclass(frozen=True, eq=False)
 class BlockStep(Coupled):
-    """Rows solved together for ``columns``; ``auxiliaries`` re-propagate what hangs on them, ``sweep`` guesses.
+    """Rows solved together for ``columns``; ``eliminated`` re-propagate what hangs on them, ``sweep`` guesses.
 
-    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's. ``number`` counts blocks.
+    What is eliminated are auxiliaries and, in a block solved in its torn unknowns alone, all others of the user's.
+    ``all_rows`` and ``all_columns`` have those after the ones solved for. ``number`` counts blocks.
     """
 
     rows: Array
@@ -172,14 +173,25 @@ class BlockStep(Coupled):
 
     @cached_property
     def all_rows(self) -> Array:  # type: ignore[override]
-        """The rows, those of auxiliaries after the user's."""
+        """The rows, eliminated ones last."""
         return np.concatenate([self.rows, *self.schedule.eliminated])
 
     @cached_property
     def all_columns(self) -> Array:  # type: ignore[override]
-        """The unknowns, auxiliaries after the user's."""
+        """The unknowns, eliminated ones last."""
         own = self.cut.lowered.own
         return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.eliminated)])
+
+    @cached_property
+    def user_rows(self) -> Array:
+        """All rows of the user's: those that are solved, then those that are eliminated."""
+        hidden = self.all_rows[len(self.rows) :]
+        return np.concatenate([self.rows, hidden[hidden < self.cut.lowered.n_user_rows]])
+
+    @cached_property
+    def user_columns(self) -> Array:
+        """The unknowns that these rows determine."""
+        return np.concatenate([self.columns, self.cut.lowered.own[self.user_rows[len(self.rows) :]]])
 
     @cached_property
     def own(self) -> Array:  # type: ignore[override]
@@ -187,8 +199,8 @@ class BlockStep(Coupled):
         return self.cut.lowered.own[self.all_rows]
 
     @cached_property
-    def auxiliaries(self) -> tuple[WideStep, ...]:
-        """The auxiliaries, level by level."""
+    def eliminated(self) -> tuple[WideStep, ...]:
+        """What follows from the unknowns, level by level."""
         return _levels(self.schedule.eliminated, self.cut, self.first_batch + 1)
 
     @cached_property
@@ -204,7 +216,7 @@ class BlockStep(Coupled):
 
     @cached_property
     def residual_run(self) -> Run:
-        """The groups of the user's rows alone."""
+        """The groups of the rows that are solved."""
         return self.cut.executor.run(self.cut.groups[self.first_batch])
 
 
@@ -315,7 +327,7 @@ class Plan(Shown):
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:
-        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows, self.lowered.state.element)
 
     def __repr__(self) -> str:
         return f"<schedule of {self.lowered.name!r}: {len(self.steps)} steps, {self.lowered.n_rows} rows>"
@@ -369,14 +381,15 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
     return parts
 
 
-def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None) -> Plan:
+def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None, tear: Array | None = None) -> Plan:
     """Schedule a lowered program and cut its groups by step.
 
-    ``started`` tells, an element of the state, whether the user gave it a start. Raises StructureError, in the
+    ``started`` tells, an element of the state, whether the user gave it a start, ``tear`` (int8) whether its block is
+    to be solved in torn unknowns alone and it is one of them (``structure.NOTHING``, ``TEAR``, ``TORN``). Raises StructureError, in the
     user's names, when the equations cannot determine the variables.
     """
     executor = executor or default_executor()
-    structure = _structure(lowered, started)
+    structure = _structure(lowered, started, executor, tear)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
         raise structure_error(lowered, schedule)
@@ -390,7 +403,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     )
 
 
-def _structure(lowered: Lowered, started: Array) -> Structure:
+def _structure(lowered: Lowered, started: Array, executor: Executor, tear: Array | None = None) -> Structure:
     known = [symbol.kind != "variable" for symbol in lowered.symbols.values()]
     unknown = ~lowered.state.flags(known + [False] * (len(lowered.state.names) - len(known)))
     auxiliary = np.zeros(lowered.n_rows, dtype=bool)
@@ -404,6 +417,7 @@ def _structure(lowered: Lowered, started: Array) -> Structure:
         row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
         auxiliary=auxiliary, started=started, coarse_row=coarse_row, coarse_column=coarse_column,
         preferred=preferred, incidence=lowered.incidence,
+        tear=np.zeros(lowered.state.size, np.int8) if tear is None else tear, loops=loops_of(executor),
     )  # fmt: skip
 
 
@@ -444,7 +458,7 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
 
 
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
-    """The steps: one batch of rows each, a block's and then one a level of its auxiliaries."""
+    """The steps: one batch of rows each, a block's and then one a level of what it eliminates."""
     batches: list[Array] = []
     sweeps: list[Array] = []
     cut, sweep_cut = Cut(lowered, batches, executor), Cut(lowered, sweeps, executor)
