@@ -16,7 +16,8 @@ from .plan import BlockStep, WideStep
 class BlockReport:
     """How the solve of one block went.
 
-    ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation;
+    ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation that
+    is solved; those that are eliminated, where the block is solved in ``torn`` unknowns alone, come after these.
     ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one;
     ``nudges`` counts how often the solve moved off a point where the Jacobian was singular.
     """
@@ -29,12 +30,18 @@ class BlockReport:
     @property
     def equations(self) -> list[str]:
         """The names of the equations' elements."""
-        return [self.lowered.row_name(row) for row in self.step.rows.tolist()]
+        return [self.lowered.row_name(row) for row in self.step.user_rows.tolist()]
 
     @property
     def unknowns(self) -> list[str]:
         """The names of the unknown elements, in the order of the equations they are matched to."""
-        return [self.lowered.state.element(column) for column in self.step.columns.tolist()]
+        return [self.lowered.state.element(column) for column in self.step.user_columns.tolist()]
+
+    @property
+    def torn(self) -> list[str]:
+        """The unknowns that suffice to propagate the others; starts are wanted for these."""
+        columns = self.step.columns[self.step.schedule.torn]
+        return [self.lowered.state.element(column) for column in columns.tolist()]
 
     @property
     def guessed(self) -> list[str]:
@@ -44,7 +51,7 @@ class BlockReport:
     @property
     def size(self) -> int:
         """Number of unknowns."""
-        return len(self.step.columns)
+        return len(self.step.user_columns)
 
     @property
     def converged(self) -> bool:
@@ -92,7 +99,9 @@ class BlockReport:
     def __str__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
         iterations = f"{self.iterations} iteration{'s' * (self.iterations != 1)}"
-        return f"block of {self.size} {state} after {iterations}, residual {self.residual:.3g}"
+        solved = len(self.step.columns)
+        torn = f", solved in {solved} torn," if solved < self.size else ""
+        return f"block of {self.size}{torn} {state} after {iterations}, residual {self.residual:.3g}"
 
 
 def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None:
@@ -105,7 +114,7 @@ def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None
 class BlockProblem:
     """The equations of one block as a function of its unknowns, at a state whose other elements stand still.
 
-    The unknowns of the last residual, with the auxiliaries that follow them, stand in ``z``.
+    The unknowns of the last residual, with what follows from them, stand in ``z``.
     """
 
     def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array) -> None:
@@ -117,14 +126,14 @@ class BlockProblem:
         self.equation_scale = unset if lowered.equation_scale is None else lowered.equation_scale[step.rows]
 
     def residual(self, x: Array) -> Array:
-        """r = ε + Σ φ − own of the user's rows, after the auxiliaries are propagated (in ``z``)."""
+        """r = ε + Σ φ − own of the rows solved, after what is eliminated was propagated (in ``z``)."""
         self.z[self.step.columns] = x
-        for auxiliary in self.step.auxiliaries:
-            propagate_wide(auxiliary, self.z, self.offset, self.work)
+        for level in self.step.eliminated:
+            propagate_wide(level, self.z, self.offset, self.work)
         return residuals(self.step, self.z, self.offset, self.work)
 
     def model(self, x: Array) -> Model:
-        """∂r/∂z of all rows, auxiliaries after the user's, at ``z`` as it stands."""
+        """∂r/∂z of all rows, eliminated ones last, at ``z`` as it stands."""
         return Model(self.step.jacobian(self.z), self.z[self.step.all_columns], len(x))
 
 

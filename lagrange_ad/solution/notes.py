@@ -42,7 +42,10 @@ def _infinite_values(at: Point) -> list[str]:
 def _where_it_began(at: Point) -> str:
     lowered = at._lowered
     for step in at._plan.steps:
-        rows = step.rows[np.isinf(at.state[step.columns if isinstance(step, BlockStep) else step.own])]
+        if isinstance(step, BlockStep):
+            rows = step.user_rows[np.isinf(at.state[step.user_columns])]
+        else:
+            rows = step.rows[np.isinf(at.state[step.own])]
         rows = rows[rows < lowered.n_user_rows]
         if len(rows):
             return domain_message(lowered, at.state, int(rows[0]))

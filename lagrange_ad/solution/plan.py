@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..execution import Executor, Run, default_executor
+from ..execution import Executor, Run, default_executor, loops_of
 from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
@@ -23,6 +23,9 @@ from ..lowering.lowered import coarse_pairs
 from ..program.choices import SolverChoice, chosen_for
 from ..solvers import System
 from ..structure import (
+    NOTHING,
+    TEAR,
+    TORN,
     Block,
     Deficiency,
     Schedule,
@@ -156,10 +159,11 @@ class SequenceStep(Coupled):
 
 @dataclass(frozen=True, eq=False)
 class BlockStep(Coupled):
-    """Rows solved together for ``columns``; ``auxiliaries`` re-propagate what hangs on them, ``sweep`` guesses.
+    """Rows solved together for ``columns``; ``eliminated`` re-propagate what hangs on them, ``sweep`` guesses.
 
-    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's. ``number`` counts blocks;
-    ``choice`` says how the user wants it to be solved, None for no choice.
+    What is eliminated are auxiliaries and, in a block solved in its torn unknowns alone, all others of the user's.
+    ``all_rows`` and ``all_columns`` have those after the ones solved for. ``number`` counts blocks; ``choice`` says how
+    the user wants it to be solved, None for no choice.
     """
 
     rows: Array
@@ -175,14 +179,25 @@ class BlockStep(Coupled):
 
     @cached_property
     def all_rows(self) -> Array:  # type: ignore[override]
-        """The rows, those of auxiliaries after the user's."""
-        return np.concatenate([self.rows, *self.schedule.auxiliaries])
+        """The rows, eliminated ones last."""
+        return np.concatenate([self.rows, *self.schedule.eliminated])
 
     @cached_property
     def all_columns(self) -> Array:  # type: ignore[override]
-        """The unknowns, auxiliaries after the user's."""
+        """The unknowns, eliminated ones last."""
         own = self.cut.lowered.own
-        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.auxiliaries)])
+        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.eliminated)])
+
+    @cached_property
+    def user_rows(self) -> Array:
+        """All rows of the user's: those that are solved, then those that are eliminated."""
+        hidden = self.all_rows[len(self.rows) :]
+        return np.concatenate([self.rows, hidden[hidden < self.cut.lowered.n_user_rows]])
+
+    @cached_property
+    def user_columns(self) -> Array:
+        """The unknowns that these rows determine."""
+        return np.concatenate([self.columns, self.cut.lowered.own[self.user_rows[len(self.rows) :]]])
 
     @cached_property
     def own(self) -> Array:  # type: ignore[override]
@@ -190,9 +205,9 @@ class BlockStep(Coupled):
         return self.cut.lowered.own[self.all_rows]
 
     @cached_property
-    def auxiliaries(self) -> tuple[WideStep, ...]:
-        """The auxiliaries, level by level."""
-        return _levels(self.schedule.auxiliaries, self.cut, self.first_batch + 1)
+    def eliminated(self) -> tuple[WideStep, ...]:
+        """What follows from the unknowns, level by level."""
+        return _levels(self.schedule.eliminated, self.cut, self.first_batch + 1)
 
     @cached_property
     def sweep(self) -> tuple[WideStep, ...]:
@@ -202,12 +217,12 @@ class BlockStep(Coupled):
     @cached_property
     def run(self) -> Run:  # type: ignore[override]
         """The groups of all rows."""
-        last = self.first_batch + 1 + len(self.schedule.auxiliaries)
+        last = self.first_batch + 1 + len(self.schedule.eliminated)
         return self.cut.executor.run([g for i in range(self.first_batch, last) for g in self.cut.groups[i]])
 
     @cached_property
     def residual_run(self) -> Run:
-        """The groups of the user's rows alone."""
+        """The groups of the rows that are solved."""
         return self.cut.executor.run(self.cut.groups[self.first_batch])
 
 
@@ -319,7 +334,7 @@ class Plan(Shown):
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:
-        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows, self.lowered.state.element)
 
     def __repr__(self) -> str:
         return f"<schedule of {self.lowered.name!r}: {len(self.steps)} steps, {self.lowered.n_rows} rows>"
@@ -382,7 +397,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     user's names, when the equations cannot determine the variables.
     """
     executor = executor or default_executor()
-    structure = _structure(lowered, started)
+    structure = _structure(lowered, started, executor, choices)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
         raise structure_error(lowered, schedule)
@@ -397,7 +412,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     )
 
 
-def _structure(lowered: Lowered, started: Array) -> Structure:
+def _structure(lowered: Lowered, started: Array, executor: Executor, choices: Sequence[SolverChoice]) -> Structure:
     known = [symbol.kind != "variable" for symbol in lowered.symbols.values()]
     unknown = ~lowered.state.flags(known + [False] * (len(lowered.state.names) - len(known)))
     auxiliary = np.zeros(lowered.n_rows, dtype=bool)
@@ -411,7 +426,21 @@ def _structure(lowered: Lowered, started: Array) -> Structure:
         row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
         auxiliary=auxiliary, started=started, coarse_row=coarse_row, coarse_column=coarse_column,
         preferred=preferred, incidence=lowered.incidence,
+        tear=_torn(lowered, choices), loops=loops_of(executor),
     )  # fmt: skip
+
+
+def _torn(lowered: Lowered, choices: Sequence[SolverChoice]) -> Array:
+    """What the choices say of tearing, an element of the state: the last one that is for an element, or tears it."""
+    tear = np.full(lowered.state.size, NOTHING, dtype=np.int8)
+    for choice in choices:
+        elements = slice(0, lowered.n_user) if choice.elements is None else choice.elements
+        if not isinstance(elements, slice):
+            elements = elements[elements < lowered.n_user]
+        tear[elements] = NOTHING if choice.torn is None else TEAR
+        if choice.torn is not None:
+            tear[choice.torn[choice.torn < lowered.n_user]] = TORN
+    return tear
 
 
 def _reached_rows(lowered: Lowered, schedule: Schedule) -> Array:
@@ -452,7 +481,7 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
 
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
            choices: Sequence[SolverChoice]) -> tuple[Step, ...]:
-    """The steps: one batch of rows each, a block's and then one a level of its auxiliaries."""
+    """The steps: one batch of rows each, a block's and then one a level of what it eliminates."""
     batches: list[Array] = []
     sweeps: list[Array] = []
     cut, sweep_cut = Cut(lowered, batches, executor), Cut(lowered, sweeps, executor)
@@ -465,7 +494,7 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
             steps.append(BlockStep(
                 step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached,
                 _choice(step, choices, chosen, lowered)))
-            batches.extend(step.auxiliaries)
+            batches.extend(step.eliminated)
             sweeps.extend(step.sweep)
             n_blocks += 1
         else:
@@ -478,7 +507,7 @@ def _choice(step: Block, choices: Sequence[SolverChoice], chosen: Array, lowered
     """The last choice made for any of a block's unknowns."""
     if not choices:
         return None
-    columns = np.concatenate([step.columns, *(lowered.own[rows] for rows in step.auxiliaries)])
+    columns = np.concatenate([step.columns, *(lowered.own[rows] for rows in step.eliminated)])
     last = int(chosen[columns].max())
     return choices[last] if last >= 0 else None
 

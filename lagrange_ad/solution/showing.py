@@ -12,7 +12,7 @@ import numpy as np
 
 from ..expression import Array, Symbol
 from ..lowering import Blocks
-from ..structure import Block, described_steps
+from ..structure import described_steps
 from ..tables import ARRAY_COLUMNS, Column, Report, Rows, Table, array_cells, is_small
 from ..text import listing, number, shorten, values
 
@@ -202,7 +202,7 @@ def schedule_report(plan: Plan) -> Report:
     """The steps of a plan, one row each, or one for many alike."""
     lowered, steps = plan.lowered, len(plan.steps)
     heading = f"schedule of {lowered.name}: {steps} {'step' if steps == 1 else 'steps'}"
-    rows = described_steps(plan.schedule, lowered.row_name, lowered.n_user_rows)
+    rows = described_steps(plan.schedule, lowered.row_name, lowered.n_user_rows, lowered.state.element)
     return Report(heading, [Table("", [Column("step", role="kind"), Column("rows")], rows)])
 
 
@@ -212,7 +212,9 @@ def cycles_in_words(plan: Plan) -> str:
         shown = ", ".join(map(plan.lowered.state.element, columns[:MOST_IN_WORDS].tolist()))
         return shown if len(columns) <= MOST_IN_WORDS else f"{shown}, … ({len(columns)} in all)"
 
-    blocks = [step.columns for step in plan.schedule.steps if isinstance(step, Block)]
+    from .plan import BlockStep
+
+    blocks = [step.user_columns for step in plan.steps if isinstance(step, BlockStep)]
     cycles = [f"{{{elements(columns)}}}" for columns in blocks if len(columns) > 1]
     implicit = [elements(columns) for columns in blocks if len(columns) == 1]
     parts = [f"{'cycle' if len(cycles) == 1 else 'cycles'} {listing(cycles, MOST_IN_WORDS)}"] if cycles else []

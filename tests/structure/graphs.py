@@ -149,7 +149,7 @@ def _validate_explicit(structure, schedule, graph, step, done) -> None:
 def _validate_block(structure, schedule, graph, step, done) -> None:
     assert (schedule.column_of_row[step.rows] == step.columns).all()
     assert len(step.rows) and not structure.auxiliary[step.rows].any()
-    hidden = [row for layer in step.auxiliaries for row in layer.tolist()]
+    hidden = [row for layer in step.eliminated for row in layer.tolist()]
     assert structure.auxiliary[hidden].all()
     members = step.rows.tolist() + hidden
     assert len(set(members)) == len(members) and not done & set(members)
@@ -160,7 +160,7 @@ def _validate_block(structure, schedule, graph, step, done) -> None:
         assert schedule.column_of_row[row] != structure.own[row] or graph.has_edge(row, row)
     done |= set(members)
     assert all(parent in done for row in members for parent in graph.predecessors(row))
-    _validate_layers(graph.subgraph(hidden), step.auxiliaries)
+    _validate_layers(graph.subgraph(hidden), step.eliminated)
     _validate_sweep(structure, schedule, step, members)
 
 
