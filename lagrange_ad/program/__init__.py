@@ -5,7 +5,7 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 """
 
 from .declarations import Declarations
-from .given import caller, element_name, fit, key_name, numeric
+from .given import caller, element_index, element_name, fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
 from .scope import Scope
 from .symbols import EXECUTORS
@@ -20,6 +20,7 @@ __all__ = [
     "Objective",
     "Scope",
     "caller",
+    "element_index",
     "element_name",
     "fit",
     "key_name",

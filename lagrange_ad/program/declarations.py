@@ -7,14 +7,14 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import DeclarationError, ShapeError
-from ..expression import as_expression
+from ..expression import Symbol, as_expression, symbols_of
 from ..printing import place, to_text
 from ..text import nearest
 from .constraints import bound_of, check_bounds, comparison
-from .equations import Equations
 from .given import caller
 from .pickling import packed, unpacked
 from .records import Constraint, Location, Objective
+from .roles import Roles, place_of_bound
 from .showing import description_of, graph_of, summary_of
 
 if TYPE_CHECKING:
@@ -46,11 +46,13 @@ _FOREIGN_WORDS = {
 }
 
 
-class Declarations(Equations):
+class Declarations(Roles):
     """What a program consists of, in the order it was declared.
 
     ``symbols`` by name, ``equations`` and ``constraints`` as lists, ``objective`` or None. ``version`` rises with
-    every declaration and ``values_version`` with every ``set``, so that what was computed before is known to be old.
+    every declaration, ``roles_version`` when elements are fixed or freed or get a first start, and ``values_version``
+    with every ``set``, so that what was computed before is known to be old. ``swapped`` has, by name, which elements of
+    a symbol are found from the equations where that is not as declared.
     ``executor`` names what runs it: ``"native"`` (code compiled for this machine), ``"reference"`` (NumPy: the meaning,
     many times slower), or None for the native one where it can be had.
     """
@@ -133,6 +135,12 @@ class Declarations(Equations):
             self.constraints.append(Constraint(label, body, low, high, location))
             self._take_name(label, location)
             self.version += 1
+
+    def _refuse_in_bounds(self, symbol: Symbol) -> None:
+        for constraint in self.constraints:
+            for bound in (constraint.lower, constraint.upper):
+                if bound is not None and symbol in symbols_of(bound):
+                    raise DeclarationError(place_of_bound(symbol, constraint))
 
     def _constraint_name(self) -> str:
         number, stem = len(self.constraints) + 1, self._full("constraint_")

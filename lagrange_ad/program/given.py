@@ -69,6 +69,25 @@ def fit(name: str, array: Array, shape: Shape, what: str) -> Array:
         raise ShapeError(f"{what} of {name!r} has shape {array.shape}, {name!r} has shape {shape}") from None
 
 
+def element_index(inside: str, shape: Shape, labels: list[Any] | None) -> int | None:
+    """The place of the element whose name ends with ``inside``, as ``3]`` or ``bus_7, 1]``; None where there is none.
+
+    Its first part may be a label or a number.
+    """
+    if not inside.endswith("]"):
+        return None
+    parts = [part.strip() for part in inside[:-1].split(",")]
+    if labels is not None and parts[0] in (names := [str(label) for label in labels]):
+        parts[0] = str(names.index(parts[0]))
+    try:
+        index = tuple(int(part) for part in parts)
+    except ValueError:
+        return None
+    if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
+        return None
+    return int(np.ravel_multi_index([i % n for i, n in zip(index, shape, strict=True)], shape)) if shape else 0
+
+
 def element_name(key: Any, owner: Any) -> Any:
     """As :func:`key_name`; an element of a symbol, ``y[0]``, by its name, and any other expression by its text."""
     if not isinstance(key, Expression) or key.op == "symbol":

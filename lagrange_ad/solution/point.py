@@ -248,9 +248,12 @@ class Point(Shown):
 
     @cached_property
     def gradient(self) -> Named:
-        """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
-        names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
-        return Named("input or parameter", names, lambda name: self._lowered.state.get(self.adjoints[1], name),
+        """dJ/dx by input and parameter, and by variable with fixed elements, in its shape; 0 at what is found.
+
+        Raises as :attr:`multiplier` does.
+        """
+        roles = self._plan.roles
+        return Named("input or parameter", roles.given_names(), lambda name: roles.masked(name, self.adjoints[1]),
                      self._owner, column=GRADIENT, blocks=self._lowered.state)
 
     @cached_property
