@@ -36,6 +36,7 @@ _FOREIGN_WORDS = {
     "minimise": "minimize(expr)",
     "maximise": "maximize(expr)",
     "set_value": "set(name=value)",
+    "unfix": "free(name), and fix(name, value)",
     "block": "scope(name)",
     "group": "scope(name)",
     "add_group": "scope(name)",
@@ -154,8 +155,9 @@ class Declarations(Roles):
     def graph(self) -> networkx.DiGraph:
         """The program as a networkx.DiGraph (frozen; made at the first look after a declaration).
 
-        A node a named input, parameter, variable and implicit equation with ``kind``, ``shape``, ``start``,
-        ``equation`` (printable) and ``location``; an edge from every parent to what it appears in.
+        A node a named input, parameter, variable and implicit equation with ``kind``, ``role`` ("fixed", "freed", one
+        of them with "in part", or nothing), ``shape``, ``start``, ``equation`` (printable) and ``location``; an edge
+        from every parent to what it appears in, as declared.
         """
         return self.remembered("graph", (self.version, self.values_version), lambda: graph_of(self))
 

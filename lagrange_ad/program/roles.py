@@ -16,10 +16,9 @@ import numpy as np
 from ..errors import DeclarationError, UnknownNameError
 from ..expression import Array, Expression, Shape, Symbol, evaluate, postorder, symbols_of
 from ..printing import place, to_text
-
 from .equations import Equations
 from .given import element_index, fit, key_name, numeric
-from .starts import element_of, require_domain, started_by, starting_numbers
+from .starts import element_of, require_domain, role_word, started_by, starting_numbers
 
 UNCHANGED = object()
 """No value was given: what is there stays."""
@@ -36,7 +35,8 @@ class Chosen:
     @property
     def shape(self) -> Shape:
         """The shape of what was chosen."""
-        return self.places.shape
+        shape: Shape = self.places.shape
+        return shape
 
 
 def unknown_elements(symbols: Mapping[str, Symbol], swapped: Mapping[str, Array]) -> Array:
@@ -99,6 +99,21 @@ class Roles(Equations):
         swapped = self.swapped.get(symbol.name)
         return np.full(symbol.shape, symbol.kind == "variable") if swapped is None else swapped
 
+    def role_of(self, symbol: Symbol) -> str:
+        """ "fixed", "freed", one of these with "in part", or nothing: what was done to a symbol."""
+        swapped = self.swapped.get(symbol.name)
+        return "" if swapped is None else role_word(symbol, int(np.count_nonzero(swapped)), swapped.size)
+
+    def is_found(self, symbol: Symbol) -> bool:
+        """Whether all of a symbol is found from the equations."""
+        swapped = self.swapped.get(symbol.name)
+        return symbol.kind == "variable" if swapped is None else bool(swapped.all())
+
+    def is_given(self, symbol: Symbol) -> bool:
+        """Whether all of a symbol is given."""
+        swapped = self.swapped.get(symbol.name)
+        return symbol.kind != "variable" if swapped is None else not swapped.any()
+
     def _swap(self, pairs: Iterable[tuple[Any, Any]], found: bool) -> None:
         """Change the roles of elements and their values; what is wrong is raised before anything is changed."""
         with self._lock:
@@ -147,7 +162,7 @@ class Roles(Equations):
 
     def _chosen(self, key: Any, taken: dict[str, Array]) -> Chosen:
         """The elements that a key means, each for the first time in this call."""
-        chosen = self._named(key) if isinstance(key, str) else self._expressed(key)
+        chosen = self._by_name(key) if isinstance(key, str) else self._by_expression(key)
         seen = taken.setdefault(chosen.symbol.name, np.zeros(chosen.symbol.shape, dtype=bool).ravel())
         flat = chosen.places.ravel()
         if len(np.unique(flat)) < len(flat) or seen[flat].any():
@@ -155,7 +170,7 @@ class Roles(Equations):
         seen[flat] = True
         return chosen
 
-    def _named(self, name: str) -> Chosen:
+    def _by_name(self, name: str) -> Chosen:
         base, bracket, rest = name.partition("[")
         if not bracket:
             symbol = self.symbol(name)
@@ -168,7 +183,7 @@ class Roles(Equations):
             raise UnknownNameError(f"there is no element {name!r}: {symbol.name!r} is {what}")
         return Chosen(symbol, element_of(symbol, inside), np.asarray(inside))
 
-    def _expressed(self, node: Any) -> Chosen:
+    def _by_expression(self, node: Any) -> Chosen:
         if not isinstance(node, Expression):
             raise DeclarationError(
                 f"fix and free take a symbol, elements of one, or a name, got {str(node)[:60]!r} "

@@ -40,8 +40,21 @@ def starting_numbers(symbol: Symbol) -> Array:
     if symbol.value is None:
         return np.array(np.broadcast_to(default_start(symbol), symbol.shape))
     value = np.asarray(symbol.value, dtype=np.float64)
+    if not symbol.shape:
+        return value
     missing = np.isnan(value)
     return np.where(missing, default_start(symbol), value) if missing.any() else value
+
+
+def role_word(symbol: Symbol, found: int, size: int) -> str:
+    """What was done to a symbol of which ``found`` of ``size`` elements are found from the equations, in a word.
+
+    "fixed", "freed", the same with "in part", or nothing.
+    """
+    word, moved = ("fixed", size - found) if symbol.kind == "variable" else ("freed", found)
+    if not moved:
+        return ""
+    return word if moved == size else f"{word} in part"
 
 
 def default_start(symbol: Symbol) -> Any:
@@ -63,7 +76,7 @@ def _inside(low: float, high: float) -> float:
 
 def has_start(symbol: Symbol) -> Array | bool:
     """Which elements have a value or a start: a truth value, or one an element where they differ."""
-    if symbol.value is None or isinstance(symbol.value, Expression):
+    if not symbol.shape or symbol.value is None or isinstance(symbol.value, Expression):
         return symbol.value is not None
     missing = np.isnan(symbol.value)
     return ~missing if missing.any() else True

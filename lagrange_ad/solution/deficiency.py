@@ -50,8 +50,8 @@ def _swapped(lowered: Lowered, roles: PlanRoles) -> Iterator[str]:
         yield f"  {'; '.join(said)}"
         fixed, freed = map(len, roles.changed_elements())
         if fixed != freed:
-            yield (f"  {fixed} element{'s' * (fixed != 1)} fixed and {freed} freed: of a program that was square as many "
-                   f"must be {'freed' if fixed > freed else 'fixed'}")
+            yield (f"  {fixed} element{'s' * (fixed != 1)} fixed and {freed} freed: where there were enough equations, "
+                   f"{abs(fixed - freed)} more must be {'freed' if fixed > freed else 'fixed'}")
         else:
             yield "  what is freed must be what the equations left over by the fixed elements can determine"
 

@@ -20,6 +20,7 @@ from .forward import Solved, Start, propagate
 from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
 from .point import Point, element_number
+from .roles import all_unknown
 
 
 def plan_of(program: Declarations) -> Plan:
@@ -34,11 +35,6 @@ def _make(program: Declarations) -> Plan:
     lowered = program.remembered("lowered", program.version, lambda: lower(program))
     unknown = all_unknown(lowered, program.unknown_elements())
     return make_plan(lowered, unknown, declared_starts(lowered, unknown), executor_named(program.executor))
-
-
-def all_unknown(lowered: Lowered, of_user: Array) -> Array:
-    """Which state elements are to be found: those of the user, and all auxiliaries."""
-    return np.concatenate([of_user, np.ones(lowered.state.size - lowered.n_user, dtype=bool)])
 
 
 def declared_starts(lowered: Lowered, unknown: Array) -> Array:
@@ -88,22 +84,23 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
     for key, value in values.items():
         name = program.full_name(key_name(key, program))
         if not isinstance(name, str) or name not in program.symbols:
-            known = [s.name for s in program.symbols.values() if not program.roles_of(s).all()]
+            known = [s.name for s in program.symbols.values() if not program.is_found(s)]
             scoped = [other for other in known if other.endswith(f".{name}")]
             near = f"; did you mean {scoped[0]!r}?" if scoped else nearest(str(name), known)
             raise UnknownNameError(
                 f"the program {program.name!r} has no input or parameter {name!r}{near}; "
                 f"it has {listing(known) or 'none'}"
             )
-        symbol, unknown = program.symbols[name], program.roles_of(program.symbols[name])
-        if unknown.all() and (symbol.kind == "variable" or unknown.size):
+        symbol = program.symbols[name]
+        if program.is_found(symbol):
             what = "a variable" if symbol.kind == "variable" else f"{_an(symbol.kind)}, freed"
             raise DeclarationError(
                 f"{name!r} is {what}: the equations determine it; to say where its solve begins, "
                 f"evaluate(start={{{name!r}: value}})"
             )
         checked[name] = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
-        require_domain(symbol, checked[name], ~unknown)
+        if name in program.swapped:
+            require_domain(symbol, checked[name], ~program.swapped[name])
     return checked
 
 
@@ -121,8 +118,7 @@ def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
         _refuse_elements(program, key)
         symbol = program.symbol(key)
         name = symbol.name
-        unknown = program.roles_of(symbol)
-        if not unknown.any() and (symbol.kind != "variable" or unknown.size):
+        if program.is_given(symbol):
             spelt = f"{name}=..." if name.isidentifier() else f"{{{name!r}: ...}}"
             what = "fixed" if symbol.kind == "variable" else f"one of the {symbol.kind}s"
             raise DeclarationError(
@@ -202,8 +198,7 @@ def starting_state(plan: Plan, declared: DeclaredState, given: Mapping[str, Arra
                    perturbation: Mapping[str, Any]) -> Start:
     """The state before a forward pass: ``given`` arrays, and ``starts`` at the elements that are found.
 
-    Elements of a given array that are found begin there. Raises DeclarationError for a start outside the domain of its
-    variable.
+    Elements of a given array that are found begin there, where no start says otherwise. Raises as :func:`start_at`.
     """
     lowered, roles = plan.lowered, plan.roles
     own = {name: value for name, value in starts.items() if roles.has_unknown(name)}
@@ -219,15 +214,20 @@ def starting_state(plan: Plan, declared: DeclaredState, given: Mapping[str, Arra
         for name in begun:
             where = lowered.state.slices[name]
             started[where] = plan.unknown[where]
+    return start_at(plan, declared, z, started, perturbation)
+
+
+def start_at(plan: Plan, declared: DeclaredState, z: Array, started: Array, perturbation: Mapping[str, Any]) -> Start:
+    """The start at a whole state; raises DeclarationError for a start outside the domain of its variable."""
     low, high = declared.domain
     outside = np.flatnonzero(((z <= low) | (z >= high)) & started)
     if len(outside):
         at = int(outside[0])
         raise DeclarationError(
-            f"the start of {lowered.state.element(at)!r} is {number(z[at])}, outside its domain "
+            f"the start of {plan.lowered.state.element(at)!r} is {number(z[at])}, outside its domain "
             f"({number(low[at])}, {number(high[at])}): start inside"
         )
-    return Start(z, started, declared.domain, _offsets(lowered, perturbation))
+    return Start(z, started, declared.domain, _offsets(plan.lowered, perturbation))
 
 
 def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Array) -> Array:

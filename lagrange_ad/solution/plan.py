@@ -382,8 +382,8 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
 def make_plan(lowered: Lowered, unknown: Array, started: Array, executor: Executor | None = None) -> Plan:
     """Schedule a lowered program and cut its groups by step.
 
-    ``unknown`` tells, an element of the state, whether it is to be found, ``started`` whether it has a start. Raises StructureError, in the
-    user's names, when the equations cannot determine the variables.
+    ``unknown`` tells, an element of the state, whether it is to be found, ``started`` whether it has a start. Raises
+    StructureError, in the user's names, when the equations cannot determine what is to be found.
     """
     executor = executor or default_executor()
     structure = _structure(lowered, unknown, started)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..expression import Array, Symbol
-from ..lowering import Lowered
+from ..lowering import Blocks, Lowered
+from ..program.starts import role_word
 
 
 class PlanRoles:
@@ -46,11 +48,10 @@ class PlanRoles:
     def changed(self) -> dict[str, str]:
         """What was fixed or freed: by symbol the word for it, with "in part" where that is so."""
         found = {}
-        for name, symbol in self._lowered.symbols.items():
-            word, moved = ("fixed", self.has_given(name)) if symbol.kind == "variable" else (
-                "freed", self.has_unknown(name))
-            if moved:
-                found[name] = f"{word} in part" if self.is_mixed(name) else word
+        for symbol, count, size in zip(self._lowered.symbols.values(), *self._counts, strict=False):
+            word = role_word(symbol, count, size)
+            if word:
+                found[symbol.name] = word
         return found
 
     def changed_elements(self) -> tuple[list[int], list[int]]:
@@ -72,6 +73,12 @@ class PlanRoles:
             word = word.removesuffix(" in part") if moved else ""
         return f"{symbol.kind}, {word}" if word else symbol.kind
 
+    def part(self, symbol: Symbol) -> str:
+        """What a symbol plays for now: a fixed variable is a parameter, what was freed is a variable."""
+        if self.changed.get(symbol.name) == "fixed":
+            return "parameter"
+        return "variable" if self.changed.get(symbol.name) == "freed" else symbol.kind
+
     def masked(self, name: str, w: Array) -> Array:
         """w of a symbol in its shape, 0 at the elements that are found: the gradient."""
         block = self._lowered.state.get(w, name)
@@ -79,3 +86,30 @@ class PlanRoles:
             return block
         unknown: Any = self._lowered.state.get(self._unknown, name)
         return np.where(unknown, 0.0, block)
+
+
+def all_unknown(lowered: Lowered, of_user: Array) -> Array:
+    """Which state elements are to be found: those of the user, and all auxiliaries."""
+    return np.concatenate([of_user, np.ones(lowered.state.size - lowered.n_user, dtype=bool)])
+
+
+def part_of(lowered: Lowered, names: Iterable[str], chosen: Array) -> tuple[Blocks, Array]:
+    """The chosen elements (flags of the state) of some symbols as blocks of a flat vector, and their places.
+
+    A symbol of which some elements are left out is a block of one axis, labelled with the indices of what is left.
+    """
+    kept: list[tuple[str, Any, Any]] = []
+    places = [np.empty(0, np.int64)]
+    for name in names:
+        where, symbol = lowered.state.slices[name], lowered.symbols[name]
+        flags = chosen[where]
+        if flags.all():
+            kept.append((name, symbol.shape, symbol.labels))
+            places.append(np.arange(where.start, where.stop))
+        elif flags.any():
+            at = np.flatnonzero(flags)
+            indices = [lowered.state.element(where.start + i)[len(name) + 1 : -1] for i in at.tolist()]
+            kept.append((name, (len(at),), indices))
+            places.append(at + where.start)
+    columns = zip(*kept, strict=True) if kept else ((), (), ())
+    return Blocks(*map(list, columns)), np.concatenate(places)
