@@ -49,7 +49,7 @@ class ReducedView(Shown):
             every = [s.name for s in symbols.values() if s.kind == "input"]
             raise DeclarationError(
                 f"{program.name!r} has no inputs, so there is nothing to optimize: "
-                + (f"{listing(every)} were freed" if every else "declare one with input(name, value)")
+                + (f"freed: {listing(every)}" if every else "declare one with input(name, value)")
             )
         self.inputs, self._places = part_of(self._plan.lowered, [s.name for s in given], ~self._plan.unknown)
         self._shapes = {s.name: s.shape for s in given}
