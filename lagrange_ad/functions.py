@@ -80,7 +80,8 @@ class Function:
         executor = executor_named(self._program.executor)
 
         def make(lowered: Lowered, unknown: Array) -> Plan:
-            return make_plan(lowered, unknown, declared_starts(lowered, unknown), executor)
+            started = declared_starts(lowered, unknown)
+            return make_plan(lowered, unknown, started, executor, declared.owner.solver_choices)
 
         self._plan = variant_plan(declared, self._outputs, {**given, **held}, caller(), make)
         return held

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
+    ("solvers",),
     ("tables",),
     ("elementary",),
     ("printing",),
@@ -36,7 +37,7 @@ ORDER = (
     ("tracing", "testing"),
     ("cli",),
 )
-NEVER = {"structure": {"expression", "program", "lowering"}}
+NEVER = {"structure": {"expression", "program", "lowering"}, "solvers": {"expression", "program", "lowering"}}
 FREE = {"__init__", "__main__"}
 
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

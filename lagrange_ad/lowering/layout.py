@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ..expression import Array, Shape, Symbol
-from ..program import element_index
 
 
 class Slices(Mapping[str, slice]):
@@ -80,10 +79,19 @@ class Blocks:
         """The element that goes by a name as :meth:`element` writes it; its first part may be a label or a number."""
         base, bracket, rest = name.partition("[")
         number = self.slices.number.get(base.strip())
-        if not bracket or number is None:
+        if not bracket or not rest.endswith("]") or number is None:
             return None
-        inside = element_index(rest, self.shapes[number], self.labels[number])
-        return None if inside is None else self._starts[number] + inside
+        parts, shape, labels = [part.strip() for part in rest[:-1].split(",")], self.shapes[number], self.labels[number]
+        if labels is not None and parts[0] in (names := [str(label) for label in labels]):
+            parts[0] = str(names.index(parts[0]))
+        try:
+            index = tuple(int(part) for part in parts)
+        except ValueError:
+            return None
+        if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
+            return None
+        inside = np.ravel_multi_index([i % n for i, n in zip(index, shape, strict=True)], shape) if shape else 0
+        return self._starts[number] + int(inside)
 
     def split(self, flat: Array, names: Sequence[str]) -> dict[str, Array]:
         """The named blocks of a flat array, each in its shape (views)."""

@@ -5,9 +5,10 @@ wrong with a declaration is said here, at the line that makes it; nothing is com
 """
 
 from .declarations import Declarations
-from .given import caller, element_index, element_name, fit, key_name, numeric
+from .given import caller, element_name, fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
 from .scope import Scope
+from .selection import selected
 from .symbols import EXECUTORS
 from .variants import variant
 
@@ -20,10 +21,10 @@ __all__ = [
     "Objective",
     "Scope",
     "caller",
-    "element_index",
     "element_name",
     "fit",
     "key_name",
     "numeric",
+    "selected",
     "variant",
 ]

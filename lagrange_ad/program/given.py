@@ -69,25 +69,6 @@ def fit(name: str, array: Array, shape: Shape, what: str) -> Array:
         raise ShapeError(f"{what} of {name!r} has shape {array.shape}, {name!r} has shape {shape}") from None
 
 
-def element_index(inside: str, shape: Shape, labels: list[Any] | None) -> int | None:
-    """The place of the element whose name ends with ``inside``, as ``3]`` or ``bus_7, 1]``; None where there is none.
-
-    Its first part may be a label or a number.
-    """
-    if not inside.endswith("]"):
-        return None
-    parts = [part.strip() for part in inside[:-1].split(",")]
-    if labels is not None and parts[0] in (names := [str(label) for label in labels]):
-        parts[0] = str(names.index(parts[0]))
-    try:
-        index = tuple(int(part) for part in parts)
-    except ValueError:
-        return None
-    if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
-        return None
-    return int(np.ravel_multi_index([i % n for i, n in zip(index, shape, strict=True)], shape)) if shape else 0
-
-
 def element_name(key: Any, owner: Any) -> Any:
     """As :func:`key_name`; an element of a symbol, ``y[0]``, by its name, and any other expression by its text."""
     if not isinstance(key, Expression) or key.op == "symbol":
@@ -152,6 +133,17 @@ def domain_of(name: str, domain: Any) -> tuple[float, float]:
     if not low < high:
         raise DeclarationError(f"the domain of {name!r} is empty: ({low:g}, {high:g})")
     return low, high
+
+
+def scale_of(name: str, scale: Any, shape: Shape) -> Any:
+    """The sizes that the user says the values of a variable, or the residuals of an equation, have."""
+    found = fit(name, numeric(name, scale, "the scale"), shape, "the scale")
+    if not (found > 0.0).all():
+        raise DeclarationError(
+            f"the scale of {name!r} must be positive, got {float(found.min()):g}: it is the size that its values "
+            "typically have"
+        )
+    return found
 
 
 def unit_of(name: str, unit: Any) -> str:

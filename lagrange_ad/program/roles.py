@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeclarationError, UnknownNameError
-from ..expression import Array, Expression, Shape, Symbol, evaluate, postorder, symbols_of
+from ..errors import DeclarationError
+from ..expression import Array, Expression, Shape, Symbol, evaluate, symbols_of
 from ..printing import place, to_text
 from .equations import Equations
-from .given import element_index, fit, key_name, numeric
+from .given import fit, numeric
+from .selection import selected
 from .starts import element_of, require_domain, role_word, started_by, starting_numbers
 
 UNCHANGED = object()
@@ -39,31 +40,6 @@ class Chosen:
         return shape
 
 
-def unknown_elements(symbols: Mapping[str, Symbol], swapped: Mapping[str, Array]) -> Array:
-    """Which elements of the symbols are found from the equations, flat; ``swapped`` has those of changed symbols."""
-    sizes = [int(np.prod(s.shape)) if s.shape else 1 for s in symbols.values()]
-    flags = np.repeat(np.array([s.kind == "variable" for s in symbols.values()], dtype=bool), sizes)
-    for name, own in swapped.items():
-        if name in symbols:
-            start = symbols[name].start
-            flags[start : start + own.size] = own.ravel()
-    return flags
-
-
-def places_of(symbol: Symbol) -> Array:
-    """Where the elements of a symbol stand in the flat state, in its shape."""
-    size = int(np.prod(symbol.shape)) if symbol.shape else 1
-    return np.arange(symbol.start, symbol.start + size).reshape(symbol.shape)
-
-
-def selected(node: Expression) -> Array | None:
-    """Where the elements of an expression stand in the state; None where it computes something."""
-    nodes = postorder([node])
-    if any(n.op not in ("symbol", "view", "concatenate") for n in nodes):
-        return None
-    return evaluate(node, {n.data.name: places_of(n.data) for n in nodes if n.op == "symbol"})
-
-
 class Roles(Equations):
     """Symbols and equations whose roles can be swapped; see :class:`~lagrange_ad.program.Declarations`."""
 
@@ -75,8 +51,9 @@ class Roles(Equations):
         or parameter that was freed has its role back. As many elements must be freed as are fixed before the program is
         evaluated. A start that is an expression becomes the numbers that it has now.
 
-        All or nothing. Raises UnknownNameError, ShapeError, and DeclarationError for what is no selection of elements,
-        for values that are not finite or outside the ``domain``, and where an element has no value and none is given.
+        All or nothing. Raises UnknownNameError, also for what is no selection of elements, ShapeError, and
+        DeclarationError for values that are not finite or outside the ``domain``, and where an element has no value and
+        none is given.
         """
         self._swap(_pairs(what, value, "values"), found=False)
 
@@ -92,7 +69,12 @@ class Roles(Equations):
     def unknown_elements(self) -> Array:
         """Which elements of the flat state are found from the equations, as things stand."""
         with self._lock:
-            return unknown_elements(self.symbols, self.swapped)
+            found = np.array([symbol.kind == "variable" for symbol in self.symbols.values()], dtype=bool)
+            flags = np.repeat(found, np.diff(self.starts))
+            for name, own in self.swapped.items():
+                start = self.symbols[name].start
+                flags[start : start + own.size] = own.ravel()
+            return flags
 
     def roles_of(self, symbol: Symbol) -> Array:
         """Which elements of a symbol are found from the equations, in its shape."""
@@ -145,7 +127,7 @@ class Roles(Equations):
         swapped = {**self.swapped, **flags}
         self.swapped = {name: own for name, own in swapped.items()
                         if (own != (self.symbols[name].kind == "variable")).any()}
-        self.roles_version += changed
+        self.plan_version += changed
         self.values_version += 1
 
     def _check_roles(self, symbol: Symbol, unknown: Array, value: Array) -> None:
@@ -162,44 +144,15 @@ class Roles(Equations):
 
     def _chosen(self, key: Any, taken: dict[str, Array]) -> Chosen:
         """The elements that a key means, each for the first time in this call."""
-        chosen = self._by_name(key) if isinstance(key, str) else self._by_expression(key)
+        symbol, positions = selected(self, key)
+        name = to_text(key, 60) if isinstance(key, Expression) else str(key)
+        chosen = Chosen(symbol, name, positions - symbol.start)
         seen = taken.setdefault(chosen.symbol.name, np.zeros(chosen.symbol.shape, dtype=bool).ravel())
         flat = chosen.places.ravel()
         if len(np.unique(flat)) < len(flat) or seen[flat].any():
             raise DeclarationError(f"{chosen.name} has elements of {chosen.symbol.name!r} twice: name each once")
         seen[flat] = True
         return chosen
-
-    def _by_name(self, name: str) -> Chosen:
-        base, bracket, rest = name.partition("[")
-        if not bracket:
-            symbol = self.symbol(name)
-            return Chosen(symbol, symbol.name, places_of(symbol) - symbol.start)
-        symbol = self.symbol(base.strip())
-        inside = element_index(rest, symbol.shape, symbol.labels)
-        if inside is None:
-            first = f"; one element is {element_of(symbol, 0)!r}" if symbol.shape and 0 not in symbol.shape else ""
-            what = f"an array of shape {symbol.shape}{first}" if symbol.shape else "a scalar, without elements"
-            raise UnknownNameError(f"there is no element {name!r}: {symbol.name!r} is {what}")
-        return Chosen(symbol, element_of(symbol, inside), np.asarray(inside))
-
-    def _by_expression(self, node: Any) -> Chosen:
-        if not isinstance(node, Expression):
-            raise DeclarationError(
-                f"fix and free take a symbol, elements of one, or a name, got {str(node)[:60]!r} "
-                f"({type(node).__name__})"
-            )
-        key_name(node, self)
-        self._own(node, f"{to_text(node, 60)}")
-        symbols, places = list(symbols_of(node)), selected(node)
-        if places is None or len(symbols) != 1:
-            why = "has elements of several symbols" if places is not None else "is computed"
-            raise DeclarationError(
-                f"{to_text(node, 60)} {why}: fix and free take a symbol, or elements of one, as in v[2:5]; "
-                "define(name, expression) makes a variable of an expression"
-            )
-        name = symbols[0].name if node.op == "symbol" else to_text(node, 60)
-        return Chosen(symbols[0], name, places - symbols[0].start)
 
     # the numbers that symbols have now ---------------------------------------------------------------------
 

@@ -14,27 +14,28 @@ from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, element_name, fit, key_name, numeric
 from ..program.starts import has_start, require_domain, starting_numbers
+from ..solvers import MAX_ITERATIONS
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
-from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
 from .point import Point, element_number
 from .roles import all_unknown
 
 
 def plan_of(program: Declarations) -> Plan:
-    """The plan of the program's present version and roles, made once under the program's lock.
+    """The plan of the program's present version, made once under the program's lock.
 
-    Fixing and freeing make another plan of the same lowered program.
+    It is made anew, of the same lowered program, where only roles or the choices of how blocks are solved have changed.
     """
-    return program.remembered("plan", (program.version, program.roles_version), lambda: _make(program))
+    return program.remembered("plan", (program.version, program.plan_version), lambda: _make(program))
 
 
 def _make(program: Declarations) -> Plan:
     lowered = program.remembered("lowered", program.version, lambda: lower(program))
     unknown = all_unknown(lowered, program.unknown_elements())
-    return make_plan(lowered, unknown, declared_starts(lowered, unknown), executor_named(program.executor))
+    started = declared_starts(lowered, unknown)
+    return make_plan(lowered, unknown, started, executor_named(program.executor), program.solver_choices)
 
 
 def declared_starts(lowered: Lowered, unknown: Array) -> Array:

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeclarationError, StructureError, UnknownNameError
-from ..expression import Array, Expression, Shape, Symbol, as_expression, symbols_of
+from ..expression import Array, Expression, Shape, Symbol, as_expression, evaluate, postorder, symbols_of
 from ..lowering import Blocks, Lowered, lower
 from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective, caller, variant
-from ..program.roles import places_of, selected
 from ..text import listing, nearest
 from .plan import Plan, make_plan
 from .roles import all_unknown
@@ -168,11 +167,25 @@ def _owned(declared: Declared, node: Expression, what: str) -> Expression:
     return node
 
 
+def places_of(symbol: Symbol) -> Array:
+    """Where the elements of a symbol stand in the state, in its shape."""
+    size = math.prod(symbol.shape)
+    return np.arange(symbol.start, symbol.start + size).reshape(symbol.shape)
+
+
 def symbols_at(declared: Declared, places: Array) -> list[Symbol]:
     """The symbols that some state elements are of."""
     symbols = list(declared.symbols.values())
     blocks = np.searchsorted([symbol.start for symbol in symbols], np.unique(places), side="right") - 1
     return [symbols[block] for block in np.unique(blocks).tolist()]
+
+
+def selected(node: Expression) -> Array | None:
+    """Where the elements of an expression stand in the state; None where it computes something."""
+    nodes = postorder([node])
+    if any(n.op not in ("symbol", "view", "concatenate") for n in nodes):
+        return None
+    return evaluate(node, {n.data.name: places_of(n.data) for n in nodes if n.op == "symbol"})
 
 
 def arguments_of(declared: Declared, asked: Any, what: str, *, found_too: bool) -> list[Quantity]:
@@ -271,7 +284,8 @@ def variant_of(plan: Plan, declared: Declared, outputs: Sequence[Quantity]) -> P
         held = {symbol.name: as_given(symbol, "parameter") for symbol in determined_by(plan, unsolved)}
 
         def make(lowered: Lowered, unknown: Array) -> Plan:
-            return make_plan(lowered, unknown, np.ones(lowered.state.size, dtype=bool), plan.executor)
+            started = np.ones(lowered.state.size, dtype=bool)
+            return make_plan(lowered, unknown, started, plan.executor, plan.choices)
 
         known = variant_plan(declared, outputs, held, caller(), make), own
         plan.keep_variant(key, known)
