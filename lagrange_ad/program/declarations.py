@@ -37,7 +37,7 @@ _FOREIGN_WORDS = {
     "minimise": "minimize(expr)",
     "maximise": "maximize(expr)",
     "set_value": "set(name=value)",
-    "unfix": "free(name), and fix(name, value)",
+    "unfix": "free(name)",
     "block": "scope(name)",
     "group": "scope(name)",
     "add_group": "scope(name)",

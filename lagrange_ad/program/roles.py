@@ -16,13 +16,11 @@ import numpy as np
 from ..errors import DeclarationError
 from ..expression import Array, Expression, Shape, Symbol, evaluate, symbols_of
 from ..printing import place, to_text
+from ..text import listing
 from .equations import Equations
 from .given import fit, numeric
 from .selection import selected
 from .starts import element_of, require_domain, role_word, started_by, starting_numbers
-
-UNCHANGED = object()
-"""No value was given: what is there stays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class Chosen:
 class Roles(Equations):
     """Symbols and equations whose roles can be swapped; see :class:`~lagrange_ad.program.Declarations`."""
 
-    def fix(self, what: Any, value: Any = UNCHANGED) -> None:
+    def fix(self, what: Any, value: Any = None) -> None:
         """Give elements that the equations determined, at ``value`` or where they start now; nothing is rebuilt.
 
         ``what`` is a symbol, elements of one (``v[2:5]``), a name (``"v"``, ``"v[3]"``), or a mapping of these to
@@ -57,7 +55,7 @@ class Roles(Equations):
         """
         self._swap(_pairs(what, value, "values"), found=False)
 
-    def free(self, what: Any, start: Any = UNCHANGED) -> None:
+    def free(self, what: Any, start: Any = None) -> None:
         """Have the equations determine elements that were given, beginning at ``start`` or at the value they have.
 
         ``what`` is as in :meth:`fix`. A freed input or parameter is found like a variable; its bounds are limits for
@@ -110,7 +108,7 @@ class Roles(Equations):
                     flags[name], values[name] = self.roles_of(chosen.symbol).copy(), self._numbers_now(chosen.symbol)
                 flags[name].ravel()[chosen.places.ravel()] = found
                 what = "the start" if found else "the value"
-                if value is not UNCHANGED:
+                if value is not None:
                     array = fit(chosen.name, numeric(chosen.name, value, what), chosen.shape, what)
                     values[name].ravel()[chosen.places.ravel()] = array.ravel()
                     told.add(name)
@@ -124,9 +122,11 @@ class Roles(Equations):
         changed |= any(started_by(self.symbols[name], new) for name, new in values.items())
         for name, new in values.items():
             self.symbols[name].value = new
-        swapped = {**self.swapped, **flags}
-        self.swapped = {name: own for name, own in swapped.items()
-                        if (own != (self.symbols[name].kind == "variable")).any()}
+        for name, new in flags.items():
+            if (new != (self.symbols[name].kind == "variable")).any():
+                self.swapped[name] = new
+            else:
+                self.swapped.pop(name, None)
         self.plan_version += changed
         self.values_version += 1
 
@@ -171,27 +171,24 @@ class Roles(Equations):
             if symbol.name not in needed:
                 needed[symbol.name] = symbol
                 wanted += symbols_of(symbol.value) if isinstance(symbol.value, Expression) else []
-        numbers: dict[str, Array] = {}
-        for symbol in sorted(needed.values(), key=lambda s: s.start):
-            if isinstance(symbol.value, Expression):
-                later = [s.name for s in symbols_of(symbol.value) if s.name not in numbers]
-                if later:
-                    raise DeclarationError(f"the start of {symbol.name!r} needs {', '.join(later)}, declared later")
-                with np.errstate(all="ignore"):
-                    found = evaluate(symbol.value, numbers)
-                numbers[symbol.name] = fit(symbol.name, numeric(symbol.name, found, "the start"), symbol.shape,
-                                           "the start")
-            else:
-                numbers[symbol.name] = starting_numbers(symbol)
+        computed = [symbol for symbol in needed.values() if isinstance(symbol.value, Expression)]
+        numbers = {s.name: starting_numbers(s) for s in needed.values() if not isinstance(s.value, Expression)}
+        for symbol in sorted(computed, key=lambda s: s.start):
+            name, later = symbol.name, [s.name for s in symbols_of(symbol.value) if s.name not in numbers]
+            if later:
+                raise DeclarationError(f"the start of {name!r} needs {listing(later)}, declared later")
+            with np.errstate(all="ignore"):
+                found = evaluate(symbol.value, numbers)
+            numbers[name] = fit(name, numeric(name, found, "the start"), symbol.shape, "the start")
         return numbers
 
 
 def _pairs(what: Any, value: Any, values: str) -> Iterator[tuple[Any, Any]]:
-    """(what, value) of one thing, or of a mapping."""
+    """(what, value) of one thing, or of a mapping; no value leaves what is there."""
     if not isinstance(what, Mapping):
         yield what, value
         return
-    if value is not UNCHANGED:
+    if value is not None:
         raise DeclarationError(f"a mapping has its {values} in it: give one or the other")
     yield from what.items()
 

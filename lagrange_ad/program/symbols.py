@@ -259,11 +259,11 @@ class Symbols:
 
         Of what was fixed or freed it is the value of fixed elements and the start of free ones.
         """
-        new = {}
-        for key, value in {**(values or {}), **named}.items():
-            symbol = self.symbol(key)
-            new[symbol.name] = self._new_value(symbol, value)
         with self._lock:
+            new = {}
+            for key, value in {**(values or {}), **named}.items():
+                symbol = self.symbol(key)
+                new[symbol.name] = self._new_value(symbol, value)
             for name, value in new.items():
                 self.plan_version += not np.all(has_start(self.symbols[name]))  # a first start changes the plan
                 self.symbols[name].value = value

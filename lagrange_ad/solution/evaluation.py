@@ -163,7 +163,7 @@ class DeclaredState:
             z[lowered.state.slices[name]] = np.ravel(value)
         for symbol, expression in self.computed:
             if symbol.name not in values:
-                z[lowered.state.slices[symbol.name]] = _computed_start(symbol, expression, lowered, z).ravel()
+                z[lowered.state.slices[symbol.name]] = _computed_start(symbol, expression, self.plan, z).ravel()
         return z
 
 
@@ -231,21 +231,17 @@ def start_at(plan: Plan, declared: DeclaredState, z: Array, started: Array, pert
     return Start(z, started, declared.domain, _offsets(plan.lowered, perturbation))
 
 
-def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Array) -> Array:
+def _computed_start(symbol: Symbol, value: Expression, plan: Plan, z: Array) -> Array:
     """The start of one symbol by its expression, on the part of the state that is filled already."""
-    needed = symbols_of(value)
+    needed, lowered = symbols_of(value), plan.lowered
     here = lowered.state.slices[symbol.name].start
-    later = [s.name for s in needed if lowered.state.slices[s.name].start >= here and not _is_number(s)]
+    later = [s.name for s in needed if s.kind == "variable" and plan.roles.has_unknown(s.name)
+             and lowered.state.slices[s.name].start >= here]
     if later:
         raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
     with np.errstate(all="ignore"):
         found = evaluate(value, {s.name: lowered.state.get(z, s.name) for s in needed})
     return fit(symbol.name, numeric(symbol.name, found, "the start"), symbol.shape, "the start")
-
-
-def _is_number(symbol: Symbol) -> bool:
-    """Whether a symbol's value stands in the state before starts are computed."""
-    return symbol.kind != "variable" or (symbol.value is not None and not isinstance(symbol.value, Expression))
 
 
 def _offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:

@@ -42,7 +42,7 @@ class PlanRoles:
 
     def given_names(self) -> list[str]:
         """The symbols with given elements, and inputs and parameters that were freed (their gradient is 0)."""
-        return [name for name, s in self._lowered.symbols.items() if s.kind != "variable" or self.has_given(name)]
+        return [name for name, s in self._lowered.symbols.items() if s.kind != "variable" or name in self.changed]
 
     @cached_property
     def changed(self) -> dict[str, str]:
