@@ -1,8 +1,7 @@
 """Blocks solved in their torn unknowns alone: the same values, multipliers and slopes as in all unknowns."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pytest

@@ -195,10 +195,11 @@ def _torn_rows(
     rest rather what has a start, and no auxiliaries.
     """
     plain = (column_of_row == graph.own) & ~graph.self_reference & (graph.tear[column_of_row] < TORN) | graph.auxiliary
-    torn = (number >= 0) & ~plain
+    torn: Flags = (number >= 0) & ~plain
     cost = np.where(graph.auxiliary, NEVER, np.where(graph.started, CHEAP, DEAR))
     among = plain[source] & plain[target]
-    return torn | feedback_vertices(len(number), source[among], target[among], cost, loops)
+    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops)
+    return torn
 
 
 def _places(torn: Flags, bounds: Indices) -> list[Indices]:
