@@ -119,9 +119,8 @@ def order_elements(graph: ElementGraph, matching: Matching, loops: Loops) -> Ele
     lonely = np.bincount(component, minlength=n)[component] == 1
     explicit = lonely & (column_of_row == graph.own) & ~graph.self_reference
     representative = np.flatnonzero(~explicit)
-    number = _numbering(n, np.unique(component[representative]))[component]
-    first = np.unique(number[representative], return_index=True)[1]
-    representative = representative[first]
+    representative = representative[first_of_each(component[representative]) >= 0]
+    number = _numbering(n, component[representative])[component]
     return ElementOrder(
         graph.rows,
         graph.columns[column_of_row],
@@ -169,7 +168,7 @@ def _make_blocks(
     eliminated = inside & ~torn & (graph.auxiliary | asked[number])
     solved = np.flatnonzero(inside & ~eliminated)
     solved = solved[np.argsort(number[solved], kind="stable")]
-    bounds = np.searchsorted(number[solved], np.arange(count + 1))
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(number[solved], minlength=count))))
     among = eliminated[source] & eliminated[target]
     level = _levels_among(eliminated, source[among], target[among], loops)
     sweep = _sweep_levels(graph, column_of_row, number, torn, loops)
@@ -204,9 +203,17 @@ def _torn_rows(
 
 def _places(torn: Flags, bounds: Indices) -> list[Indices]:
     """The places of the torn rows within each block, of those between `bounds`."""
-    found = np.flatnonzero(torn)
-    owner = np.searchsorted(bounds, found, side="right") - 1
-    return split(found - bounds[owner], np.searchsorted(owner, np.arange(len(bounds))))
+    size = np.diff(bounds)
+    places = [np.zeros(1, np.int64)] * len(size)  # a block of one row is torn there
+    several = np.flatnonzero(size > 1)
+    if several.size:
+        found = np.flatnonzero(torn)
+        ends = np.searchsorted(found, bounds)
+        owner = np.repeat(np.arange(len(size)), np.diff(ends))
+        found -= bounds[owner]
+        for block, start, stop in zip(*(x.tolist() for x in (several, ends[several], ends[several + 1])), strict=True):
+            places[block] = found[start:stop]
+    return places
 
 
 def _sweep_levels(
@@ -245,10 +252,12 @@ def _levels_among(members: Flags, source: Indices, target: Indices, loops: Loops
 def _layers(rows: Indices, number: Indices, level: Indices, count: int) -> list[tuple[Indices, ...]]:
     """For each of `count` blocks the rows of level 0, 1, … as arrays; rows of level -1 are left out."""
     members = np.flatnonzero(level >= 0)
+    if not members.size:
+        return [()] * count
     members = members[np.lexsort((level[members], number[members]))]
     block, depth = number[members], level[members]
     changes = np.flatnonzero((np.diff(block) != 0) | (np.diff(depth) != 0)) + 1
-    bounds = np.concatenate(([0], changes, [len(members)])) if len(members) else np.zeros(1, np.int64)
+    bounds = np.concatenate(([0], changes, [len(members)]))
     layers: list[list[Indices]] = [[] for _ in range(count)]
     for owner, piece in zip(block[bounds[:-1]].tolist(), split(rows[members], bounds), strict=True):
         layers[owner].append(piece)
