@@ -29,6 +29,7 @@ from ..structure import (
     Structure,
     Wide,
     build_schedule,
+    collector_paused,
     describe,
     levels,
     reachable,
@@ -488,6 +489,7 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
             yield type(step)(step.rows[~here]), False
 
 
+@collector_paused()
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
     """The steps: one batch of rows each, a block's and then one a level of what it eliminates."""
     batches: list[Array] = []

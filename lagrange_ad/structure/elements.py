@@ -23,7 +23,7 @@ from .coarse import (
 )
 from .loops import Loops
 from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, inverse, maximum_matching
-from .steps import NOTHING, TORN, Block, Structure
+from .steps import NOTHING, TORN, Block, Structure, collector_paused
 from .tearing import CHEAP, DEAR, NEVER, feedback_vertices
 
 
@@ -109,12 +109,18 @@ def match_elements(structure: Structure, coarse: CoarseOrder, graph: ElementGrap
     return maximum_matching(graph.indptr, graph.indices, len(graph.columns), start, structure.loops)
 
 
-def order_elements(graph: ElementGraph, matching: Matching, loops: Loops) -> ElementOrder:
+def order_elements(
+    structure: Structure, coarse: CoarseOrder, graph: ElementGraph, matching: Matching
+) -> ElementOrder:
     """Strong components and levels of perfectly matched elements."""
-    n = len(graph.rows)
+    n, loops = len(graph.rows), structure.loops
     column_of_row = settle_auxiliaries(matching.column_of_row, graph.own, graph.auxiliary)
     source, target = dependencies(column_of_row, n, expand(graph.indptr), graph.indices)
-    component = strong_components(n, source, target)
+    if structure.is_scalar and (graph.columns[column_of_row] == coarse.column_block[graph.rows]).all():
+        component = coarse.component[graph.rows]  # found already
+        component = _numbering(structure.n_rows, np.flatnonzero(np.bincount(component)))[component]
+    else:
+        component = strong_components(n, source, target)
     level = component_levels(component, source, target, loops)
     lonely = np.bincount(component, minlength=n)[component] == 1
     explicit = lonely & (column_of_row == graph.own) & ~graph.self_reference
@@ -172,17 +178,15 @@ def _make_blocks(
     among = eliminated[source] & eliminated[target]
     level = _levels_among(eliminated, source[among], target[among], loops)
     sweep = _sweep_levels(graph, column_of_row, number, torn, loops)
-    return [
-        Block(*parts)
-        for parts in zip(
+    with collector_paused():
+        return list(map(
+            Block,
             split(graph.rows[solved], bounds),
             split(graph.columns[column_of_row[solved]], bounds),
             _layers(graph.rows, number, level, count),
             _layers(graph.rows, number, sweep, count),
             _places(torn[solved], bounds),
-            strict=True,
-        )
-    ]
+        ))  # fmt: skip
 
 
 def _torn_rows(

@@ -42,7 +42,7 @@ def build_schedule(structure: Structure, narrow: int = NARROW) -> Schedule | Def
         matching = match_elements(structure, coarse, graph)
     if not matching.perfect:
         return Deficiency(deficient_parts(graph, matching), structure.n_rows, unknown_columns)
-    return _merge(structure, coarse, order_elements(graph, matching, structure.loops), narrow)
+    return _merge(structure, coarse, order_elements(structure, coarse, graph, matching), narrow)
 
 
 def _merge(structure: Structure, coarse: CoarseOrder, order: ElementOrder, narrow: int) -> Schedule:
