@@ -9,7 +9,7 @@ import numpy as np
 from ..expression import Array
 from ..lowering import Lowered
 from ..solvers import Model, Record
-from .plan import BlockStep, WideStep
+from .plan import BlockStep, SequenceStep, WideStep
 
 
 @dataclass(eq=False, repr=False)
@@ -111,6 +111,15 @@ def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None
     z[step.own] = work[step.rows]
 
 
+def propagate_explicit(step: WideStep | SequenceStep, z: Array, offset: Array, work: Array) -> None:
+    """The same, one row after the other where the step says so."""
+    if isinstance(step, SequenceStep):
+        z[step.own] = offset[step.rows]
+        step.sequential.propagate(z)
+    else:
+        propagate_wide(step, z, offset, work)
+
+
 class BlockProblem:
     """The equations of one block as a function of its unknowns, at a state whose other elements stand still.
 
@@ -129,7 +138,7 @@ class BlockProblem:
         """r = ε + Σ φ − own of the rows solved, after what is eliminated was propagated (in ``z``)."""
         self.z[self.step.columns] = x
         for level in self.step.eliminated:
-            propagate_wide(level, self.z, self.offset, self.work)
+            propagate_explicit(level, self.z, self.offset, self.work)
         return residuals(self.step, self.z, self.offset, self.work)
 
     def model(self, x: Array) -> Model:

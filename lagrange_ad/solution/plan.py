@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -32,12 +33,14 @@ from ..structure import (
     Structure,
     Wide,
     build_schedule,
+    collector_paused,
     describe,
     levels,
     reachable,
 )
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
+from ..structure.schedule import NARROW
 from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from .full import FullSpace
 
 
+FEW_LEVELS = 8
+"""So many levels of rows inside a block are computed one by one, however narrow they are."""
 MOST_VARIANTS = 8
 """So many plans with other outputs are kept."""
 _MAKING = threading.Lock()
@@ -175,6 +180,8 @@ class BlockStep(Coupled):
     first_batch: int
     sweep_cut: Cut
     first_sweep: int
+    following: Sequence[Part]
+    guessing: Sequence[Part]
     reached: bool = True
     choice: SolverChoice | None = None
 
@@ -206,19 +213,25 @@ class BlockStep(Coupled):
         return self.cut.lowered.own[self.all_rows]
 
     @cached_property
-    def eliminated(self) -> tuple[WideStep, ...]:
-        """What follows from the unknowns, level by level."""
-        return _levels(self.schedule.eliminated, self.cut, self.first_batch + 1)
+    def eliminated(self) -> tuple[WideStep | SequenceStep, ...]:
+        """What follows from the unknowns, in order."""
+        return _explicit_steps(self.following, self.cut, self.first_batch + 1)
 
     @cached_property
-    def sweep(self) -> tuple[WideStep, ...]:
-        """The first guess, level by level."""
-        return _levels(self.schedule.sweep, self.sweep_cut, self.first_sweep)
+    def sweep(self) -> tuple[WideStep | SequenceStep, ...]:
+        """The first guess, in order."""
+        return _explicit_steps(self.guessing, self.sweep_cut, self.first_sweep)
+
+    def sweep_levels(self, rows: Array) -> tuple[WideStep, ...]:
+        """The levels of one step of the sweep that is a sequence."""
+        inside = set(rows.tolist())
+        levels = [level for level in self.schedule.sweep if int(level[0]) in inside]
+        return wide_steps(self.cut.lowered, levels, self.cut.executor)
 
     @cached_property
     def run(self) -> Run:  # type: ignore[override]
         """The groups of all rows."""
-        last = self.first_batch + 1 + len(self.schedule.eliminated)
+        last = self.first_batch + 1 + len(self.following)
         return self.cut.executor.run([g for i in range(self.first_batch, last) for g in self.cut.groups[i]])
 
     @cached_property
@@ -227,8 +240,26 @@ class BlockStep(Coupled):
         return self.cut.executor.run(self.cut.groups[self.first_batch])
 
 
-def _levels(levels: Sequence[Array], cut: Cut, first: int) -> tuple[WideStep, ...]:
-    return tuple(WideStep(rows, cut.lowered.own[rows], cut, first + i) for i, rows in enumerate(levels))
+Part: TypeAlias = tuple[Array, bool]
+"""Explicit rows, and whether they are computed one after the other rather than at once."""
+
+
+def joined(levels: Sequence[Array]) -> list[Part]:
+    """Levels of rows as parts: many narrow ones in a row are one sequence."""
+    if len(levels) < FEW_LEVELS:
+        return [(rows, False) for rows in levels]
+    parts: list[Part] = []
+    for narrow, run in groupby(levels, key=lambda rows: len(rows) < NARROW):
+        here = list(run)
+        parts += [(np.concatenate(here), True)] if narrow and len(here) > 1 else [(rows, False) for rows in here]
+    return parts
+
+
+def _explicit_steps(parts: Sequence[Part], cut: Cut, first: int) -> tuple[WideStep | SequenceStep, ...]:
+    return tuple(
+        (SequenceStep if in_turn else WideStep)(rows, cut.lowered.own[rows], cut, first + i)
+        for i, (rows, in_turn) in enumerate(parts)
+    )
 
 
 Step = WideStep | SequenceStep | BlockStep
@@ -371,7 +402,8 @@ def _levels_of_auxiliaries(lowered: Lowered) -> Array:
 
 def wide_steps(lowered: Lowered, batches: Sequence[Array], executor: Executor) -> tuple[WideStep, ...]:
     """Wide steps of given batches of explicit rows."""
-    return _levels(batches, Cut(lowered, batches, executor), 0)
+    cut = Cut(lowered, batches, executor)
+    return tuple(WideStep(rows, lowered.own[rows], cut, i) for i, rows in enumerate(batches))
 
 
 def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[Group]]:
@@ -489,6 +521,7 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
             yield type(step)(step.rows[~here]), False
 
 
+@collector_paused()
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
            choices: Sequence[SolverChoice]) -> tuple[Step, ...]:
     """The steps: one batch of rows each, a block's and then one a level of what it eliminates."""
@@ -501,11 +534,12 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
         number = len(batches)
         batches.append(step.rows)
         if isinstance(step, Block):
+            following, guessing = joined(step.eliminated), joined(step.sweep)
             steps.append(BlockStep(
-                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached,
-                _choice(step, choices, chosen, lowered)))
-            batches.extend(step.eliminated)
-            sweeps.extend(step.sweep)
+                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), following, guessing,
+                reached, _choice(step, choices, chosen, lowered)))
+            batches.extend(rows for rows, _ in following)
+            sweeps.extend(rows for rows, _ in guessing)
             n_blocks += 1
         else:
             kind = WideStep if isinstance(step, Wide) else SequenceStep

@@ -7,7 +7,7 @@ from .description import describe, described_steps
 from .loops import Loops
 from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, maximum_matching
 from .schedule import build_schedule
-from .steps import NOTHING, TEAR, TORN, Block, Deficiency, Schedule, Sequence, Step, Structure, Wide
+from .steps import NOTHING, TEAR, TORN, Block, Deficiency, Schedule, Sequence, Step, Structure, Wide, collector_paused
 from .tearing import feedback_vertices
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Structure",
     "Wide",
     "build_schedule",
+    "collector_paused",
     "describe",
     "described_steps",
     "dulmage_mendelsohn",

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blocks import Indices, compress
+from .blocks import Indices, transpose
 from .loops import Cells, Loops, in_python
 
 
-def assign_cheaply(
-    n_rows: int, n_columns: int, rows: Indices, columns: Indices, loops: Loops = in_python
-) -> Indices:
-    """The column (n_rows,) given to every row, or -1, such that (row, column) is one of the pairs and no
-    column is given twice. Rows and columns are nodes of one undirected graph here: column c is node n_rows
-    + c.
+def assign_cheaply(indptr: Indices, indices: Indices, n_columns: int, loops: Loops = in_python) -> Indices:
+    """The column (n_rows,) given to every row of a compressed pattern, or -1, such that the pairs are entries
+    and no column is given twice. Rows and columns are nodes of one undirected graph here: column c is node
+    n_rows + c.
     """
+    n_rows = len(indptr) - 1
     n = n_rows + n_columns
-    indptr, indices = compress(
-        n, n, np.concatenate((rows, columns + n_rows)), np.concatenate((columns + n_rows, rows))
-    )
+    rows_of_columns = transpose(indptr, indices, n_columns)
+    indptr = np.concatenate((indptr, indptr[-1] + rows_of_columns[0][1:]))
+    indices = np.concatenate((indices + n_rows, rows_of_columns[1]))
     degree = np.diff(indptr)
     order = np.argsort(degree[:n_rows], kind="stable")
     partner, single, double = np.full(n, -1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)

@@ -112,6 +112,15 @@ def compress(n_rows: int, n_columns: int, rows: Indices, columns: Indices) -> tu
     return pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64)
 
 
+def transpose(indptr: Indices, indices: Indices, n_columns: int) -> tuple[Indices, Indices]:
+    """Compressed rows as compressed columns."""
+    from scipy.sparse import csr_array
+
+    present = np.ones(len(indices), np.bool_)
+    columns = csr_array((present, indices, indptr), shape=(len(indptr) - 1, n_columns)).tocsc()
+    return columns.indptr.astype(np.int64), columns.indices.astype(np.int64)
+
+
 def expand(indptr: Indices) -> Indices:
     """The row of every entry of compressed rows."""
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))

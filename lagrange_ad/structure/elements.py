@@ -23,7 +23,7 @@ from .coarse import (
 )
 from .loops import Loops
 from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, inverse, maximum_matching
-from .steps import NOTHING, TORN, Block, Structure
+from .steps import NOTHING, TORN, Block, Structure, collector_paused
 from .tearing import CHEAP, DEAR, NEVER, feedback_vertices
 
 
@@ -109,19 +109,24 @@ def match_elements(structure: Structure, coarse: CoarseOrder, graph: ElementGrap
     return maximum_matching(graph.indptr, graph.indices, len(graph.columns), start, structure.loops)
 
 
-def order_elements(graph: ElementGraph, matching: Matching, loops: Loops) -> ElementOrder:
+def order_elements(
+    structure: Structure, coarse: CoarseOrder, graph: ElementGraph, matching: Matching
+) -> ElementOrder:
     """Strong components and levels of perfectly matched elements."""
-    n = len(graph.rows)
+    n, loops = len(graph.rows), structure.loops
     column_of_row = settle_auxiliaries(matching.column_of_row, graph.own, graph.auxiliary)
     source, target = dependencies(column_of_row, n, expand(graph.indptr), graph.indices)
-    component = strong_components(n, source, target)
+    if structure.is_scalar and (graph.columns[column_of_row] == coarse.column_block[graph.rows]).all():
+        component = coarse.component[graph.rows]  # found already
+        component = _numbering(structure.n_rows, np.flatnonzero(np.bincount(component)))[component]
+    else:
+        component = strong_components(n, source, target)
     level = component_levels(component, source, target, loops)
     lonely = np.bincount(component, minlength=n)[component] == 1
     explicit = lonely & (column_of_row == graph.own) & ~graph.self_reference
     representative = np.flatnonzero(~explicit)
-    number = _numbering(n, np.unique(component[representative]))[component]
-    first = np.unique(number[representative], return_index=True)[1]
-    representative = representative[first]
+    representative = representative[first_of_each(component[representative]) >= 0]
+    number = _numbering(n, component[representative])[component]
     return ElementOrder(
         graph.rows,
         graph.columns[column_of_row],
@@ -169,21 +174,19 @@ def _make_blocks(
     eliminated = inside & ~torn & (graph.auxiliary | asked[number])
     solved = np.flatnonzero(inside & ~eliminated)
     solved = solved[np.argsort(number[solved], kind="stable")]
-    bounds = np.searchsorted(number[solved], np.arange(count + 1))
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(number[solved], minlength=count))))
     among = eliminated[source] & eliminated[target]
     level = _levels_among(eliminated, source[among], target[among], loops)
     sweep = _sweep_levels(graph, column_of_row, number, torn, loops)
-    return [
-        Block(*parts)
-        for parts in zip(
+    with collector_paused():
+        return list(map(
+            Block,
             split(graph.rows[solved], bounds),
             split(graph.columns[column_of_row[solved]], bounds),
             _layers(graph.rows, number, level, count),
             _layers(graph.rows, number, sweep, count),
             _places(torn[solved], bounds),
-            strict=True,
-        )
-    ]
+        ))  # fmt: skip
 
 
 def _torn_rows(
@@ -195,17 +198,26 @@ def _torn_rows(
     rest rather what has a start, and no auxiliaries.
     """
     plain = (column_of_row == graph.own) & ~graph.self_reference & (graph.tear[column_of_row] < TORN) | graph.auxiliary
-    torn = (number >= 0) & ~plain
+    torn: Flags = (number >= 0) & ~plain
     cost = np.where(graph.auxiliary, NEVER, np.where(graph.started, CHEAP, DEAR))
     among = plain[source] & plain[target]
-    return torn | feedback_vertices(len(number), source[among], target[among], cost, loops)
+    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops)
+    return torn
 
 
 def _places(torn: Flags, bounds: Indices) -> list[Indices]:
     """The places of the torn rows within each block, of those between `bounds`."""
-    found = np.flatnonzero(torn)
-    owner = np.searchsorted(bounds, found, side="right") - 1
-    return split(found - bounds[owner], np.searchsorted(owner, np.arange(len(bounds))))
+    size = np.diff(bounds)
+    places = [np.zeros(1, np.int64)] * len(size)  # a block of one row is torn there
+    several = np.flatnonzero(size > 1)
+    if several.size:
+        found = np.flatnonzero(torn)
+        ends = np.searchsorted(found, bounds)
+        owner = np.repeat(np.arange(len(size)), np.diff(ends))
+        found -= bounds[owner]
+        for block, start, stop in zip(*(x.tolist() for x in (several, ends[several], ends[several + 1])), strict=True):
+            places[block] = found[start:stop]
+    return places
 
 
 def _sweep_levels(
@@ -244,10 +256,12 @@ def _levels_among(members: Flags, source: Indices, target: Indices, loops: Loops
 def _layers(rows: Indices, number: Indices, level: Indices, count: int) -> list[tuple[Indices, ...]]:
     """For each of `count` blocks the rows of level 0, 1, … as arrays; rows of level -1 are left out."""
     members = np.flatnonzero(level >= 0)
+    if not members.size:
+        return [()] * count
     members = members[np.lexsort((level[members], number[members]))]
     block, depth = number[members], level[members]
     changes = np.flatnonzero((np.diff(block) != 0) | (np.diff(depth) != 0)) + 1
-    bounds = np.concatenate(([0], changes, [len(members)])) if len(members) else np.zeros(1, np.int64)
+    bounds = np.concatenate(([0], changes, [len(members)]))
     layers: list[list[Indices]] = [[] for _ in range(count)]
     for owner, piece in zip(block[bounds[:-1]].tolist(), split(rows[members], bounds), strict=True):
         layers[owner].append(piece)

@@ -1,9 +1,9 @@
 """How loops over single elements run: as the Python they are written in, or compiled where somebody brings a compiler.
 
 A *loop* is a function of int64 arrays and integers that gives an integer, written in a small part of Python: names,
-numbers, ``+ - * & >>``, comparisons, ``and or not``, ``array[index]``, assignments, ``while``, ``for … in range``, ``if``,
-``break``, ``continue``, ``return``, and calls of other such functions. Indices are never negative. So one text is the
-meaning and, compiled, the speed.
+numbers, ``+ - * & >>``, comparisons, ``and or not``, ``array[index]``, assignments, ``while``, ``for … in range``,
+``if``, ``break``, ``continue``, ``return``, and calls of other such functions, defined before. Indices are never
+negative. So one text is the meaning and, compiled, the speed.
 """
 
 from __future__ import annotations

@@ -60,15 +60,24 @@ def maximum_matching(
     n_rows = len(indptr) - 1
     column_of_row = np.full(n_rows, -1, np.int64) if start is None else np.array(start, np.int64)
     if (column_of_row < 0).any():
-        owner = expand(indptr)
-        free = (column_of_row[owner] < 0) & (inverse(column_of_row, n_columns)[indices] < 0)
-        given = assign_cheaply(n_rows, n_columns, owner[free], indices[free], loops)
+        given = assign_cheaply(*_free_pattern(indptr, indices, n_columns, column_of_row), n_columns, loops)
         column_of_row = np.maximum(column_of_row, given)
         if (column_of_row < 0).any():
             row_of_column = inverse(column_of_row, n_columns)
             room = {name: np.zeros(n_rows, np.int64) for name in ("look", "after", "visited", "path", "unmatched")}
             loops(augment, indptr, indices, n_rows, column_of_row=column_of_row, row_of_column=row_of_column, **room)
     return Matching(column_of_row, inverse(column_of_row, n_columns))
+
+
+def _free_pattern(
+    indptr: Indices, indices: Indices, n_columns: int, column_of_row: Indices
+) -> tuple[Indices, Indices]:
+    """The pattern without the entries of rows and columns that are paired."""
+    if (column_of_row < 0).all():
+        return indptr, indices
+    owner = expand(indptr)
+    free = (column_of_row[owner] < 0) & (inverse(column_of_row, n_columns)[indices] < 0)
+    return np.concatenate(([0], np.cumsum(np.bincount(owner[free], minlength=len(indptr) - 1)))), indices[free]
 
 
 def inverse(column_of_row: Indices, n_columns: int) -> Indices:

@@ -6,7 +6,9 @@ Rows are elements of equations, columns are elements of the flat state. Both are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -21,6 +23,21 @@ NOTHING, TEAR, TORN = 0, 1, 2
 """What the user may want of a column: nothing; that its block be solved in its torn columns alone; that it be one."""
 
 Incidence: TypeAlias = Callable[[Indices], tuple[Indices, Indices]]
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No rounds of the garbage collector while steps are made by the million: it would look at all of them each time.
+
+    They are in no cycles of references.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +85,11 @@ class Structure:
         return len(self.unknown)
 
     @cached_property
+    def is_scalar(self) -> bool:
+        """Whether the declared blocks are elements themselves."""
+        return bool((self.row_size == 1).all() and (self.column_size == 1).all())
+
+    @cached_property
     def row_size(self) -> Indices:
         """The number of rows of every row block."""
         return np.diff(self.row_start)
@@ -106,7 +128,7 @@ class Sequence:
     rows: Indices
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)  # not frozen: that would take four times as long to make, and there are 10^6
 class Block:
     """Rows to be solved together: they are strongly connected, or implicit, or refer to themselves.
 

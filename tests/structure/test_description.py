@@ -54,5 +54,6 @@ def test_what_is_torn():
     assert described(solved_in_one) == ["block     z[7], z[8], z[9], with 1 auxiliary, torn: z[7]"]
     steps = [block(3 * i, eliminated=[[3 * i + 1], [3 * i + 2]]) for i in range(5)]
     assert described(*steps) == ["5 blocks of 3: z[0], z[1], z[2]; z[3], z[4], z[5]; …"]
-    names = describe(Schedule((solved_in_one,), NOTHING), lambda row: f"e[{row}]", 200_000, lambda column: f"z[{column}]")
-    assert names == "block     e[7], e[8], e[9], with 1 auxiliary, torn: z[7]"
+    schedule = Schedule((solved_in_one,), NOTHING)
+    shown = describe(schedule, lambda row: f"e[{row}]", 200_000, lambda column: f"z[{column}]")
+    assert shown == "block     e[7], e[8], e[9], with 1 auxiliary, torn: z[7]"

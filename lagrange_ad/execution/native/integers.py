@@ -186,8 +186,8 @@ class _Writer:
         """The value of an expression."""
         f = self.f
         match node:
-            case ast.Constant():
-                return str(int(node.value))
+            case ast.Constant(value=int(number)):
+                return str(int(number))
             case ast.Name() if node.id not in self.slots:
                 return str(int(self.known[node.id]))  # a constant of the module
             case ast.Name() | ast.Subscript():
