@@ -153,7 +153,8 @@ def heart() -> Model:
     return Model("heart", equations, {"m": 12.6}, dict(zip(p["vars"], map(float, p["start"]), strict=True)), "t*u+v*w")
 
 
-MODELS = [sellar, sellar_implicit, diode, diode_resistor, speed_reducer, williams_otto, betz, transistor, propane, heart]
+MODELS = [sellar, sellar_implicit, diode, diode_resistor, speed_reducer, williams_otto, betz, transistor, propane,
+          heart]
 
 
 # values -----------------------------------------------------------------------------------------------------------
@@ -173,7 +174,6 @@ def test_sellar_at_its_optimum() -> None:
     assert at.objective == pytest.approx(p["published"]["f"], abs=5e-9)
     assert at["y1"] == pytest.approx(p["published"]["y1"], rel=1e-9)
     assert at["y2"] == pytest.approx(p["published"]["y2"], abs=5e-7)
-    values = {name: at[name] for name in ("g0", "g1")}
     assert abs(at["g0"]) < 1e-11 and at["g1"] == pytest.approx(at["y2"] - 24, rel=1e-15)  # y1 >= 3.16 holds it
 
 
@@ -282,4 +282,4 @@ def test_every_partial_by_complex_steps(make: Callable[[], Model]) -> None:
     report = la.testing.check_derivatives(program, program.evaluate(), hessian=True)
     report.raise_if_wrong()
     told = [row.verdict == "right" for row in report.rows if row.kind != "gradient"]
-    assert len(told) >= len(report.rows) - 5 and all(told)  # gradients of nothing, at an optimum, have no digits
+    assert report.ok and told and all(told)  # some gradients are nothing, at an optimum: differences find no digits
