@@ -216,7 +216,12 @@ def describe(view: ReducedView) -> dict[str, str]:
         about[f"shape of the input {name!r}"] = str(shape)
         about |= {f"{what} of the input {name!r}": _shown(view.inputs.get(flat, name)) for what, flat in sides.items()}
     for symbol in lowered.symbols.values():
-        if symbol.kind == "parameter":
+        role = view.role_of(symbol.name)
+        if role:
+            about[f"role of the {symbol.kind} {symbol.name!r}"] = role
+        if role and symbol.value is not None:
+            about[f"value of the {symbol.kind} {symbol.name!r}"] = _shown(symbol.value)
+        elif symbol.kind == "parameter":
             about[f"shape of the parameter {symbol.name!r}"] = str(symbol.shape)
             about[f"value of the parameter {symbol.name!r}"] = _shown(symbol.value)
         elif symbol.kind == "variable" and symbol.value is not None:
