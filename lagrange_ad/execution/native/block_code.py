@@ -1,7 +1,8 @@
 """The equations of small blocks as compiled code: by the tape, or written out for a class of many members.
 
 Three functions for a block: residual(frame, record, r), jacobian(frame, record, matrix), adjoint(frame, record, λ). A
-class with functions of its own gets its solver with them written in.
+class with functions of its own gets its solver with them written in; they find the unknowns in an argument after the
+record, and a fourth one, model(frame, record, unknowns, r, matrix), computes at once what r and its matrix share.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def lines_of(table: Array) -> Array:
 
 
 THREE = "ptr %frame, ptr %data, ptr %target"
+OWN = "ptr %frame, ptr %data, ptr %x, ptr %target"
 
 
 def _begin_rows(f: Function, n_rows: str) -> None:
@@ -154,57 +156,87 @@ def compiled(cls: BlockClass, record: Array) -> tuple[int, int]:
     record[:, BlockWord.DATA] = lines_of(cls.outside)
     record[:, BlockWord.DATA + 1] = lines_of(cls.coefs)
     cls.keep += [cls.outside, cls.coefs]
-    own = {BlockWord.RESIDUAL: "residual", BlockWord.JACOBIAN: "jacobian", BlockWord.ADJOINT: "adjoint"}
+    own = {BlockWord.RESIDUAL: "residual", BlockWord.JACOBIAN: "jacobian", BlockWord.ADJOINT: "adjoint",
+           BlockWord.MODEL: "model"}
     known, rows = (cls.n, cls.n_rows) if cls.n <= UNROLLED else (None, None)
     solve = function(("newton", cls.key), lambda: [
-        _own_residual(cls), _own_jacobian(cls), newton_function(known, rows, own)])
+        _own_residual(cls), _own_model(cls), newton_function(known, rows, own)])
     return solve, function(("back", cls.key), lambda: [
         _own_jacobian(cls), _own_adjoint(cls), adjoint_function(known, rows, own)])
 
 
 class _Reader:
-    """Reads the elements and coefficients of a class's terms."""
+    """Reads the elements and coefficients of a class's terms; the block's own from ``%x``."""
 
     def __init__(self, f: Function) -> None:
         self.f, self.z = f, f.pointer("%frame", Frame.Z)
-        self.columns = f.pointer("%data", BlockWord.COLUMNS)
         self.outside, self.coefs = f.pointer("%data", BlockWord.DATA), f.pointer("%data", BlockWord.DATA + 1)
         self.emitter = Emitter(f, engine().host, 1)
 
     def position(self, place: int) -> str:
-        """The state element at a place."""
-        return self.f.index(self.columns, place) if place >= 0 else self.f.index(self.outside, -1 - place)
+        """The state element at a place outside."""
+        return self.f.index(self.outside, -1 - place)
+
+    def value(self, place: int) -> str:
+        """What stands at a place."""
+        return self.f.load(self.f.at("%x", place) if place >= 0 else self.f.at(self.z, self.position(place)))
 
     def outputs(self, term: Term, kernel: Kernel) -> list[str]:
         """What a kernel over the term's arguments gives."""
         f = self.f
-        values = [f.load(f.at(self.z, self.position(p))) for p in term.places]
+        values = [self.value(place) for place in term.places]
         coefs = [f.load(f.at(self.coefs, term.first_coef + j)) for j in range(term.kernel.n_coefs)]
         return self.emitter.kernel(kernel, values, coefs)
 
 
 def _own_residual(cls: BlockClass) -> Function:
-    f = Function("residual", THREE, "void", internal=True, inline=True)
-    n_rows, n = str(cls.n_rows), str(cls.n)
-    read = _Reader(f)
-    _begin_auxiliaries(f, n_rows, n)
-    for term in cls.terms:
-        if term.row >= cls.n_rows:
-            f.increase(f.at(read.z, read.position(term.row)), read.outputs(term, term.kernel)[0])
-    _begin_rows(f, n_rows)
-    for term in cls.terms:
-        if term.row < cls.n_rows:
-            f.increase(f.at("%target", term.row), read.outputs(term, term.kernel)[0])
+    f = Function("residual", OWN, "void", internal=True, inline=True)
+    _write_residual(f, cls, "%target")
     f.finish(None)
     return f
 
 
 def _own_jacobian(cls: BlockClass) -> Function:
-    f = Function("jacobian", THREE, "void", internal=True, inline=True)
+    f = Function("jacobian", OWN, "void", internal=True, inline=True)
+    _write_jacobian(f, cls, "%target")
+    f.finish(None)
+    return f
+
+
+def _own_model(cls: BlockClass) -> Function:
+    f = Function("model", "ptr %frame, ptr %data, ptr %x, ptr %r, ptr %matrix", "void", internal=True, inline=True)
+    _write_residual(f, cls, "%r")
+    _write_jacobian(f, cls, "%matrix")
+    f.finish(None)
+    return f
+
+
+def _write_residual(f: Function, cls: BlockClass, target: str) -> None:
+    read, offset = _Reader(f), f.pointer("%frame", Frame.OFFSET)
+    rows, own = f.pointer("%data", BlockWord.ROWS), f.pointer("%data", BlockWord.OWN)
+    for i in range(cls.n_rows, cls.n):
+        f.store(f.load(f.at(offset, f.index(rows, i))), f.at("%x", i))
+    for term in cls.terms:
+        if term.row >= cls.n_rows:
+            f.increase(f.at("%x", term.row), read.outputs(term, term.kernel)[0])
+    for i in range(cls.n_rows):
+        f.store(f.load(f.at(offset, f.index(rows, i))), f.at(target, i))
+        if cls.own_local[i] >= 0:
+            f.increase(f.at(target, i), f.do(f"fneg double {f.load(f.at('%x', cls.own_local[i]))}"))
+            continue
+        position = f.index(own, i)  # −1, or something outside that other equations determine
+        with f.when(f.do(f"icmp sge i64 {position}, 0")):
+            f.increase(f.at(target, i), f.do(f"fneg double {f.load(f.at(read.z, position))}"))
+    for term in cls.terms:
+        if term.row < cls.n_rows:
+            f.increase(f.at(target, term.row), read.outputs(term, term.kernel)[0])
+
+
+def _write_jacobian(f: Function, cls: BlockClass, target: str) -> None:
     read = _Reader(f)
     for i in range(cls.n):
         for j in range(cls.n):
-            f.store(literal(-1.0 if j == cls.own_local[i] else 0.0), f.at("%target", i * cls.n + j))
+            f.store(literal(-1.0 if j == cls.own_local[i] else 0.0), f.at(target, i * cls.n + j))
     for term in cls.terms:
         partials = term.kernel.partials
         if all(place < 0 for place in term.places):
@@ -212,14 +244,12 @@ def _own_jacobian(cls: BlockClass) -> Function:
         found = read.outputs(term, partials)
         for j, place in enumerate(term.places):
             if place >= 0 and not partials.is_zero(j):
-                f.increase(f.at("%target", term.row * cls.n + place), found[j])
-    f.finish(None)
-    return f
+                f.increase(f.at(target, term.row * cls.n + place), found[j])
 
 
 def _own_adjoint(cls: BlockClass) -> Function:
     """What λ adds to the adjoints of elements outside, each summed first; those of the block's own are done with."""
-    f = Function("adjoint", THREE, "void", internal=True, inline=True)
+    f = Function("adjoint", OWN, "void", internal=True, inline=True)
     read, w = _Reader(f), f.pointer("%frame", Frame.W)
     totals: dict[int, str] = {}
     for term in cls.terms:

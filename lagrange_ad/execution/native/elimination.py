@@ -15,6 +15,8 @@ from .loops import Frame
 
 UNROLLED = 8
 """Up to this many unknowns code is made for the size."""
+WRITTEN_OUT = 4
+"""Up to this many, elimination is written entry by entry: LLVM leaves its triangular loops as they are otherwise."""
 NOTHING: Mapping[int, str] = {}
 
 
@@ -33,18 +35,20 @@ class BlockWord:
     NUMBER = 9
     SWEEP = 10
     DATA = 11
+    MODEL = 15
     WORDS = 16
 
 
 def scratch_size(n: int) -> int:
     """How many doubles a solve of n unknowns needs."""
-    return n * n + 12 * n
+    return 2 * n * n + 14 * n
 
 
 class Solver:
     """Pieces of code over one block; ``n`` is its size and ``n_rows`` that without auxiliaries, when known beforehand.
 
     ``own`` are functions of the block's class, in the same module, by the word of the record that they stand in for.
+    They work on a copy of the unknowns, ``x``, which small blocks keep in registers; others on the state itself.
     """
 
     def __init__(self, f: Function, n: int | None, n_rows: int | None, own: Mapping[int, str]) -> None:
@@ -58,6 +62,7 @@ class Solver:
         self.matrix = self._memory(f.mul(self.n, self.n))
         self.row_scale, self.column_scale = self.vector(), self.vector()
         self.pivots, self.work = self.vector() if n is None else f.slot("i1", n * n), self.vector()
+        self.x, self._next = (self.vector(), self._memory(f.mul(self.n, self.n))) if own else ("", "")
 
     def vector(self) -> str:
         """Memory for n doubles."""
@@ -70,18 +75,53 @@ class Solver:
         self._used = self.f.add(self._used, count)
         return here
 
-    def column(self, j: str) -> str:
+    def place(self, j: str) -> str:
         """The address of unknown j in the state."""
         return self.f.at(self.z, self.f.index(self.columns, j))
+
+    def column(self, j: str) -> str:
+        """The address of unknown j where the solve works on it."""
+        return self.f.at(self.x, j) if self.x else self.place(j)
+
+    def begin(self) -> None:
+        """Take the unknowns from the state."""
+        if self.x:
+            with self.f.loop(0, self.n) as j:
+                self.f.store(self.f.load(self.place(j)), self.column(j))
+
+    def end(self) -> None:
+        """Leave them there."""
+        if self.x:
+            with self.f.loop(0, self.n) as j:
+                self.f.store(self.f.load(self.column(j)), self.place(j))
 
     def entry(self, i: str, j: str) -> str:
         """The address of a matrix entry."""
         return self.f.at(self.matrix, self.f.add(self.f.mul(i, self.n), j))
 
-    def call(self, word: int, target: str) -> None:
-        """Call one of the block's functions, which writes to ``target``."""
-        function = f"@{self._own[word]}" if word in self._own else self.f.pointer("%data", word)
-        self.f.emit(f"call void {function}(ptr %frame, ptr %data, ptr {target})")
+    def call(self, word: int, *targets: str) -> None:
+        """Call one of the block's functions, which writes to ``targets``."""
+        if word in self._own:
+            arguments = "".join(f", ptr {t}" for t in (self.x, *targets))
+            self.f.emit(f"call void @{self._own[word]}(ptr %frame, ptr %data{arguments})")
+        else:
+            self.f.emit(f"call void {self.f.pointer('%data', word)}(ptr %frame, ptr %data, ptr {targets[0]})")
+
+    def evaluate(self, r: str) -> None:
+        """Residuals where the unknowns stand, for ``linearise`` to follow if they stay."""
+        if self.x:
+            self.call(BlockWord.MODEL, r, self._next)
+        else:
+            self.call(BlockWord.RESIDUAL, r)
+
+    def linearise(self) -> None:
+        """The matrix of the point that ``evaluate`` saw last: its functions of one's own compute both at once."""
+        if self.x:
+            f = self.f
+            with f.loop(0, f.mul(self.n, self.n)) as i:
+                f.store(f.load(f.at(self._next, i)), f.at(self.matrix, i))
+        else:
+            self.call(BlockWord.JACOBIAN, self.matrix)
 
     def largest(self, vector: str, count: str) -> tuple[str, str]:
         """(max |v|, 0·Σ v, which is 0 where all entries are finite)."""
@@ -140,26 +180,51 @@ class Solver:
         regular = f.compare("ogt", f.load(smallest), limit)
         return f.do(f"and i1 {regular}, {f.compare('oeq', f.load(zero), literal(0.0))}")
 
+    def over(self, low: str, high: str, body: Callable[[str], None], step: int = 1) -> None:
+        """``for i in range(low, high, step): body(i)``, written out where the size is small."""
+        if self.known is not None and self.known <= WRITTEN_OUT:
+            for number in range(int(low), int(high), step):
+                body(str(number))
+        else:
+            with self.f.loop(low, high, step) as i:
+                body(i)
+
+    def after(self, k: str, by: int = 1) -> str:
+        """k + by."""
+        return str(int(k) + by) if k.lstrip("-").isdigit() else self.f.add(k, by)
+
     def _eliminate(self, smallest: str) -> None:
         """Gaussian elimination; the pivot comes up by exchanges of two rows at a time, all at places known beforehand,
         so that a small matrix stays in registers. The diagonal keeps the pivots' inverses."""
+        self.over("0", self.n, lambda k: self._eliminate_column(k, smallest))
+
+    def _eliminate_column(self, k: str, smallest: str) -> None:
         f, n = self.f, self.n
-        with f.loop(0, n) as k:
-            with f.loop(f.add(k, 1), n) as i:
-                larger = f.compare("ogt", f.size_of(f.load(self.entry(i, k))), f.size_of(f.load(self.entry(k, k))))
-                f.store(larger, self._exchanged(k, i), "i1", 1)
-                with f.loop(0, n) as j:
-                    self._exchange(self.entry(k, j), self.entry(i, j), larger)
-            size = f.size_of(f.load(self.entry(k, k)))
-            f.store(f.choose(f.compare("olt", size, f.load(smallest)), size, f.load(smallest)), smallest)
-            inverse = f.real("fdiv", literal(1.0), f.load(self.entry(k, k)))
-            f.store(inverse, self.entry(k, k))
-            with f.loop(f.add(k, 1), n) as i:
-                factor = f.real("fmul", f.load(self.entry(i, k)), inverse)
-                f.store(factor, self.entry(i, k))
-                with f.loop(f.add(k, 1), n) as j:
-                    change = f.real("fmul", factor, f.load(self.entry(k, j)))
-                    f.store(f.real("fsub", f.load(self.entry(i, j)), change), self.entry(i, j))
+        self.over(self.after(k), n, lambda i: self._bring_up(k, i))
+        size = f.size_of(f.load(self.entry(k, k)))
+        f.store(f.choose(f.compare("olt", size, f.load(smallest)), size, f.load(smallest)), smallest)
+        inverse = f.real("fdiv", literal(1.0), f.load(self.entry(k, k)))
+        f.store(inverse, self.entry(k, k))
+        self.over(self.after(k), n, lambda i: self._subtract_row(k, i, inverse))
+
+    def _bring_up(self, k: str, i: str) -> None:
+        """Exchange rows k and i where the entry of i in column k is larger."""
+        f = self.f
+        larger = f.compare("ogt", f.size_of(f.load(self.entry(i, k))), f.size_of(f.load(self.entry(k, k))))
+        f.store(larger, self._exchanged(k, i), "i1", 1)
+        self.over("0", self.n, lambda j: self._exchange(self.entry(k, j), self.entry(i, j), larger))
+
+    def _subtract_row(self, k: str, i: str, inverse: str) -> None:
+        """Row i minus its part of row k, right of column k; the part is kept there."""
+        f = self.f
+        factor = f.real("fmul", f.load(self.entry(i, k)), inverse)
+        f.store(factor, self.entry(i, k))
+
+        def entry(j: str) -> None:
+            change = f.real("fmul", factor, f.load(self.entry(k, j)))
+            f.store(f.real("fsub", f.load(self.entry(i, j)), change), self.entry(i, j))
+
+        self.over(self.after(k), self.n, entry)
 
     def _exchanged(self, k: str, i: str) -> str:
         """Where it stands whether rows k and i were exchanged."""
@@ -203,27 +268,39 @@ class Solver:
         f.call_external("lapack_dgetrs", (letter, size, one, self.matrix, size, self.pivots, x, size, info))
 
     def _substitute(self, x: str) -> None:
-        f, n = self.f, self.n
-        with f.loop(0, n) as k, f.loop(f.add(k, 1), n) as i:
-            self._exchange(f.at(x, k), f.at(x, i), f.load(self._exchanged(k, i), "i1", 1))
-        with f.loop(0, n) as i:
-            self._reduce(x, i, "0", i, lambda j: self.entry(i, j))
-        with f.loop(f.add(n, -1), -1, -1) as i:
-            self._reduce(x, i, f.add(i, 1), n, lambda j: self.entry(i, j))
-            f.store(f.real("fmul", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
+        n, last = self.n, self.after(self.n, -1)
+        self.over("0", n, lambda k: self.over(self.after(k), n, lambda i: self._exchange_again(x, k, i)))
+        self.over("0", n, lambda i: self._reduce(x, i, "0", i, lambda j: self.entry(i, j)))
+
+        def upwards(i: str) -> None:
+            self._reduce(x, i, self.after(i), n, lambda j: self.entry(i, j))
+            self._times_inverse(x, i)
+
+        self.over(last, "-1", upwards, -1)
 
     def _substitute_transposed(self, x: str) -> None:
-        f, n = self.f, self.n
-        with f.loop(0, n) as i:
+        n, last = self.n, self.after(self.n, -1)
+
+        def downwards(i: str) -> None:
             self._reduce(x, i, "0", i, lambda j: self.entry(j, i))
-            f.store(f.real("fmul", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
-        with f.loop(f.add(n, -1), -1, -1) as i:
-            self._reduce(x, i, f.add(i, 1), n, lambda j: self.entry(j, i))
-        with f.loop(f.add(n, -1), -1, -1) as k, f.loop(f.add(n, -1), k, -1) as i:
-            self._exchange(f.at(x, k), f.at(x, i), f.load(self._exchanged(k, i), "i1", 1))
+            self._times_inverse(x, i)
+
+        self.over("0", n, downwards)
+        self.over(last, "-1", lambda i: self._reduce(x, i, self.after(i), n, lambda j: self.entry(j, i)), -1)
+        self.over(last, "-1", lambda k: self.over(last, k, lambda i: self._exchange_again(x, k, i), -1), -1)
+
+    def _exchange_again(self, x: str, k: str, i: str) -> None:
+        self._exchange(self.f.at(x, k), self.f.at(x, i), self.f.load(self._exchanged(k, i), "i1", 1))
+
+    def _times_inverse(self, x: str, i: str) -> None:
+        f = self.f
+        f.store(f.real("fmul", f.load(f.at(x, i)), f.load(self.entry(i, i))), f.at(x, i))
 
     def _reduce(self, x: str, i: str, low: str, high: str, entry: Callable[[str], str]) -> None:
         """x_i −= Σ_j entry_j·x_j."""
         f, at = self.f, self.f.at(x, i)
-        with f.loop(low, high) as j:
+
+        def subtract(j: str) -> None:
             f.store(f.real("fsub", f.load(at), f.real("fmul", f.load(entry(j)), f.load(f.at(x, j)))), at)
+
+        self.over(low, high, subtract)

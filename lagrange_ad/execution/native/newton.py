@@ -30,21 +30,21 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
     start, before, r, new, d, scale, terms = (s.vector() for _ in range(7))
     number = f.word("%data", BlockWord.NUMBER)
     report = f.at(f.pointer("%frame", Frame.ITERATIONS), number, "i64")
-    _copy_out(s, start, s.n)
+    with f.loop(0, s.n) as j:
+        f.store(f.load(s.place(j)), f.at(start, j))
     _sweep(s, s.vector())  # its places are not known beforehand: in memory of its own
     failed = f.label()
-    s.call(BlockWord.RESIDUAL, r)
+    s.begin()
+    s.evaluate(r)
     first, zero = s.largest(r, rows)
     _go_unless(f, f.compare("oeq", zero, literal(0.0)), failed)
     limit = f.load(f.pointer("%frame", Frame.LIMIT), "i64")
     with f.loop(0, f.add(limit, 1)) as iteration:
-        s.call(BlockWord.JACOBIAN, s.matrix)
+        s.linearise()
         _terms(s, terms)
         at_rounding = _all_below(s, r, terms, 8.0 * float(np.finfo(float).eps))
         with f.when(at_rounding):
-            f.store(iteration, report, "i64")
-            f.emit("ret i64 0")
-            f.place(f.label())
+            _done(s, iteration, report)
         _go_unless(f, f.do(f"icmp slt i64 {iteration}, {limit}"), failed)
         _factor(s, iteration, failed)
         _pad(s, r)
@@ -60,9 +60,19 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
         _line_search(s, before, r, new, d, scale, step, size, failed)
     f.jump(failed)
     f.place(failed)
-    _copy_in(s, start, s.n)
+    with f.loop(0, s.n) as j:
+        f.store(f.load(f.at(start, j)), s.place(j))
     f.finish(HELP)
     return f
+
+
+def _done(s: Solver, iterations: str, report: str) -> None:
+    """Leave the solution in the state and return."""
+    f = s.f
+    s.end()
+    f.store(iterations, report, "i64")
+    f.emit("ret i64 0")
+    f.place(f.label())
 
 
 def _sweep(s: Solver, r: str) -> None:
@@ -76,6 +86,7 @@ def _sweep(s: Solver, r: str) -> None:
     own = f.pointer("%data", BlockWord.OWN)
     at = f.variable("i64", "1")
     with f.when(f.do(f"icmp ne ptr {table}, null")), f.loop(0, f.index(table, 0)):
+        s.begin()
         s.call(BlockWord.RESIDUAL, r)
         here = f.load(at, "i64")
         count = f.index(table, here)
@@ -131,7 +142,7 @@ def _factor(s: Solver, iteration: str, failed: str) -> None:
     f.place(again)
     _go_unless(f, f.do(f"xor i1 {f.load(anew, 'i1', 1)}, true"), failed)
     f.store("true", anew, "i1", 1)
-    s.call(BlockWord.JACOBIAN, s.matrix)
+    s.linearise()
     f.jump(begin)
     f.place(regular)
 
@@ -235,9 +246,7 @@ def _last_step(s: Solver, before: str, r: str, new: str, d: str, terms: str, siz
     f.place(left)
     small = f.compare("ole", f.load(kept), f.real("fmul", literal(SMALL), first))
     _go_unless(f, f.do(f"or i1 {small}, {_all_below(s, r, terms, SMALL)}"), failed)
-    f.store(f.add(iteration, 1), report, "i64")
-    f.emit("ret i64 0")
-    f.place(f.label())
+    _done(s, f.add(iteration, 1), report)
 
 
 def _line_search(s: Solver, before: str, r: str, new: str, d: str, scale: str, step: str, size: str,
@@ -251,7 +260,7 @@ def _line_search(s: Solver, before: str, r: str, new: str, d: str, scale: str, s
     f.place(trial)
     t = f.load(step)
     _move(s, before, d, t)
-    s.call(BlockWord.RESIDUAL, new)
+    s.evaluate(new)
     after, zero = s.largest(new, s.rows_count)
     with f.when(f.compare("oeq", zero, literal(0.0))):
         shrunk = f.real("fsub", literal(1.0), f.real("fmul", t, literal(0.5)))
@@ -284,6 +293,7 @@ def adjoint_function(n: int | None, n_rows: int | None = None, own: Mapping[int,
     w, lam = f.pointer("%frame", Frame.W), f.pointer("%frame", Frame.LAM)
     rows, left = f.pointer("%data", BlockWord.ROWS), f.pointer("%data", BlockWord.OWN)
     b, x = s.vector(), s.vector()
+    s.begin()
     s.call(BlockWord.JACOBIAN, s.matrix)
     s.scales()
     f.leave_when(f.do(f"xor i1 {s.factor()}, true"), HELP)
