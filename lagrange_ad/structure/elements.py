@@ -201,7 +201,8 @@ def _torn_rows(
     torn: Flags = (number >= 0) & ~plain
     cost = np.where(graph.auxiliary, NEVER, np.where(graph.started, CHEAP, DEAR))
     among = plain[source] & plain[target]
-    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops)
+    known = None if torn.any() else number
+    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops, known)
     return torn
 
 
