@@ -28,7 +28,7 @@ import numpy as np
 import lagrange_ad as la
 
 Array = np.ndarray
-PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "autograd", "pyoptinterface")
+PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "autograd", "pyoptinterface", "pyomo")
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,8 @@ def _torn_rows(
     torn: Flags = (number >= 0) & ~plain
     cost = np.where(graph.auxiliary, NEVER, np.where(graph.started, CHEAP, DEAR))
     among = plain[source] & plain[target]
-    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops)
+    known = None if torn.any() else number
+    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops, known)
     return torn
 
 
@@ -232,6 +233,8 @@ def _sweep_levels(
     row_of_column = inverse(column_of_row, n)
     explicit = (number >= 0) & (graph.own >= 0) & (graph.auxiliary | ~graph.started)
     explicit &= pick(number, pick(row_of_column, graph.own)) == number
+    if not explicit.any():
+        return np.full(n, -1, np.int64)
     settled = explicit & (column_of_row == graph.own)
     claims = np.concatenate((np.where(settled, graph.own, -1), np.where(explicit & ~settled, graph.own, -1)))
     claims = first_of_each(claims)

@@ -20,28 +20,33 @@ _LISTS = 1 + 2 * (MOST + 1)  # nodes that can be reduced, then the others by the
 
 
 def feedback_vertices(
-    n: int, source: Indices, target: Indices, cost: Indices, loops: Loops = in_python
-) -> Flags:
+    n: int, source: Indices, target: Indices, cost: Indices, loops: Loops = in_python,
+    component: Indices | None = None,
+) -> Flags:  # fmt: skip
     """Which of n nodes to tear, so that the edges (source, target) among the others have no cycle.
 
     `cost` (n,) is CHEAP, DEAR or NEVER. Nodes that follow themselves are torn, whatever the rest looks like. Linear
-    in nodes plus edges but for the search for parallel edges, which takes the shorter of two lists.
+    in nodes plus edges but for the search for parallel edges, which takes the shorter of two lists. `component` (n,)
+    are the strong components where they are known.
     """
     torn = np.zeros(n, np.bool_)
     torn[source[source == target]] = True
-    component = strong_components(n, source, target)
+    if component is None:
+        component = strong_components(n, source, target)
     inside = (component[source] == component[target]) & ~torn[source] & ~torn[target]
     if not inside.any():
         return torn
-    edges = np.unique(source[inside] * n + target[inside])
-    nodes, ends = np.unique(np.stack((edges // n, edges % n), axis=1), return_inverse=True)
-    found = _torn_among(len(nodes), ends.reshape(-1), cost[nodes], loops)
-    torn[nodes[found]] = True
+    ends = np.stack((source[inside], target[inside]), axis=1).reshape(-1)
+    met = np.zeros(n, np.bool_)
+    met[ends] = True
+    nodes = np.flatnonzero(met)
+    place = np.cumsum(met) - 1
+    torn[nodes[_torn_among(len(nodes), place[ends], cost[nodes], loops)]] = True
     return torn
 
 
 def _torn_among(n: int, ends: Indices, cost: Indices, loops: Loops) -> Flags:
-    """The same for edge e from node ends[2·e] to node ends[2·e + 1], each edge once, none to itself.
+    """The same for edge e from node ends[2·e] to node ends[2·e + 1], none to itself.
 
     Circular lists, each with an entry of its own to start from, hold the edges that leave a node (list 2·node), those
     that enter it (2·node + 1), and the nodes that may be taken next. Entry 2·e of an edge stands in the list of the
@@ -53,7 +58,7 @@ def _torn_among(n: int, ends: Indices, cost: Indices, loops: Loops) -> Flags:
     count, torn, top = np.zeros(2 * n, np.int64), np.zeros(n, np.int64), np.zeros(1, np.int64)
     where = np.zeros(n, np.int64)
     loops(
-        tear, n, n_entries, cost, owner=ends.copy(), after=after, before=before, count=count, torn=torn, top=top,
+        tear, n, n_entries, cost, owner=ends, after=after, before=before, count=count, torn=torn, top=top,
         where=where,
     )  # fmt: skip
     return torn > 0
@@ -65,10 +70,13 @@ def tear(
 ) -> int:  # fmt: skip
     """Reduce the graph until nothing is left; a loop (see ``loops``)."""
     nodes = n_entries + 2 * n
-    for entry in range(n_entries):
-        place = 2 * owner[entry] + (entry & 1)
-        link(entry, n_entries + place, after, before)
-        count[place] += 1
+    for edge in range(n_entries >> 1):
+        entry = 2 * edge
+        if joined(owner[entry], owner[entry + 1], 0, n_entries, owner, after, count) == 0:
+            for end in range(2):
+                place = 2 * owner[entry + end] + end
+                link(entry + end, n_entries + place, after, before)
+                count[place] += 1
     for node in range(n):
         sort_in(node, n, n_entries, cost, owner, after, before, count, top, where)
     while True:
