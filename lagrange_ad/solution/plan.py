@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -247,7 +247,7 @@ Part: TypeAlias = tuple[Array, bool]
 def joined(levels: Sequence[Array]) -> list[Part]:
     """Levels of rows as parts: many narrow ones in a row are one sequence."""
     if len(levels) < FEW_LEVELS:
-        return [(rows, False) for rows in levels]
+        return [(rows, False) for rows in levels] if levels else []
     parts: list[Part] = []
     for narrow, run in groupby(levels, key=lambda rows: len(rows) < NARROW):
         here = list(run)
@@ -512,6 +512,9 @@ def _without_repeats(first: Array, second: Array) -> tuple[Array, Array]:
 
 def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, bool]]:
     """The steps, explicit ones parted into rows that the objective depends on and, after them, the rest."""
+    if reached.all():
+        yield from zip(schedule.steps, repeat(True), strict=False)
+        return
     for step in schedule.steps:
         here = reached[step.rows]
         if isinstance(step, Block) or here.all() or not here.any():
