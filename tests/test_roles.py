@@ -1,6 +1,7 @@
 """fix and free: the roles of variables, inputs and parameters swapped by element, nothing lowered or compiled again."""
 
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -11,10 +12,20 @@ from random_programs import acyclic, cyclic
 from scipy.optimize import minimize, root
 
 import lagrange_ad as la
+from lagrange_ad.cli import main
 from lagrange_ad.execution.native import engine
 from lagrange_ad.solution.evaluation import plan_of
 
 EXECUTORS = ("native", "reference")
+SWAPPED = """input z1 = 5 in [-10, 10]
+input z2 = 2
+variable y1 start 1
+y1 = z1^2 + z2 - 0.2*y2
+y2 = sqrt(y1) + z1
+minimize y1 + z2
+fix y1 = 3.16
+free z1
+"""
 
 
 def sellar(executor: str | None = None) -> la.Program:
@@ -566,6 +577,20 @@ def test_files_have_statements_for_roles() -> None:
             la.reads(text)
 
 
+def test_the_command_line_knows_roles(tmp_path, capsys) -> None:
+    path = tmp_path / "swapped.lag"
+    path.write_text(SWAPPED)
+    assert main(["evaluate", str(path), "--set", "y1=4", "--start", "z1=1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["values"]["y1"] == 4.0 and found["values"]["z1"] == pytest.approx(1.652417469626)
+    assert main(["show", str(path), "--json"]) == 0
+    roles = {s["name"]: s.get("role") for s in json.loads(capsys.readouterr().out)["symbols"]}
+    assert roles == {"z1": "freed", "z2": None, "y1": "fixed", "y2": None}
+    for wrong in (["--set", "z1=4"], ["--start", "y1=4"]):
+        assert main(["evaluate", str(path), *wrong]) != 0
+    assert "'z1' is one of the inputs, freed" in (said := capsys.readouterr().err) and "'y1' is fixed" in said
+
+
 def test_scopes() -> None:
     p = la.Program("plant")
     m = p.scope("m")
@@ -654,6 +679,9 @@ def test_roles_of_symbols_without_elements_and_repeats() -> None:
     p.fix(z, 2.0)
     p.fix(z, 3.0)
     assert p.evaluate()["z"] == 3.0 and p.evaluate().gradient["z"] == 6.0
+    view = p.reduced()
+    assert view.inputs.names == ["x", "z"] and view.join(view.split(view.x0)).tolist() == [3.0]
+    assert p.lagrangian.names["x"] == ["x", "z"] and p.lagrangian.names["z"] == ["y"]
     p.set(z=1.0)
     version = p.plan_version
     p.fix(z)
