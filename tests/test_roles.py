@@ -489,6 +489,25 @@ def test_functions_and_jacobians() -> None:
     np.testing.assert_allclose(residual(v, u), np.tanh(a @ v) + u + 0.05 * v - v, rtol=1e-12)
 
 
+def test_residuals_of_equations_that_determine_what_is_freed() -> None:
+    p = la.Program("residual")
+    x, k = p.input("x", 2.0), p.input("k", 1.0)
+    y, w = p.variable("y", start=1.0), p.variable("w", start=1.0)
+    p.equate(y**2, x * k + 0.1 * w, name="law")
+    p.equate(w, np.cos(y) + k, name="other")
+    p.fix(y, 1.5)
+    p.free(k)
+    at = p.evaluate()
+    jacobian = at.jacobian(["law", "w"], ["x", "y"])  # k keeps its value there, as the law is not held
+    expected = [[at["k"], -0.1 * np.sin(1.5) - 3.0], [0.0, -np.sin(1.5)]]
+    np.testing.assert_allclose(jacobian.matrix, expected, rtol=1e-12)
+    function = p.function("x", ["law", "w"])
+    assert function.held == ["k"]
+    np.testing.assert_allclose(function(2.0), [2.0 + 0.1 * (np.cos(1.5) + 1.0) - 2.25, np.cos(1.5) + 1.0], rtol=1e-12)
+    p.solver("k", tear=["k"])
+    assert p.evaluate()["k"] == pytest.approx(at["k"], rel=1e-12)
+
+
 def test_explaining() -> None:
     p = sellar()
     p.fix("y1", 3.16)
