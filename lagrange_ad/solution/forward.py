@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from ..solvers import Linear, Record, newton
+from ..solvers import Linear, Record, ladder
 from .block import BlockProblem, BlockReport, propagate_wide, residuals
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
@@ -210,7 +210,7 @@ def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max
     _sweep(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
     problem = BlockProblem(step, z, start.offset, start.domain, work)
-    newton(problem, z[step.columns], report.record, Linear(), max_iterations)
+    ladder(problem, z[step.columns], report.record, Linear(), max_iterations)
     return report
 
 
