@@ -44,17 +44,22 @@ class Method:
             self._refuse("tolerance", "a number between 0 and 1, or None to solve to rounding level")
 
     @property
-    def goal(self) -> Goal:
-        """What is asked of a solution."""
-        return Goal(None if self.tolerance is None else float(self.tolerance))
+    def is_auto(self) -> bool:
+        """Whether nothing was asked for, so that compiled code may try first."""
+        return False
 
-    def solve(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        """Solve r(x) = 0 from x; ``record`` tells how it went. ``limit`` holds where there is no max_iterations."""
+    def solve(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int,
+              tolerance: float | None = None) -> bool:
+        """Solve r(x) = 0 from x (n,); whether it converged. ``record`` tells how it went.
+
+        ``limit`` and ``tolerance`` hold where the method has none of its own.
+        """
         record.method = self.name
         allowed = limit if self.max_iterations is None else int(self.max_iterations)
-        return self._run(problem, x, record, linear, allowed)
+        asked = tolerance if self.tolerance is None else float(self.tolerance)
+        return self._run(problem, x, record, linear, allowed, Goal(asked))
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
         raise NotImplementedError(f"{type(self).__name__} must say how it solves")
 
     def _refuse(self, field: str, expected: str) -> None:
@@ -71,8 +76,12 @@ class Auto(Method):
 
     name: ClassVar[str] = "auto"
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return ladder(problem, x, record, linear, limit, goal=self.goal)
+    @property
+    def is_auto(self) -> bool:
+        return self == Auto()
+
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return ladder(problem, x, record, linear, limit, goal=goal)
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,8 @@ class Newton(Method):
 
     name: ClassVar[str] = "newton"
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return newton(problem, x, record, linear, limit, goal=self.goal)
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return newton(problem, x, record, linear, limit, goal=goal)
 
 
 @dataclass(frozen=True)
@@ -100,8 +109,8 @@ class TrustRegion(Method):
         if not isinstance(self.as_written, bool):
             self._refuse("as_written", "True or False")
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return trust_region(problem, x, record, linear, limit, goal=self.goal, as_written=self.as_written)
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return trust_region(problem, x, record, linear, limit, goal=goal, as_written=self.as_written)
 
 
 @dataclass(frozen=True)
@@ -116,8 +125,8 @@ class LevenbergMarquardt(TrustRegion):
         if not (_is_number(self.damping) and self.damping > 0.0):
             self._refuse("damping", "a positive number")
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return levenberg_marquardt(problem, x, record, linear, limit, goal=self.goal, as_written=self.as_written,
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return levenberg_marquardt(problem, x, record, linear, limit, goal=goal, as_written=self.as_written,
                                    damping=float(self.damping))
 
 
@@ -133,8 +142,8 @@ class PseudoTransient(Method):
         if not (_is_number(self.first) and self.first > 0.0):
             self._refuse("first", "a positive number")
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return transient(problem, x, record, linear, limit, goal=self.goal, first=float(self.first))
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return transient(problem, x, record, linear, limit, goal=goal, first=float(self.first))
 
 
 @dataclass(frozen=True)
@@ -156,8 +165,8 @@ class Homotopy(Method):
         if not isinstance(self.backward, bool):
             self._refuse("backward", "True or False")
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return homotopy(problem, x, record, linear, limit, goal=self.goal, kind=self.kind, backward=self.backward)
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return homotopy(problem, x, record, linear, limit, goal=goal, kind=self.kind, backward=self.backward)
 
 
 @dataclass(frozen=True)
@@ -175,8 +184,8 @@ class FixedPoint(Method):
         if not (_is_number(self.damping) and 0.0 < self.damping <= 1.0):
             self._refuse("damping", "a number in (0, 1]")
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return fixed_point(problem, x, record, linear, limit, goal=self.goal, anderson=int(self.anderson),
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return fixed_point(problem, x, record, linear, limit, goal=goal, anderson=int(self.anderson),
                            damping=float(self.damping))
 
 
@@ -186,8 +195,8 @@ class Bracket(Method):
 
     name: ClassVar[str] = "bracket"
 
-    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-        return bracket(problem, x, record, linear, limit, goal=self.goal)
+    def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
+        return bracket(problem, x, record, linear, limit, goal=goal)
 
 
 METHODS: dict[str, type[Method]] = {
@@ -203,9 +212,9 @@ def method_named(method: Any) -> Method:
     if isinstance(method, str) and method in METHODS:
         return METHODS[method]()
     if isinstance(method, type) and issubclass(method, Method):
-        raise DeclarationError(f"method must be an object: la.solvers.{method.__name__}(), with parentheses")
+        raise DeclarationError(f"method= is an object: la.solvers.{method.__name__}(), with parentheses")
     raise DeclarationError(
-        f"method must be one of {listing(METHODS)}, or an object such as la.solvers.TrustRegion(max_iterations=50), "
+        f"method= is one of {listing(map(repr, METHODS))}, or an object such as la.solvers.TrustRegion(max_iterations=50), "
         f"got {method!r}{nearest(method, METHODS) if isinstance(method, str) else ''}"
     )
 

@@ -5,7 +5,7 @@
 
 The curve H = 0 through (x₀, 0) is followed by pseudo-arclength, tangent predictor and Newton corrector, with t free to
 turn round (L. Watson and others, HOMPACK, 1987; E. Allgower and K. Georg, Numerical Continuation Methods, 1990). Where
-it crosses t = 1, Newton's method finishes. Either direction may lead there: forward is the one in which t grows at first.
+it crosses t = 1, Newton's method finishes. Either direction may lead there; forward, t grows at first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The automatic choice of a method: cheap ones first, the next where one gives up; the first success ends.
 
-Newton's method → trust region, residuals weighed as they are written and by the sizes of their equations, from the start
-and from the best point so far → heavily damped steps → continuation along curves from the start → pseudo time; a single
-unknown is bracketed early. All together have ``limit`` iterations. Where all fail, the record ends at the best point met.
+Newton's method → trust region, residuals weighed as they are written and by the sizes of their equations, from the
+start and from the best point so far → heavily damped steps → continuation along curves from the start → pseudo time; a
+single unknown is bracketed early. All together have ``limit`` iterations. Where all fail, the record ends at the best
+point met.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def scales_of(problem: Problem, model: Model, x: Array, r: Array) -> Scales:
 
 
 def _entries(model: Model) -> tuple[Array, Array, Array]:
-    """Rows, columns and sizes of ∂r/∂x that are finite and not 0; without what sparse matrices have through hidden rows."""
+    """Rows, columns and sizes of ∂r/∂x, finite and not 0; of sparse matrices without what goes through hidden rows."""
     matrix: Any = model.matrix
     if isinstance(matrix, np.ndarray):
         matrix = model.reduced
