@@ -212,7 +212,7 @@ def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max
         Auto().solve(problem, z[step.columns], report.record, Linear(), max_iterations)
     else:
         limit = max_iterations if choice.max_iterations is None else choice.max_iterations
-        choice.method.solve(problem, z[step.columns], report.record, Linear(), limit)
+        choice.method.solve(problem, z[step.columns], report.record, Linear(), limit, choice.tolerance)
     return report
 
 

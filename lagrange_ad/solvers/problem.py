@@ -6,7 +6,7 @@ are propagated by ``Problem.residual``; in the linear model they stand after the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
@@ -105,7 +105,9 @@ class Record:
     """How a solve went: ``message`` says why it stopped; ``x`` and ``residuals`` are those of its last point.
 
     ``methods`` lists what was tried, with what each said. ``nudges`` counts moves off points where the Jacobian was
-    singular. ``linear`` has the factors of the last Jacobian that was factored.
+    singular. ``linear`` has the factors of the last Jacobian that was factored. ``outside_x`` is the first trial point
+    at which the equations had no value, None where there was none. ``unknown_scale`` and ``equation_scale`` (n,) are
+    the sizes that the solve measured with, empty where it needed none.
     """
 
     method: str = "newton"
@@ -118,6 +120,9 @@ class Record:
     x: Array = field(default_factory=lambda: np.empty(0))
     residuals: Array = field(default_factory=lambda: np.empty(0))
     linear: Linear | None = None
+    outside_x: Array | None = None
+    unknown_scale: Array = field(default_factory=lambda: np.empty(0))
+    equation_scale: Array = field(default_factory=lambda: np.empty(0))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "linear": None}  # factors do not pickle; they are made again when needed
@@ -132,6 +137,17 @@ class Record:
         size = np.abs(r)
         worst = int(np.argmax(size)) if len(size) else -1
         self.steps.append(Iteration(method, float(size[worst]) if len(size) else 0.0, worst, **more))
+
+    def took(self, correction: float, part: float) -> None:
+        """How long the correction of the present iteration is, relative to the unknowns, and the part of it taken."""
+        self.steps[-1] = replace(self.steps[-1], correction=correction, part=part)
+
+    def met_outside(self, x: Array) -> None:
+        """Count a trial point without a value in the present iteration."""
+        if self.outside_x is None:
+            self.outside_x = x.copy()
+        if self.steps:
+            self.steps[-1] = replace(self.steps[-1], outside=self.steps[-1].outside + 1)
 
     def stop(self, x: Array, r: Array, message: str, converged: bool = False) -> bool:
         """End the solve at a point; hands ``converged`` back."""

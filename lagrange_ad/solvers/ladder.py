@@ -1,0 +1,119 @@
+"""The automatic choice of a method: cheap ones first, the next where one gives up; the first success ends.
+
+Newton's method → trust region, residuals weighed as they are written and by the sizes of their equations, from the
+start and from the best point so far → heavily damped steps → continuation along curves from the start → pseudo time; a
+single unknown is bracketed early. All together have ``limit`` iterations. Where all fail, the record ends at the best
+point met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .arrival import EXACTLY, Goal
+from .bracket import bracket
+from .homotopy import homotopy
+from .linear import Linear
+from .newton import newton
+from .problem import Array, Problem, Record
+from .scaling import Scales, scales_of
+from .transient import transient
+from .trust_region import levenberg_marquardt, trust_region
+
+PATIENCE = 20
+"""A method has so many iterations to halve its residual or its correction before the next one is tried."""
+SHARE = 80
+"""Iterations of a method that has no such measure of progress."""
+
+Solve = Callable[..., bool]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A method with its options; ``from_best``: it begins at the best point so far, not at the start."""
+
+    name: str
+    solve: Solve
+    options: dict[str, Any] = field(default_factory=dict)
+    share: int | None = None
+    from_best: bool = False
+
+
+RUNGS = (
+    Rung("newton", newton, {"patience": PATIENCE}),
+    Rung("trust-region", trust_region, {"patience": PATIENCE, "as_written": True}),
+    Rung("trust-region", trust_region, {"patience": PATIENCE}),
+    Rung("trust-region", trust_region, {"patience": PATIENCE, "as_written": True}, from_best=True),
+    Rung("levenberg-marquardt", levenberg_marquardt, {"patience": PATIENCE, "damping": 1.0}),
+    Rung("homotopy", homotopy, {"kind": "newton"}, share=SHARE),
+    Rung("homotopy", homotopy, {"kind": "fixed-point"}, share=SHARE),
+    Rung("homotopy", homotopy, {"kind": "newton", "backward": True}, share=SHARE),
+    Rung("pseudo-transient", transient, share=SHARE),
+)
+ONE_UNKNOWN = Rung("bracket", bracket)
+
+
+def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: int, *, goal: Goal = EXACTLY,
+           rungs: tuple[Rung, ...] = RUNGS) -> bool:
+    """Methods from x, one after the other until one succeeds; ``record.tried`` has what each said."""
+    start = x.copy()
+    best = Best(problem, start)
+    for rung in (*rungs[:2], ONE_UNKNOWN, *rungs[2:]) if len(x) == 1 else rungs:
+        left = limit - record.iterations
+        if left <= 0 and record.steps:
+            break
+        if rung.from_best and best.is_start:
+            continue
+        begin = best.x if rung.from_best else start
+        allowed = min(left, rung.share or left)
+        record.method = rung.name
+        good = rung.solve(problem, begin.copy(), record, linear, allowed, goal=goal, **rung.options)
+        record.tried.append((rung.name, record.message))
+        if good:
+            return True
+        best.look(record.x)
+    return best.give_up(record, limit)
+
+
+class Best:
+    """The point of the smallest residual so far, in the sizes of the equations at the start."""
+
+    def __init__(self, problem: Problem, start: Array) -> None:
+        self.problem, self.x = problem, start
+        self.scales: Scales | None = None
+        self.start, self.size, self.is_start = start, np.inf, True
+
+    def look(self, x: Array) -> None:
+        """Compare the point where a method ended."""
+        scales = self._sizes()
+        r = self.problem.residual(x)
+        size = scales.norm(r)
+        if size < self.size:
+            self.x, self.size, self.is_start = x.copy(), size, False
+
+    def _sizes(self) -> Scales:
+        if self.scales is None:
+            r = self.problem.residual(self.start)
+            model = self.problem.model(self.start)
+            self.scales = scales_of(self.problem, model, self.start, np.where(np.isfinite(r), r, 0.0))
+            self.size = self.scales.norm(r)
+        return self.scales
+
+    def give_up(self, record: Record, limit: int) -> bool:
+        """End at the best point, with what the methods said."""
+        r = self.problem.residual(self.x)
+        if len(record.tried) == 1:
+            return record.stop(self.x, r, record.tried[0][1])
+        return record.stop(self.x, r, _together(record, limit))
+
+
+def _together(record: Record, limit: int) -> str:
+    said: dict[str, list[str]] = {}
+    for name, message in record.tried:
+        if message not in said.setdefault(name, []):
+            said[name].append(message)
+    return "; ".join(f"{name}: {', '.join(messages)}" for name, messages in said.items())
