@@ -210,7 +210,7 @@ def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max
     _sweep(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
     problem = BlockProblem(step, z, start.offset, start.domain, work)
-    newton(problem, z[step.columns], report.record, Linear(), max_iterations)
+    newton(problem, z[step.columns], report.record, Linear(step.pattern.system), max_iterations)
     return report
 
 

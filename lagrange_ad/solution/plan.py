@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -97,8 +97,8 @@ class Coupled:
     run: Run
 
     @cached_property
-    def pattern(self) -> tuple[Array, System]:
-        """Which entries of ``run.jacobian`` lie inside, and the matrix they make with the −1 of own after them."""
+    def pattern(self) -> Assembly:
+        """Where the entries of ``run.jacobian`` go, and the −1 of own."""
         rows, columns = self.run.jacobian_pattern()
         local_row, local_column = numbering(self.all_rows), numbering(self.all_columns)
         j = local_column(columns)
@@ -106,14 +106,26 @@ class Coupled:
         explicit = local_column(self.own)
         diagonal = np.flatnonzero((self.own >= 0) & (explicit >= 0))
         i = np.concatenate([local_row(rows[entries]), diagonal])
-        return entries, System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+        system = System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+        slot = np.full(len(j), len(system.rows), dtype=np.int32)  # one more takes what lies outside
+        slot[entries] = system.slot[: len(entries)]
+        return Assembly(system, slot, system.slot[len(entries) :])
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂z among these rows and their unknowns, at a state: an array, or CSC when large."""
-        entries, system = self.pattern
-        values = self.run.jacobian(z)[entries]
-        left = np.full(system.n_entries - len(entries), -1.0, dtype=values.dtype)
-        return system.matrix(np.concatenate([values, left]))
+        system, slot, left = self.pattern
+        size = len(system.rows)
+        data = self.run.jacobian_sums(z, slot, size + 1)[:size]
+        data[left] -= 1.0
+        return system.of_data(data)
+
+
+class Assembly(NamedTuple):
+    """The matrix of coupled rows: ``slot`` of every Jacobian entry, those of other unknowns last; ``left`` of −own."""
+
+    system: System
+    slot: Array
+    left: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 A step is accepted when the next simplified Newton correction, from the same factors, is shorter than this one
 (P. Deuflhard, Newton Methods for Nonlinear Problems, 2004, NLEQ-ERR), which does not depend on how equations are
-scaled; or when the residual itself becomes smaller.
+scaled; or when the residual itself becomes smaller. Where the factors are those of an earlier Jacobian, corrections are
+iterated with them, and the monotonicity is that of M⁻¹r with the earlier Jacobian M.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
     for iteration in range(limit + 1):  # the last round only looks whether it has arrived
         record.note("newton", r)
         model = problem.model(x)
-        linear.update(model.matrix)
+        linear.update(model.matrix, model.values)
         if (np.abs(r) <= model.rounding).all() or not r.any():
             return record.stop(x, r, "residuals are at rounding level", converged=True)
         if iteration == limit:
             break
         record.iterations += 1
         try:
-            d = -linear.solve(model.right_side(r))[: len(r)]
+            d = -linear.correction(model.right_side(r))[: len(r)]
         except SingularMatrixError as error:
             record.iterations -= 1
             nudged = _nudge(problem, x, record)
@@ -89,6 +90,7 @@ def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Ar
     """Move along d; None: nowhere to go."""
     scale = size_of_unknowns(x)
     length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r)))
+    natural = float(np.max(np.abs(linear.estimate(model.right_side(r))[: len(r)]) / scale))
     t = longest_step(problem, x, d)
     if t == 0.0:
         return None
@@ -98,8 +100,8 @@ def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Ar
         trial = x + t * d
         new = problem.residual(trial)
         if np.isfinite(new).all():
-            simplified = float(np.max(np.abs(linear.solve(model.right_side(new))[: len(r)]) / scale))
-            if simplified <= (1.0 - t / 4.0) * length or float(np.max(np.abs(new))) < (1.0 - t / 2.0) * size:
+            simplified = float(np.max(np.abs(linear.estimate(model.right_side(new))[: len(r)]) / scale))
+            if simplified <= (1.0 - t / 4.0) * natural or float(np.max(np.abs(new))) < (1.0 - t / 2.0) * size:
                 return Moved(trial, new, False)
         t /= 2.0
     problem.residual(x)
