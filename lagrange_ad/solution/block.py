@@ -8,7 +8,8 @@ import numpy as np
 
 from ..expression import Array
 from ..lowering import Lowered
-from ..solvers import Model, Record
+from ..solvers import Choice, Linear, Model, Record, linear_solves
+from .operators import BlockOperator
 from .plan import BlockStep, WideStep
 
 
@@ -18,13 +19,15 @@ class BlockReport:
 
     ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation;
     ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one;
-    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular.
+    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular. ``linear`` says how linear
+    systems are solved.
     """
 
     step: BlockStep
     lowered: Lowered
     record: Record = field(default_factory=Record)
     guessed_columns: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    linear: Choice = "auto"
 
     @property
     def equations(self) -> list[str]:
@@ -105,10 +108,13 @@ def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None
 class BlockProblem:
     """The equations of one block as a function of its unknowns, at a state whose other elements stand still.
 
-    The unknowns of the last residual, with the auxiliaries that follow them, stand in ``z``.
+    The unknowns of the last residual, with the auxiliaries that follow them, stand in ``z``. ``matrix_free``: models
+    have an operator for a matrix.
     """
 
-    def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array) -> None:
+    def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array,
+                 matrix_free: bool = False) -> None:
+        self.matrix_free = matrix_free
         self.step, self.z, self.offset, self.work = step, z, offset, work
         self.low, self.high = (end[step.columns] for end in domain)
         self.explicit = step.own[: len(step.rows)] == step.columns
@@ -124,7 +130,15 @@ class BlockProblem:
 
     def model(self, x: Array) -> Model:
         """∂r/∂z of all rows, auxiliaries after the user's, at ``z`` as it stands."""
+        if self.matrix_free:
+            return Model(BlockOperator(self.step, self.z), self.z[self.step.columns], len(x))
         return Model(self.step.jacobian(self.z), self.z[self.step.all_columns], len(x))
+
+
+def linear_of(step: BlockStep, choice: Choice) -> Linear:
+    """The linear solves of a block; its pattern is made where matrices are wanted."""
+    found = linear_solves(choice)
+    return found if found.is_matrix_free else linear_solves(choice, step.pattern.system)
 
 
 def residuals(step: BlockStep, z: Array, offset: Array, work: Array) -> Array:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from ..solvers import Linear, Record, newton
-from .block import BlockProblem, BlockReport, propagate_wide, residuals
+from ..solvers import Record, newton
+from .block import BlockProblem, BlockReport, linear_of, propagate_wide, residuals
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
@@ -209,8 +209,9 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     _sweep(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
-    problem = BlockProblem(step, z, start.offset, start.domain, work)
-    newton(problem, z[step.columns], report.record, Linear(step.pattern.system), max_iterations)
+    linear = linear_of(step, report.linear)
+    problem = BlockProblem(step, z, start.offset, start.domain, work, linear.is_matrix_free)
+    newton(problem, z[step.columns], report.record, linear, max_iterations)
     return report
 
 

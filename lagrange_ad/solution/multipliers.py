@@ -16,10 +16,11 @@ import numpy as np
 
 from ..errors import SingularError
 from ..expression import Array
-from ..solvers import Linear, SingularMatrixError, Substitution, Triangular, is_finite
+from ..solvers import Linear, NotSolvedError, SingularMatrixError, Substitution, Triangular, is_finite
 from ..text import listing
-from .block import BlockReport
+from .block import BlockReport, linear_of
 from .forward import Reports, Solved, restored
+from .operators import BlockOperator
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
@@ -167,26 +168,40 @@ def linear_at(step: BlockStep, z: Array, report: BlockReport | None) -> Linear:
     """The linear solves of a block at a state, with the factors that are there; its Jacobian is computed once."""
     linear = None if report is None or not np.isrealobj(z) else report.record.linear
     if linear is None:
-        linear = Linear(step.pattern.system)
+        linear = linear_of(step, "auto" if report is None else report.linear)
         if report is not None and np.isrealobj(z):
             report.record.linear = linear
     if linear.where is not z:
-        linear.update(step.jacobian(z), z[step.all_columns], where=z)
+        free = linear.is_matrix_free
+        matrix, columns = (BlockOperator(step, z), step.columns) if free else (step.jacobian(z), step.all_columns)
+        linear.update(matrix, z[columns], where=z)
     return linear
 
 
 def solved_with(step: BlockStep, linear: Linear, b: Array, transposed: bool = False) -> Array:
     """x with ∂r/∂z x = b, or its transpose; raises SingularError with the block's names."""
+    operator = linear.matrix
     try:
-        return linear.solve(b, transposed)
+        if not isinstance(operator, BlockOperator):
+            return linear.solve(b, transposed)
+        if b.ndim > 1:
+            return np.stack([solved_with(step, linear, column, transposed) for column in b.T], axis=1)
+        through = operator.solved_transposed if transposed else operator.solved
+        return through(lambda right: linear.solve(right, transposed), b)
+    except NotSolvedError as error:
+        raise SingularError(f"the linear system of the block {{{_names(step)}}} at the solution: {error}") from None
     except SingularMatrixError as error:
-        lowered = step.cut.lowered
-        names = listing([lowered.state.element(column) for column in step.columns.tolist()])
+        names = _names(step)
         raise SingularError(
             f"{error} at the solution, so the equations of the block {{{names}}} have no multipliers there: a small "
             "change of a right side moves the solution without bound. The values stand. Look for a turning point, "
             "two equations that say the same, or a double root"
         ) from None
+
+
+def _names(step: BlockStep) -> str:
+    """The unknowns of a block."""
+    return listing([step.cut.lowered.state.element(column) for column in step.columns.tolist()])
 
 
 def sequence_factor(step: SequenceStep, z: Array) -> Triangular | Substitution:

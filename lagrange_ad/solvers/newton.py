@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .linear import Linear, SingularMatrixError
+from .linear import Linear, NotSolvedError, SingularMatrixError
 from .problem import Array, Model, Problem, Record, is_small, longest_step, size_of_unknowns
 
 MAX_ITERATIONS = 200
@@ -50,7 +50,7 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
             d = -linear.correction(model.right_side(r))[: len(r)]
         except SingularMatrixError as error:
             record.iterations -= 1
-            nudged = _nudge(problem, x, record)
+            nudged = None if isinstance(error, NotSolvedError) else _nudge(problem, x, record)
             if nudged is None:
                 return record.stop(x, r, f"{error} at this point")
             x, r = nudged

@@ -7,14 +7,16 @@ solve takes the same way every time.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .factors import Factor
-from .pattern import Array, System
+from .pattern import Array, Ordering, System
 from .refinement import ROUNDING, gmres, refined
 
+Make: TypeAlias = Callable[[Any, "Ordering | None"], Factor]
 LARGE = 30_000
 """Factors with fewer entries are made anew for every matrix."""
 DEAR = 20.0
@@ -30,10 +32,11 @@ MOST = 20
 class Linear:
     """The linear solves of one block: matrices come by :meth:`update`, and are factored when that is needed.
 
-    ``system`` is the pattern that all of them have, where there is one. ``factorisations`` and ``solves`` count.
+    ``system`` is the pattern that all of them have, where there is one; ``make`` factors; ``keeps`` says whether a
+    factor may serve later matrices. ``factorisations`` and ``solves`` count.
     """
 
-    def __init__(self, system: System | None = None) -> None:
+    def __init__(self, system: System | None = None, make: Make = Factor, keeps: bool = True) -> None:
         self.matrix: Any = None
         self.where: Any = None
         """The state that the matrix was computed at, for who wants to know."""
@@ -41,7 +44,7 @@ class Linear:
         self.factored: Any = None
         """The last factor made, and of which matrix."""
         self.factorisations = self.solves = 0
-        self._system = system
+        self._system, self._make, self._keeps = system, make, keeps
         self._spent, self._size = 0, 0.0
         self._first: tuple[Array, Array] | None = None
 
@@ -52,6 +55,11 @@ class Linear:
         made.matrix = made.factored = matrix
         made.factor = factor
         return made
+
+    @property
+    def is_matrix_free(self) -> bool:
+        """Whether matrices may come as linear operators."""
+        return False
 
     @property
     def is_exact(self) -> bool:
@@ -103,13 +111,15 @@ class Linear:
         self.factor, self.factored, self._first = None, None, None
         self.factorisations += 1
         small = self._system is None or isinstance(self.matrix, np.ndarray)
-        self.factor = Factor(self.matrix, None if small else self._system.ordering)  # type: ignore[union-attr]
+        self.factor = self._make(self.matrix, None if small else self._system.ordering)  # type: ignore[union-attr]
         self.factored = self.matrix
 
     def _may_iterate(self) -> bool:
         """Whether there is a factor of another matrix that is worth keeping."""
         factor = self.factor
-        return factor is not None and not self.is_exact and factor.nnz >= LARGE and factor.price >= DEAR
+        if factor is None or not self._keeps or self.is_exact:
+            return False
+        return factor.nnz >= LARGE and factor.price >= DEAR
 
     def _exactly(self, factor: Factor, b: Array, transposed: bool) -> Array:
         """By the factor of the matrix itself, refined to rounding."""
