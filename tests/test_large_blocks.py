@@ -10,8 +10,8 @@ from scipy.sparse.linalg import splu, spsolve
 
 import lagrange_ad as la
 from lagrange_ad.errors import SingularError
-from lagrange_ad.solution.block import BlockProblem, linear_of
-from lagrange_ad.solution.multipliers import linear_at, solved_with
+from lagrange_ad.solution.block import BlockProblem
+from lagrange_ad.solution.multipliers import solved_with
 from lagrange_ad.solution.operators import BlockOperator
 from lagrange_ad.solution.plan import BlockStep
 from lagrange_ad.solvers import Krylov, Linear, NotSolvedError, Record, SingularMatrixError, linear_solves, newton
@@ -258,28 +258,30 @@ CHOICES = {
 @pytest.mark.parametrize("name", CHOICES)
 def test_krylov_methods_solve_bratu(name, monkeypatch):
     n = 20
-    u, _, multipliers = bratu_by_hand(n)
-    choice = CHOICES[name](n)
-    at, problem = problem_of(bratu(n), choice.is_matrix_free)
+    u, slope, multipliers = bratu_by_hand(n)
+    choice, p = CHOICES[name](n), bratu(n)
     if choice.is_matrix_free:  # no matrix is made
         monkeypatch.setattr(BlockStep, "jacobian", None)
         monkeypatch.setattr(BlockStep, "pattern", None)
-    record, linear = Record(), linear_of(problem.step, choice)
-    assert newton(problem, np.zeros(n * n), record, linear, 50), record.message
-    np.testing.assert_allclose(record.x, u, rtol=1e-9)
-    (report,) = at.blocks
-    report.record, report.linear = record, choice
-    at_solution = linear_at(problem.step, problem.z, report)
-    assert isinstance(at_solution.matrix, BlockOperator) == choice.is_matrix_free
-    found = solved_with(problem.step, at_solution, np.full(n * n, -1.0 / n**2), transposed=True)
-    np.testing.assert_allclose(found, multipliers, rtol=1e-8)
+    p.solver("u", linear=choice)
+    at = p.evaluate()
+    np.testing.assert_allclose(at["u"], u, rtol=1e-9)
+    np.testing.assert_allclose(at.gradient["rate"], slope, rtol=1e-9)
+    np.testing.assert_allclose(at.multiplier["bratu"], multipliers, rtol=1e-8)
+    np.testing.assert_allclose(at.tangent({"rate": 1.0})["u"].mean(), slope, rtol=1e-9)
+    assert isinstance(at.blocks[0].record.linear.matrix, BlockOperator) == choice.is_matrix_free
 
 
-def test_a_matrix_free_solve_with_auxiliaries():
-    at, problem = problem_of(mixed(), matrix_free=True)
-    record = Record()
-    assert newton(problem, np.full(400, 0.2), record, linear_of(problem.step, Krylov()), 50), record.message
-    np.testing.assert_allclose(record.x, at["u"], rtol=1e-9)
+def test_a_matrix_free_solve_with_auxiliaries(monkeypatch):
+    def numbers(p):
+        at = p.evaluate()
+        return at["u"], at.gradient["x"], at.multiplier["law"], at.tangent({"x": 1.0})["u"]
+
+    expected, p = numbers(mixed()), mixed()
+    p.solver(linear="krylov")
+    monkeypatch.setattr(BlockStep, "jacobian", None)
+    for found, wanted in zip(numbers(p), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
 def test_what_preconditioners_may_be():
@@ -311,14 +313,16 @@ def test_krylov_says_when_it_does_not_get_there():
     linear.update(laplacian(30))
     with pytest.raises(NotSolvedError, match=r"gmres left .* preconditioner"):
         linear.solve(np.ones(900) + np.arange(900) % 7)
-    at, problem = problem_of(bratu(30), matrix_free=True)
-    record, choice = Record(), Krylov(max_iterations=5, restart=5)
-    assert not newton(problem, np.zeros(900), record, linear_of(problem.step, choice), 50)
-    assert "gmres left" in record.message and record.nudges == 0
-    (report,) = at.blocks
-    report.record, report.linear = record, choice
+    p = bratu(30)
+    p.solver("u", linear=Krylov(max_iterations=5, restart=5))
+    with pytest.raises(la.ConvergenceError, match="gmres left") as caught:
+        p.evaluate()
+    assert caught.value.at.blocks[0].nudges == 0
+    p.solver("u", linear="lu")
+    at = p.evaluate()
+    at.blocks[0].record.linear = linear_solves(Krylov(max_iterations=5, restart=5))
     with pytest.raises(SingularError, match="gmres left"):
-        solved_with(problem.step, linear_at(problem.step, problem.z, report), np.ones(900), transposed=True)
+        _ = at.multiplier["bratu"]
 
 
 @pytest.mark.parametrize("bad", [{"method": "qmrs"}, {"preconditioner": "amg"}, {"tolerance": 0.0}])
@@ -330,8 +334,10 @@ def test_krylov_refuses_what_it_does_not_know(bad):
 def test_linear_solvers_are_chosen_by_name():
     assert type(linear_solves("auto")) is type(linear_solves("lu")) is Linear
     assert linear_solves("krylov").is_matrix_free
-    with pytest.raises(ValueError, match="'mumps' is not known"):
-        linear_solves("mumps")
+    p = bratu(2)
+    with pytest.raises(la.DeclarationError, match="got 'mumps'"):
+        p.solver("u", linear="mumps")
+    assert not p.solver_choices
 
 
 # KLU
@@ -364,11 +370,12 @@ def test_klu_refuses_singular_matrices():
 
 @needs_klu
 def test_klu_in_a_solve():
-    u, _, _ = bratu_by_hand(20)
-    _, problem = problem_of(bratu(20))
-    record = Record()
-    assert newton(problem, np.zeros(400), record, linear_of(problem.step, "klu"), 50)
-    np.testing.assert_allclose(record.x, u, rtol=1e-10)
+    u, slope, _ = bratu_by_hand(20)
+    p = bratu(20)
+    p.solver("u", linear="klu")
+    at = p.evaluate()
+    np.testing.assert_allclose(at["u"], u, rtol=1e-10)
+    np.testing.assert_allclose(at.gradient["rate"], slope, rtol=1e-11)
 
 
 def test_klu_says_what_to_install(monkeypatch):

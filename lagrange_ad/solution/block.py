@@ -8,7 +8,7 @@ import numpy as np
 
 from ..expression import Array
 from ..lowering import Lowered
-from ..solvers import Choice, Linear, Model, Record, linear_solves
+from ..solvers import Linear, Model, Record, linear_solves
 from .operators import BlockOperator
 from .plan import BlockStep, WideStep
 
@@ -19,15 +19,13 @@ class BlockReport:
 
     ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation;
     ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one;
-    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular. ``linear`` says how linear
-    systems are solved.
+    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular.
     """
 
     step: BlockStep
     lowered: Lowered
     record: Record = field(default_factory=Record)
     guessed_columns: Array = field(default_factory=lambda: np.empty(0, np.int64))
-    linear: Choice = "auto"
 
     @property
     def equations(self) -> list[str]:
@@ -118,8 +116,9 @@ class BlockProblem:
         self.step, self.z, self.offset, self.work = step, z, offset, work
         self.low, self.high = (end[step.columns] for end in domain)
         self.explicit = step.own[: len(step.rows)] == step.columns
-        self.unknown_scale = np.full(len(step.columns), np.nan)
-        self.equation_scale = np.full(len(step.columns), np.nan)
+        lowered, unset = step.cut.lowered, np.full(len(step.columns), np.nan)
+        self.unknown_scale = unset if lowered.unknown_scale is None else lowered.unknown_scale[step.columns]
+        self.equation_scale = unset if lowered.equation_scale is None else lowered.equation_scale[step.rows]
 
     def residual(self, x: Array) -> Array:
         """r = ε + Σ φ − own of the user's rows, after the auxiliaries are propagated (in ``z``)."""
@@ -135,8 +134,9 @@ class BlockProblem:
         return Model(self.step.jacobian(self.z), self.z[self.step.all_columns], len(x))
 
 
-def linear_of(step: BlockStep, choice: Choice) -> Linear:
-    """The linear solves of a block; its pattern is made where matrices are wanted."""
+def linear_of(step: BlockStep) -> Linear:
+    """The linear solves of a block as the user wants them; its pattern is made where matrices are wanted."""
+    choice = "auto" if step.choice is None else step.choice.linear
     found = linear_solves(choice)
     return found if found.is_matrix_free else linear_solves(choice, step.pattern.system)
 

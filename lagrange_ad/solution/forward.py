@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from ..solvers import Record, newton
+from ..solvers import Auto, Record
 from .block import BlockProblem, BlockReport, linear_of, propagate_wide, residuals
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
@@ -209,9 +209,13 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     _sweep(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
-    linear = linear_of(step, report.linear)
+    linear, choice = linear_of(step), step.choice
     problem = BlockProblem(step, z, start.offset, start.domain, work, linear.is_matrix_free)
-    newton(problem, z[step.columns], report.record, linear, max_iterations)
+    if choice is None:
+        Auto().solve(problem, z[step.columns], report.record, linear, max_iterations)
+    else:
+        limit = max_iterations if choice.max_iterations is None else choice.max_iterations
+        choice.method.solve(problem, z[step.columns], report.record, linear, limit)
     return report
 
 

@@ -168,7 +168,7 @@ def linear_at(step: BlockStep, z: Array, report: BlockReport | None) -> Linear:
     """The linear solves of a block at a state, with the factors that are there; its Jacobian is computed once."""
     linear = None if report is None or not np.isrealobj(z) else report.record.linear
     if linear is None:
-        linear = linear_of(step, "auto" if report is None else report.linear)
+        linear = linear_of(step)
         if report is not None and np.isrealobj(z):
             report.record.linear = linear
     if linear.where is not z:

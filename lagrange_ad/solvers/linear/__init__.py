@@ -5,7 +5,7 @@ factor of a nearby matrix; ``solves.py`` decides when to factor; ``krylov.py`` d
 KLU; ``choice.py`` says which; ``triangular.py`` has sequences.
 """
 
-from .choice import Choice, linear_solves
+from .choice import linear_solves
 from .factors import Factor, NotSolvedError, SingularMatrixError, is_finite
 from .krylov import Krylov, KrylovSolves
 from .pattern import DENSE, Array, Ordering, System
@@ -14,6 +14,6 @@ from .solves import Linear
 from .triangular import Substitution, Triangular
 
 __all__ = [
-    "DENSE", "Array", "Choice", "Factor", "Krylov", "KrylovSolves", "Linear", "NotSolvedError", "Ordering",
+    "DENSE", "Array", "Factor", "Krylov", "KrylovSolves", "Linear", "NotSolvedError", "Ordering",
     "SingularMatrixError", "Substitution", "System", "Triangular", "is_finite", "linear_solves", "refined",
 ]  # fmt: skip

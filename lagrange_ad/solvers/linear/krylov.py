@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...errors import DeclarationError
 from .factors import NotSolvedError, reciprocal
 from .pattern import Array, System
 from .solves import COARSEST, FINEST, Linear
@@ -40,7 +41,7 @@ class Krylov:
             ``spilu``. With ``None`` and with a function no matrix is ever made.
         drop_tol, fill_factor: of ``"ilu"``; smaller and larger make it more exact.
 
-    Raises ValueError for a method or a preconditioner that there is not.
+    Raises DeclarationError for a method or a preconditioner that there is not.
     """
 
     method: str = "gmres"
@@ -53,12 +54,14 @@ class Krylov:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} is no Krylov method here; there are {', '.join(METHODS)}")
+            raise DeclarationError(f"method={self.method!r} is no Krylov method here; there are {', '.join(METHODS)}")
         if isinstance(self.preconditioner, str) and self.preconditioner not in ("ilu", "jacobi"):
-            raise ValueError(f"preconditioner={self.preconditioner!r} is not known: use 'ilu', 'jacobi', None, or a "
-                             "function of (J, x) that returns v ↦ M⁻¹ v")  # fmt: skip
+            raise DeclarationError(
+                f"preconditioner={self.preconditioner!r} is not known: use 'ilu', 'jacobi', None, or a function of "
+                "(J, x) that returns v ↦ M⁻¹ v"
+            )
         if not 0.0 < self.tolerance < 1.0:
-            raise ValueError(f"tolerance={self.tolerance!r} is no number between 0 and 1")
+            raise DeclarationError(f"tolerance={self.tolerance!r} is no number between 0 and 1")
 
     @property
     def is_matrix_free(self) -> bool:
