@@ -8,7 +8,8 @@ import numpy as np
 
 from ..expression import Array
 from ..lowering import Lowered
-from ..solvers import Model, Record
+from ..solvers import Linear, Model, Record, linear_solves
+from .operators import BlockOperator
 from .plan import BlockStep, SequenceStep, WideStep
 
 
@@ -123,10 +124,13 @@ def propagate_explicit(step: WideStep | SequenceStep, z: Array, offset: Array, w
 class BlockProblem:
     """The equations of one block as a function of its unknowns, at a state whose other elements stand still.
 
-    The unknowns of the last residual, with what follows from them, stand in ``z``.
+    The unknowns of the last residual, with what follows from them, stand in ``z``. ``matrix_free``: models have an
+    operator for a matrix.
     """
 
-    def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array) -> None:
+    def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array,
+                 matrix_free: bool = False) -> None:
+        self.matrix_free = matrix_free
         self.step, self.z, self.offset, self.work = step, z, offset, work
         self.low, self.high = (end[step.columns] for end in domain)
         self.explicit = step.own[: len(step.rows)] == step.columns
@@ -143,7 +147,16 @@ class BlockProblem:
 
     def model(self, x: Array) -> Model:
         """∂r/∂z of all rows, eliminated ones last, at ``z`` as it stands."""
+        if self.matrix_free:
+            return Model(BlockOperator(self.step, self.z), self.z[self.step.columns], len(x))
         return Model(self.step.jacobian(self.z), self.z[self.step.all_columns], len(x))
+
+
+def linear_of(step: BlockStep) -> Linear:
+    """The linear solves of a block as the user wants them; its pattern is made where matrices are wanted."""
+    choice = "auto" if step.choice is None else step.choice.linear
+    found = linear_solves(choice)
+    return found if found.is_matrix_free else linear_solves(choice, step.pattern.system)
 
 
 def residuals(step: BlockStep, z: Array, offset: Array, work: Array) -> Array:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from ..solvers import Auto, Linear, Record
-from .block import BlockProblem, BlockReport, propagate_explicit, propagate_wide, residuals
+from ..solvers import Auto, Record
+from .block import BlockProblem, BlockReport, linear_of, propagate_explicit, propagate_wide, residuals
 from .plan import BlockStep, Plan, SequenceStep, Step, WideStep, blamed
 
 if TYPE_CHECKING:
@@ -206,13 +206,13 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     _sweep(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
-    problem = BlockProblem(step, z, start.offset, start.domain, work)
-    choice = step.choice
+    linear, choice = linear_of(step), step.choice
+    problem = BlockProblem(step, z, start.offset, start.domain, work, linear.is_matrix_free)
     if choice is None:
-        Auto().solve(problem, z[step.columns], report.record, Linear(), max_iterations)
+        Auto().solve(problem, z[step.columns], report.record, linear, max_iterations)
     else:
         limit = max_iterations if choice.max_iterations is None else choice.max_iterations
-        choice.method.solve(problem, z[step.columns], report.record, Linear(), limit, choice.tolerance)
+        choice.method.solve(problem, z[step.columns], report.record, linear, limit, choice.tolerance)
     return report
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
 from ..program.choices import SolverChoice, chosen_for
-from ..solvers import System
+from ..solvers import Substitution, System, Triangular, is_finite
 from ..structure import (
     NOTHING,
     TEAR,
@@ -107,8 +107,8 @@ class Coupled:
     run: Run
 
     @cached_property
-    def pattern(self) -> tuple[Array, System]:
-        """Which entries of ``run.jacobian`` lie inside, and the matrix they make with the −1 of own after them."""
+    def pattern(self) -> Assembly:
+        """Where the entries of ``run.jacobian`` go, and the −1 of own."""
         rows, columns = self.run.jacobian_pattern()
         local_row, local_column = numbering(self.all_rows), numbering(self.all_columns)
         j = local_column(columns)
@@ -116,14 +116,26 @@ class Coupled:
         explicit = local_column(self.own)
         diagonal = np.flatnonzero((self.own >= 0) & (explicit >= 0))
         i = np.concatenate([local_row(rows[entries]), diagonal])
-        return entries, System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+        system = System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+        slot = np.full(len(j), len(system.rows), dtype=np.int32)  # one more takes what lies outside
+        slot[entries] = system.slot[: len(entries)]
+        return Assembly(system, slot, system.slot[len(entries) :])
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂z among these rows and their unknowns, at a state: an array, or CSC when large."""
-        entries, system = self.pattern
-        values = self.run.jacobian(z)[entries]
-        left = np.full(system.n_entries - len(entries), -1.0, dtype=values.dtype)
-        return system.matrix(np.concatenate([values, left]))
+        system, slot, left = self.pattern
+        size = len(system.rows)
+        data = self.run.jacobian_sums(z, slot, size + 1)[:size]
+        data[left] -= 1.0
+        return system.of_data(data)
+
+
+class Assembly(NamedTuple):
+    """The matrix of coupled rows: ``slot`` of every Jacobian entry, those of other unknowns last; ``left`` of −own."""
+
+    system: System
+    slot: Array
+    left: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +167,11 @@ class SequenceStep(Coupled):
     def run(self) -> Run:  # type: ignore[override]
         """The groups, for derivatives."""
         return self.cut.executor.run(self.ordered[0])
+
+    def factor(self, z: Array) -> Triangular | Substitution:
+        """∂r/∂z ready to solve with: unit triangular in its order, up to the sign."""
+        matrix = self.jacobian(z)
+        return Triangular(matrix) if is_finite(matrix) else Substitution(matrix)
 
     @cached_property
     def sequential(self) -> Sequential:

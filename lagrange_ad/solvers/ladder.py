@@ -60,6 +60,8 @@ ONE_UNKNOWN = Rung("bracket", bracket)
 def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: int, *, goal: Goal = EXACTLY,
            rungs: tuple[Rung, ...] = RUNGS) -> bool:
     """Methods from x, one after the other until one succeeds; ``record.tried`` has what each said."""
+    if linear.is_matrix_free:  # the others need entries of the Jacobian
+        return newton(problem, x, record, linear, limit, goal=goal)
     start = x.copy()
     best = Best(problem, start)
     for rung in (*rungs[:2], ONE_UNKNOWN, *rungs[2:]) if len(x) == 1 else rungs:

@@ -2,7 +2,8 @@
 
 A step is accepted when the next simplified Newton correction, from the same factors, is shorter than this one
 (P. Deuflhard, Newton Methods for Nonlinear Problems, 2004, NLEQ-ERR), which does not depend on how equations are
-scaled; or when the residual itself becomes smaller.
+scaled; or when the residual itself becomes smaller. Where the factors are those of an earlier Jacobian, corrections are
+iterated with them, and the monotonicity is that of M⁻¹r with the earlier Jacobian M.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrival import CORRECTION, EXACTLY, Goal, Progress, equation_weights, last_step, unknown_sizes
-from .linear import Linear, SingularMatrixError
+from .linear import Linear, NotSolvedError, SingularMatrixError
 from .problem import Array, Model, Problem, Record, longest_step
 
 MAX_ITERATIONS = 500
@@ -45,7 +46,7 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
     for iteration in range(limit + 1):  # the last round only looks whether it has arrived
         record.note("newton", r)
         model = problem.model(x)
-        linear.update(model.matrix)
+        linear.update(model.matrix, model.values)
         arrived = goal.reached(problem, model, r, record)
         if arrived:
             return record.stop(x, r, arrived, converged=True)
@@ -55,10 +56,10 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
             return record.stop(x, r, f"{patience} iterations made little progress")
         record.iterations += 1
         try:
-            d = -linear.solve(model.right_side(r))[: len(r)]
+            d = -linear.correction(model.right_side(r))[: len(r)]
         except SingularMatrixError as error:
             record.iterations -= 1
-            nudged = _nudge(problem, x, record)
+            nudged = None if isinstance(error, NotSolvedError) else _nudge(problem, x, record)
             if nudged is None:
                 return record.stop(x, r, f"{error} at this point")
             x, r = nudged
@@ -97,6 +98,7 @@ def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Ar
     """Move along d; None: nowhere to go."""
     scale, weights = unknown_sizes(problem, x), equation_weights(problem)
     length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r) / weights))
+    natural = float(np.max(np.abs(linear.estimate(model.right_side(r))[: len(r)]) / scale))
     t = longest_step(problem, x, d)
     record.took(length, t)
     if t == 0.0:
@@ -108,8 +110,8 @@ def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Ar
         trial = x + t * d
         new = problem.residual(trial)
         if np.isfinite(new).all():
-            simplified = float(np.max(np.abs(linear.solve(model.right_side(new))[: len(r)]) / scale))
-            if simplified <= (1.0 - t / 4.0) * length or float(np.max(np.abs(new) / weights)) < (1.0 - t / 2.0) * size:
+            simplified = float(np.max(np.abs(linear.estimate(model.right_side(new))[: len(r)]) / scale))
+            if simplified <= (1.0 - t / 4.0) * natural or float(np.max(np.abs(new) / weights)) < (1.0 - t / 2.0) * size:
                 record.took(length, t)
                 return Moved(trial, new)
         else:

@@ -47,17 +47,29 @@ class Problem(Protocol):
 class Model:
     """The equations linearised: ``matrix`` ∂r/∂(x, hidden), square; ``values`` of its columns; n unknowns, equations.
 
-    ``matrix`` is an array or scipy.sparse CSC; rows of hidden unknowns stand after the n equations.
+    ``matrix`` is an array or scipy.sparse CSC; rows of hidden unknowns stand after the n equations. Where no matrix is
+    wanted it is a linear operator of n rows, the hidden unknowns following x.
     """
 
     matrix: Any
     values: Array
     n: int
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether there is no matrix, only its products."""
+        return hasattr(self.matrix, "matvec")
+
     @cached_property
     def terms(self) -> Array:
-        """Σ_j |∂r_i/∂x_j·x_j| (n,): what the residuals are differences of; 0 where that is not finite."""
-        found = (abs(self.matrix) @ np.abs(self.values))[: self.n]
+        """Σ_j |∂r_i/∂x_j·x_j| (n,): what the residuals are differences of; 0 where that is not finite.
+
+        Of an operator the largest |Σ_j ±∂r_i/∂x_j·x_j| of some signs, which is not more.
+        """
+        if self.is_operator:
+            found = _by_signs(self.matrix, self.values)
+        else:
+            found = (abs(self.matrix) @ np.abs(self.values))[: self.n]
         return np.where(np.isfinite(found), found, 0.0)
 
     @property
@@ -83,6 +95,13 @@ class Model:
         full = np.zeros(self.matrix.shape[0], dtype=r.dtype)
         full[: self.n] = r
         return full
+
+
+def _by_signs(operator: Any, values: Array) -> Array:
+    """max_s |J (s∘x)| over a few fixed patterns of signs, all of one sign among them."""
+    place = np.arange(len(values))
+    signs = [np.ones(len(values)), *(np.sign(np.cos(angle * place + 0.1)) for angle in (1.0, 2.4, 3.1))]
+    return np.asarray(np.max([np.abs(operator.matvec(sign * values)) for sign in signs], axis=0))
 
 
 @dataclass(frozen=True, slots=True)
