@@ -15,7 +15,7 @@ from ..lowering import Lowered, lower
 from ..program import Declarations, element_name, fit, key_name, numeric
 from ..solvers import MAX_ITERATIONS
 from ..text import listing, nearest, number
-from .diagnosis import failure
+from .diagnosis.failure import failure
 from .forward import Solved, Start, propagate
 from .plan import Plan, make_plan
 from .point import Point, element_number

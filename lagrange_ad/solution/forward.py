@@ -181,7 +181,7 @@ class Reports(Sequence[BlockReport]):
             r = residuals(step, self._z, start.offset, work)
         record = Record("newton", converged=True, message="solved by compiled code", x=self._z[step.columns],
                         iterations=int(self._iterations[number]), residuals=r)
-        return BlockReport(step, self._plan.lowered, record, _guessed(step, start))
+        return BlockReport(step, self._plan.lowered, record, _guessed(step, start), self._z)
 
 
 def _propagated(plan: Plan, step: Step, start: Start, z: Array, work: Array) -> bool:
@@ -208,7 +208,7 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     _sweep(step, start, z, work)
-    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
+    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start), state=z)
     problem = BlockProblem(step, z, start.offset, start.domain, work)
     newton(problem, z[step.columns], report.record, Linear(), max_iterations)
     return report

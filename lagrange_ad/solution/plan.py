@@ -36,7 +36,7 @@ from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
 from ..tables import Report, Shown
 from ..text import listing
-from .deficiency import structure_error
+from .diagnosis.structural import structure_error
 from .showing import schedule_report
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..program import element_name, fit, key_name, numeric
 from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
 from .block import BlockReport
-from .diagnosis import objective_message, symbol_values
+from .diagnosis.culprit import objective_message, symbol_values
 from .forward import Solved
 from .full import completed, residuals
 from .jacobian import Jacobian, jacobian_matrix, require_mode
@@ -30,6 +30,9 @@ from .multipliers import adjoints, tangents
 from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
 from .showing import GRADIENT, MULTIPLIER, named_report, point_report
+
+if TYPE_CHECKING:
+    from .trust import Effect
 
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
 MOST_SHOWN = 12
@@ -214,6 +217,38 @@ class Point(Shown):
         return float(rows[self._lowered.objective_row])
 
     @cached_property
+    def _effect(self) -> Effect:
+        from .trust import effect_of_residuals
+
+        if self._lowered.objective is None:
+            raise MissingObjectiveError(_no_objective(self._lowered.name, "estimate of it"))
+        return effect_of_residuals(self)
+
+    @property
+    def objective_error(self) -> float:
+        """Σ λ_i r_i over the equations of cycles: what to add to the objective for what their residuals do to it.
+
+        The residual r = right − left acts like ε = −r, so the objective at the solution is J + Σ λ_i r_i, but for terms
+        of second order in r. At the point of a failed solve J is :attr:`objective_estimate` − this: that of the last
+        iterate, with what follows the failed cycle computed. NaN where there are no multipliers. Raises
+        MissingObjectiveError.
+        """
+        return float(self._effect.shift.sum())
+
+    @property
+    def objective_margin(self) -> float:
+        """|Σ λ_i r_i| + Σ |λ_i|·(what rounding leaves of r_i): how far the objective may be off for its cycles."""
+        return abs(self.objective_error) + float(self._effect.margin.sum())
+
+    @property
+    def objective_estimate(self) -> float:
+        """J + Σ λ_i r_i, the Lagrangian: the objective at the solution as far as this point tells.
+
+        Where a solve failed it is better than the objective of the last iterate, if that is near a solution.
+        """
+        return self._effect.objective + self.objective_error
+
+    @cached_property
     def adjoints(self) -> tuple[Array, Array]:
         """(λ of every row, w of every state element), flat and read-only: what multiplier and gradient are parts of.
 
@@ -357,9 +392,9 @@ class Point(Shown):
     @cached_property
     def notes(self) -> list[str]:
         """What to know, in words: which values are infinite, which constraints have none, which slopes are NaN."""
-        from .notes import notes
+        from .diagnosis.values import value_findings
 
-        return notes(self)
+        return [finding.message for finding in value_findings(self)]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
@@ -369,7 +404,8 @@ class Point(Shown):
             "values": {name: value.tolist() for name, value in self.values.items()},
             "blocks": [
                 {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
-                 "converged": b.converged, "message": b.message} for b in self.blocks
+                 "converged": b.converged, "message": b.message, "error": float(b.error.max(initial=0.0))}
+                for b in self.blocks
             ],
         }
         if self.units:
@@ -382,6 +418,8 @@ class Point(Shown):
                 result["objective"] = self.objective
             except DomainError as error:
                 result["message"] = str(error)
+        if lowered.objective is not None and self.blocks:
+            result["objective_error"], result["objective_estimate"] = self.objective_error, self.objective_estimate
         if self._why_no_multipliers:
             result["message"] = self._why_no_multipliers
         if self.notes:

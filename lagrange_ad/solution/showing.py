@@ -17,6 +17,7 @@ from ..tables import ARRAY_COLUMNS, Column, Report, Rows, Table, array_cells, is
 from ..text import listing, number, shorten, values
 
 if TYPE_CHECKING:
+    from .block import BlockReport
     from .plan import Plan
     from .point import Named, Point
 
@@ -160,7 +161,7 @@ def _notes(at: Point, heading: str) -> Iterator[str]:
         yield f"no multipliers and no gradient: {why}"
     yield from at.notes
     for report in reports[:MOST_BLOCKS]:
-        yield f"{report.kind} {{{listing(report.unknowns, 6)}}}: {report}"
+        yield f"{report.kind} {{{listing(report.unknowns, 6)}}}: {report}{_trust(at, report)}"
     if len(reports) > MOST_BLOCKS:
         yield f"… {len(reports) - MOST_BLOCKS} more blocks"
     guessed = at._solved.guessed_columns
@@ -168,6 +169,18 @@ def _notes(at: Point, heading: str) -> Iterator[str]:
         first = [at._lowered.state.element(column) for column in guessed[:MOST_BLOCKS].tolist()]
         more = f", … ({len(guessed)} in all)" if len(guessed) > len(first) else ""
         yield f"no start given for {', '.join(first)}{more}: began at 0 or the nearest bound"
+
+
+def _trust(at: Point, report: BlockReport) -> str:
+    """How far a block is off, and what its residuals do to the objective."""
+    if not report.converged:
+        known = at._lowered.objective is not None and np.isfinite(at.objective_estimate)
+        return f"; with λ·r the objective is near {number(f'{at.objective_estimate:.6g}')}" if known else ""
+    text = f", error ≤ {report.error.max(initial=0.0):.2g}"
+    if not at.has_multipliers:
+        return text
+    rows = report.step.rows
+    return f"{text}, objective ± {abs(at._effect.shift[rows].sum()) + at._effect.margin[rows].sum():.2g}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

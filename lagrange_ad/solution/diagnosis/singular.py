@@ -1,0 +1,109 @@
+"""Numerical singularity of a block at a point: which equations say the same, which variables can move together.
+
+Takes the block's Jacobian at a state; gives findings with the near-null combinations in the user's names.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...expression import Array
+from ...lowering import Lowered
+from ..block import model_at
+from ..plan import BlockStep
+from .finding import MOST_NAMES, Finding
+from .names import elements
+from .nullspace import NearNull, near_null
+
+NEARLY = 1e-10
+"""A Jacobian whose smallest scaled singular value is this part of the largest is called nearly singular."""
+ROUNDING = 1e-14
+"""And singular where it is this part."""
+NAMED = 0.1
+"""Entries above this part of the largest are named."""
+CONTRADICTED = 1e-3
+"""Residuals whose combination is more than this part of its terms contradict each other."""
+MOST_TERMS = 5
+"""So many terms of a combination are written."""
+
+
+def singular_findings(lowered: Lowered, step: BlockStep, z: Array, residuals: Array | None = None,
+                      limit: float = NEARLY) -> list[Finding]:
+    """A finding a near-null combination of the block's Jacobian at a state; none where it is regular.
+
+    ``residuals`` are those of a block that was not solved: then it is an error, and told whether they contradict.
+    """
+    found = near_null(model_at(step, z))
+    if found is None or found.ratios[0] > limit:
+        return []
+    few = found.below(limit)
+    return [_finding(lowered, step, few, k, residuals) for k in range(len(few.ratios))]
+
+
+def _finding(lowered: Lowered, step: BlockStep, null: NearNull, k: int, residuals: Array | None) -> Finding:
+    rows, left = _terms(null.left[:, k], null.row_scale)
+    columns, right = _terms(null.right[:, k], null.column_scale)
+    ratio = float(null.ratios[k])
+    how = "singular" if ratio <= ROUNDING else "nearly singular"
+    equations = [lowered.row_name(i) for i in step.rows[rows[:MOST_NAMES]].tolist()]
+    variables = [lowered.state.element(i) for i in step.columns[columns[:MOST_NAMES]].tolist()]
+    names = elements(lowered.state, step.columns)
+    return Finding(
+        "singular", "warning" if residuals is None else "error",
+        f"the Jacobian of the block {{{names}}} is {how} (condition {_condition(ratio)}, rows and columns scaled)",
+        equations, variables,
+        {"condition": 1.0 / ratio if ratio > 0.0 else np.inf, "equation_weights": left[:MOST_NAMES],
+         "variable_weights": right[:MOST_NAMES]},
+        "look for two equations that say the same, for a level that one more equation should fix (a reference, a "
+        "ground, a total), for a turning point or a double root",
+        (_of_equations(equations, left) + _contradiction(rows, left, residuals), _of_variables(variables, right)),
+    )
+
+
+def _contradiction(rows: Array, weights: Array, residuals: Array | None) -> str:
+    """What a combination of equations that should vanish is at the last iterate."""
+    if residuals is None or len(rows) < 2:
+        return ""
+    parts = weights * residuals[rows]
+    if not abs(parts.sum()) > CONTRADICTED * np.abs(parts).sum():
+        return ""
+    return f", but it is {parts.sum():.3g}: they contradict each other"
+
+
+def _condition(ratio: float) -> str:
+    return f"{1.0 / ratio:.1e}" if ratio > 1e-17 else "beyond 1e17"
+
+
+def _terms(vector: Array, scale: Array) -> tuple[Array, Array]:
+    """Which entries are named, largest first, and their weights in the user's own units, of unit length."""
+    size = np.abs(vector)
+    chosen = np.flatnonzero(size > NAMED * size.max())
+    chosen = chosen[np.argsort(-size[chosen], kind="stable")]
+    chosen = np.concatenate([np.sort(chosen[:MOST_TERMS]), chosen[MOST_TERMS:]])
+    weights = vector[chosen] * scale[chosen]
+    weights = weights / np.linalg.norm(weights)
+    return chosen, weights * (np.sign(weights[0]) or 1.0)
+
+
+def _of_equations(names: list[str], weights: Array) -> str:
+    if len(weights) == 1:
+        return f"equation {names[0]!r} does not change with these unknowns here"
+    return f"these {len(weights)} equations say the same here: {_combination(names, weights)} ≈ 0"
+
+
+def _of_variables(names: list[str], weights: Array) -> str:
+    if len(weights) == 1:
+        return f"{names[0]} can move without changing any of the equations"
+    moves = [f"{name} by {weight:.2g}" for name, weight in zip(names[:MOST_TERMS], weights.tolist(), strict=False)]
+    more = [f"… ({len(weights)} in all)"] if len(weights) > MOST_TERMS else []
+    return f"these {len(weights)} variables can move together: {', '.join([*moves, *more])}"
+
+
+def _combination(names: list[str], weights: Array) -> str:
+    """Σ weight·name as one writes it: ``0.71·kcl1 − 0.71·kcl2``."""
+    text = ""
+    for name, weight in zip(names[:MOST_TERMS], weights.tolist(), strict=False):
+        sign = (" − " if weight < 0 else " + ") if text else ("−" if weight < 0 else "")
+        text += f"{sign}{abs(weight):.2g}·{name}"
+    return text + (f" + … ({len(weights)} terms)" if len(weights) > MOST_TERMS else "")
+
