@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import SingularError
 from ..expression import Array
 from ..solvers import Factor, Linear, SingularMatrixError, Substitution, Triangular, is_finite, refined
-from ..text import listing
 from .block import BlockReport
 from .forward import Reports, Solved, restored
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
@@ -176,13 +174,9 @@ def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Fa
     try:
         factor = Factor(matrix)
     except SingularMatrixError as error:
-        lowered = step.cut.lowered
-        names = listing([lowered.state.element(column) for column in step.columns.tolist()])
-        raise SingularError(
-            f"{error} at the solution, so the equations of the block {{{names}}} have no multipliers there: a small "
-            "change of a right side moves the solution without bound. The values stand. Look for a turning point, "
-            "two equations that say the same, or a double root"
-        ) from None
+        from .diagnosis.singular import singular_error
+
+        raise singular_error(step, matrix, error) from None
     if report is not None:
         report.record.linear = Linear.of(matrix, factor)
     return factor

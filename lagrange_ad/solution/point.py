@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
 MOST_SHOWN = 12
 """A mapping's repr shows this many entries."""
+MOST_ERRORS = 1000
+"""Plain data of a point has error estimates where it has at most this many cycles."""
 
 
 def plain(array: Array) -> Any:
@@ -398,13 +400,13 @@ class Point(Shown):
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
-        lowered = self._lowered
+        lowered, has_errors = self._lowered, len(self.blocks) <= MOST_ERRORS
         result: dict[str, Any] = {
             "program": lowered.name,
             "values": {name: value.tolist() for name, value in self.values.items()},
             "blocks": [
                 {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
-                 "converged": b.converged, "message": b.message, "error": float(b.error.max(initial=0.0))}
+                 "converged": b.converged, "message": b.message, **({"error": float(b.error.max(initial=0.0))} if has_errors else {})}
                 for b in self.blocks
             ],
         }

@@ -122,7 +122,8 @@ def history_table(report: BlockReport) -> Table | None:
     columns = [Column("iteration", numeric=True), Column("method", role="kind", drop=2),
                Column("largest residual", numeric=True), Column("of"), Column("correction", numeric=True, drop=1),
                Column("part taken", numeric=True, drop=1), Column("outside", numeric=True, drop=3)]
-    return Table("iterations", columns, rows)
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    return Table("iterations", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def _row(report: BlockReport, number: int, step: Iteration) -> list[str]:

@@ -5,8 +5,8 @@ Plain data: names, numbers and words. Prints as a report.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,12 @@ class Diagnosis(Shown):
 
     as_dict = to_dict
 
+    def reworded(self, words: Callable[[str], str]) -> Diagnosis:
+        """The same with every text passed through a function."""
+        return replace(self, findings=[
+            replace(f, message=words(f.message), advice=words(f.advice), details=[words(line) for line in f.details])
+            for f in self.findings])
+
     def __repr__(self) -> str:
         return f"<diagnosis of {self.program!r}: {self._count()}>"
 
@@ -143,7 +149,7 @@ def _tables(finding: Finding) -> Iterator[Table]:
     """A finding as rows: what was found, what belongs to it, what to try; and its own table."""
     rows = [["found", "\n".join([finding.message, *finding.details])]]
     if finding.advice:
-        rows.append(["try", finding.advice])
+        rows.append(["advice", finding.advice])
     yield Table(f"{finding.severity}: {finding.kind}", [Column("", role="kind"), Column("")], rows)
     if finding.table is not None:
         yield finding.table

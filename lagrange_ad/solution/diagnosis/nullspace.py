@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...expression import Array
-from ...solvers import Model
+from ...solvers import Factor, Model
 
 DENSE_LIMIT = 1000
 """Up to so many rows all singular values are computed."""
@@ -51,8 +51,11 @@ class NearNull:
                         self.row_scale, self.column_scale)
 
 
-def near_null(model: Model) -> NearNull | None:
-    """The smallest singular values and vectors of dr/dx of a block; None where entries are not finite."""
+def near_null(model: Model, factor: Factor | None = None) -> NearNull | None:
+    """The smallest singular values and vectors of dr/dx of a block; None where entries are not finite.
+
+    ``factor`` of the matrix, or of one near to it, saves that of a large one.
+    """
     matrix, n = model.matrix, model.n
     if matrix.shape[0] <= DENSE_LIMIT:
         reduced = np.asarray(model.reduced if isinstance(model.reduced, np.ndarray) else model.reduced.toarray())
@@ -65,7 +68,8 @@ def near_null(model: Model) -> NearNull | None:
     if not np.isfinite(matrix.data).all():
         return None
     scaled, row, column = equilibrated(matrix)
-    ratios, left, right = _inverse_iteration(scaled)
+    solve = _Scaled(factor, row, column) if factor is not None else _factored(scaled)
+    ratios, left, right = _inverse_iteration(scaled, solve)
     return NearNull(ratios, left[:n], right[:n], row[:n], column[:n])
 
 
@@ -86,9 +90,21 @@ def equilibrated(matrix: Any) -> tuple[Any, Array, Array]:
     return (sparse.diags_array(row) @ matrix @ sparse.diags_array(column)).tocsc(), row, column
 
 
-def _inverse_iteration(matrix: Any) -> tuple[Array, Array, Array]:
+class _Scaled:
+    """Solves with D A E by the factors of A."""
+
+    def __init__(self, factor: Factor, row: Array, column: Array) -> None:
+        self._factor, self._row, self._column = factor, row[:, None], column[:, None]
+
+    def solve(self, b: Array, trans: str = "N") -> Array:
+        """x with D A E x = b, or its transpose."""
+        if trans == "T":
+            return self._factor.solve(b / self._column, transposed=True) / self._row
+        return self._factor.solve(b / self._row) / self._column
+
+
+def _inverse_iteration(matrix: Any, lu: Any) -> tuple[Array, Array, Array]:
     """(ratios, left, right) of the smallest singular values: V ← orthonormal basis of (AᵀA)⁻¹ V, then A⁻ᵀ V = U Σ⁻¹ R."""
-    lu = _factored(matrix)
     v = np.random.default_rng(0).standard_normal((matrix.shape[0], MOST_VECTORS))
     for _ in range(ROUNDS):
         v = np.linalg.qr(lu.solve(np.linalg.qr(lu.solve(v, "T"))[0]))[0]

@@ -5,15 +5,19 @@ Takes the block's Jacobian at a state; gives findings with the near-null combina
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ...errors import SingularError
 from ...expression import Array
 from ...lowering import Lowered
+from ...solvers import Factor, Model
 from ..block import model_at
 from ..plan import BlockStep
-from .finding import MOST_NAMES, Finding
+from .finding import MOST_NAMES, Finding, in_words
 from .names import elements
-from .nullspace import NearNull, near_null
+from .nullspace import DENSE_LIMIT, NearNull, near_null
 
 NEARLY = 1e-10
 """A Jacobian whose smallest scaled singular value is this part of the largest is called nearly singular."""
@@ -27,16 +31,44 @@ MOST_TERMS = 5
 """So many terms of a combination are written."""
 
 
+ADVICE = (
+    "look for two equations that say the same, for a level that one more equation should fix (a reference, a ground, a "
+    "total), for a turning point or a double root"
+)
+
+
+def singular_error(step: BlockStep, matrix: Any, said: object) -> SingularError:
+    """The error for a block without multipliers: its Jacobian at the solution, and what factoring it said."""
+    lowered, n = step.cut.lowered, len(step.rows)
+    null = near_null(Model(matrix, np.ones(matrix.shape[1]), n)) if matrix.shape[0] <= DENSE_LIMIT else None
+    combinations = [] if null is None else _findings(lowered, step, null, None)
+    finding = Finding(
+        "singular", "error",
+        f"{said} at the solution, so the equations of the block {{{elements(lowered.state, step.columns)}}} have no "
+        "multipliers there: a small change of a right side moves the solution without bound. The values stand",
+        [name for found in combinations for name in found.equations],
+        [name for found in combinations for name in found.variables],
+        combinations[0].numbers if combinations else {}, ADVICE,
+        [line for found in combinations for line in found.details],
+    )
+    return SingularError(in_words([finding]), findings=[finding])
+
+
 def singular_findings(lowered: Lowered, step: BlockStep, z: Array, residuals: Array | None = None,
-                      limit: float = NEARLY) -> list[Finding]:
+                      factor: Factor | None = None) -> list[Finding]:
     """A finding a near-null combination of the block's Jacobian at a state; none where it is regular.
 
     ``residuals`` are those of a block that was not solved: then it is an error, and told whether they contradict.
+    ``factor``: see :func:`near_null`.
     """
-    found = near_null(model_at(step, z))
-    if found is None or found.ratios[0] > limit:
+    found = near_null(model_at(step, z), factor)
+    return [] if found is None else _findings(lowered, step, found, residuals)
+
+
+def _findings(lowered: Lowered, step: BlockStep, found: NearNull, residuals: Array | None) -> list[Finding]:
+    if found.ratios[0] > NEARLY:
         return []
-    few = found.below(limit)
+    few = found.below(NEARLY)
     return [_finding(lowered, step, few, k, residuals) for k in range(len(few.ratios))]
 
 
@@ -54,8 +86,7 @@ def _finding(lowered: Lowered, step: BlockStep, null: NearNull, k: int, residual
         equations, variables,
         {"condition": 1.0 / ratio if ratio > 0.0 else np.inf, "equation_weights": left[:MOST_NAMES],
          "variable_weights": right[:MOST_NAMES]},
-        "look for two equations that say the same, for a level that one more equation should fix (a reference, a "
-        "ground, a total), for a turning point or a double root",
+        ADVICE,
         (_of_equations(equations, left) + _contradiction(rows, left, residuals), _of_variables(variables, right)),
     )
 

@@ -15,11 +15,11 @@ import numpy as np
 from ...expression import Array
 from ...printing import place
 from ...text import listing
-from ..block import model_at
 from ..plan import BlockStep
+from ..trust import ROUNDING, block_rows
 from .culprit import culprit, domain_message, objective_message
 from .finding import MOST_NAMES, Finding
-from .names import elements, equation_names
+from .names import equation_names
 
 if TYPE_CHECKING:
     from ..point import Point
@@ -116,27 +116,24 @@ def multiplier_findings(at: Point) -> Iterator[Finding]:
     lowered = at._lowered
     if not at.has_multipliers:
         return
-    lam = at.adjoints[0]
-    size = _size_of_objective(at)
-    for report in at.blocks:
-        rows = report.step.rows
-        with np.errstate(all="ignore"):
-            effect = np.abs(lam[rows]) * model_at(report.step, at.state).terms / size
-        huge = np.flatnonzero(effect > HUGE)
-        huge = huge[np.argsort(-effect[huge], kind="stable")]
-        if len(huge):
-            worst = int(rows[huge[0]])
-            yield Finding(
-                "multiplier", "warning",
-                f"the multiplier of {lowered.row_name(worst)!r} is huge: {lam[worst]:.3g}; a change of its right side "
-                f"by the part 1e-12 changes the objective by the part {1e-12 * effect[huge[0]]:.1g} "
-                f"({len(huge)} equation{'s' * (len(huge) > 1)} of the block "
-                f"{{{elements(lowered.state, report.step.columns)}}} over {HUGE:.0e})",
-                equation_names(lowered, rows[huge]), (),
-                {"multipliers": lam[rows[huge[:MOST_NAMES]]], "effects": effect[huge[:MOST_NAMES]]},
-                "the block is nearly singular here: gradients through it have few good digits; look for a turning "
-                "point, a double root, or two equations that almost say the same",
-            )
+    rows, lam = block_rows(at.plan), at.adjoints[0]
+    with np.errstate(all="ignore"):
+        effect = at._effect.margin[rows] / ROUNDING / _size_of_objective(at)
+    huge = np.flatnonzero(effect > HUGE)
+    if not len(huge):
+        return
+    huge = huge[np.argsort(-effect[huge], kind="stable")]
+    rows, effect = rows[huge], effect[huge]
+    yield Finding(
+        "multiplier", "warning",
+        f"the multiplier of {lowered.row_name(int(rows[0]))!r} is huge: {lam[rows[0]]:.3g}; a change of its right side "
+        f"by the part 1e-12 of its size changes the objective by the part {1e-12 * effect[0]:.1g}"
+        + (f" ({len(rows)} equations of cycles are like it)" if len(rows) > 1 else ""),
+        equation_names(lowered, rows), (),
+        {"multipliers": lam[rows[:MOST_NAMES]], "effects": effect[:MOST_NAMES], "equations": len(rows)},
+        "the cycle is nearly singular here, and gradients through it have few good digits: look for a turning point, a "
+        "double root, or two equations that almost say the same",
+    )
 
 
 def _size_of_objective(at: Point) -> float:
