@@ -29,7 +29,7 @@ from .jacobian import Jacobian, jacobian_matrix, require_mode
 from .multipliers import adjoints, tangents
 from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
-from .showing import GRADIENT, MULTIPLIER, named_report, point_report
+from .showing import GRADIENT, MULTIPLIER, named_report, point_data, point_report
 
 if TYPE_CHECKING:
     from .trust import Effect
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
 MOST_SHOWN = 12
 """A mapping's repr shows this many entries."""
-MOST_ERRORS = 1000
-"""Plain data of a point has error estimates where it has at most this many cycles."""
 
 
 def plain(array: Array) -> Any:
@@ -400,36 +398,7 @@ class Point(Shown):
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
-        lowered, has_errors = self._lowered, len(self.blocks) <= MOST_ERRORS
-        result: dict[str, Any] = {
-            "program": lowered.name,
-            "values": {name: value.tolist() for name, value in self.values.items()},
-            "blocks": [
-                {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
-                 "converged": b.converged, "message": b.message, **({"error": float(b.error.max(initial=0.0))} if has_errors else {})}
-                for b in self.blocks
-            ],
-        }
-        if self.units:
-            result["units"] = self.units
-        if lowered.constraints:
-            result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
-        if lowered.objective is not None and self.solved:
-            result["sense"] = lowered.objective.sense
-            try:
-                result["objective"] = self.objective
-            except DomainError as error:
-                result["message"] = str(error)
-        if lowered.objective is not None and self.blocks:
-            result["objective_error"], result["objective_estimate"] = self.objective_error, self.objective_estimate
-        if self._why_no_multipliers:
-            result["message"] = self._why_no_multipliers
-        if self.notes:
-            result["notes"] = list(self.notes)
-        if self.has_multipliers:
-            result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
-            result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
-        return result
+        return point_data(self)
 
     def _report(self) -> Report:
         return point_report(self)

@@ -6,10 +6,11 @@ Takes points, mappings by name and plans; gives reports (``tables``). Nothing is
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DomainError
 from ..expression import Array, Symbol
 from ..lowering import Blocks
 from ..structure import Block, described_steps
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .point import Named, Point
 
 MOST_BLOCKS = 8
+MOST_ERRORS = 1000
+"""Plain data of a point has error estimates where it has at most this many cycles."""
 MOST_IN_WORDS = 6
 MOST_NAMES = 40
 MULTIPLIER, GRADIENT = "multiplier dJ/dε", "gradient dJ/dx"
@@ -32,6 +35,40 @@ def point_report(at: Point) -> Report:
     heading = at._head()
     tables = [*symbol_tables(at, "name"), *_equation_tables(at), *_constraint_tables(at)]
     return Report(heading, tables, list(_notes(at, heading)))
+
+
+def point_data(at: Point) -> dict[str, Any]:
+    """Everything a point has as plain Python numbers, lists and strings, for JSON."""
+    lowered, has_errors = at._lowered, len(at.blocks) <= MOST_ERRORS
+    result: dict[str, Any] = {
+        "program": lowered.name,
+        "values": {name: value.tolist() for name, value in at.values.items()},
+        "blocks": [
+            {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
+             "converged": b.converged, "message": b.message,
+             **({"error": float(b.error.max(initial=0.0))} if has_errors else {})} for b in at.blocks
+        ],
+    }
+    if at.units:
+        result["units"] = at.units
+    if lowered.constraints:
+        result["constraints"] = {c.name: np.asarray(at[c.name]).tolist() for c in lowered.constraints}
+    if lowered.objective is not None and at.solved:
+        result["sense"] = lowered.objective.sense
+        try:
+            result["objective"] = at.objective
+        except DomainError as error:
+            result["message"] = str(error)
+    if lowered.objective is not None and at.blocks:
+        result["objective_error"], result["objective_estimate"] = at.objective_error, at.objective_estimate
+    if at._why_no_multipliers:
+        result["message"] = at._why_no_multipliers
+    if at.notes:
+        result["notes"] = list(at.notes)
+    if at.has_multipliers:
+        result["multipliers"] = {name: np.asarray(value).tolist() for name, value in at.multiplier.items()}
+        result["gradient"] = {name: np.asarray(value).tolist() for name, value in at.gradient.items()}
+    return result
 
 
 def in_parts(blocks: Blocks, chosen: Sequence[int]) -> tuple[Array, list[int]]:

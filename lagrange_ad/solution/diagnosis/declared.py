@@ -1,4 +1,4 @@
-"""What can be told of a program before anything is computed: equations that are declared twice, names that nothing uses.
+"""What can be told of a program before anything is computed: equations declared twice, names that nothing uses.
 
 Takes the declarations and the plan; gives findings.
 """
@@ -104,7 +104,8 @@ def unused_findings(plan: Plan) -> Iterator[Finding]:
     """Inputs and parameters in nothing, and inputs and equations that neither objective nor constraints depend on."""
     lowered = plan.lowered
     given = [s for s in lowered.symbols.values() if s.kind != "variable" and int(np.prod(s.shape, dtype=int))]
-    used = _used(lowered, range(len(lowered.rows.names))) | _in_ends(lowered)
+    ends = _in_ends(lowered)
+    used = _used(lowered, range(len(lowered.rows.names))) | ends
     nowhere = [s.name for s in given if s.name not in used]
     if nowhere:
         yield Finding("unused", "note", f"used in no equation, constraint or objective: {listing(nowhere)}", (),
@@ -118,10 +119,11 @@ def unused_findings(plan: Plan) -> Iterator[Finding]:
     counts = np.where(np.diff(starts) > 0, counts, 1)
     apart = [lowered.equations[i].name for i in np.flatnonzero(counts == 0).tolist()]
     without = set(apart)
-    needed = _used(lowered, [i for i, source in enumerate(lowered.source) if source not in without])
+    needed = _used(lowered, [i for i, source in enumerate(lowered.source) if source not in without]) | ends
     idle = [s.name for s in given if s.name in used and s.name not in needed]
     if apart or idle:
-        goal = "neither the objective nor a constraint depends" if lowered.constraints else "the objective does not depend"
+        goal = "neither the objective nor a constraint depends"
+        goal = goal if lowered.constraints else "the objective does not depend"
         equations = [f"the equations of {listing(apart)}"] * bool(apart)
         what = [*equations, *[f"the given {listing(idle)}, which have gradient 0"] * bool(idle)]
         yield Finding("no effect", "note", f"{goal} on {' nor on '.join(what)}", apart[:MOST_NAMES], idle[:MOST_NAMES],
@@ -141,6 +143,7 @@ def _used(lowered: Lowered, row_blocks: Any) -> set[str]:
 
 def _in_ends(lowered: Lowered) -> set[str]:
     """Names of symbols in starts, and in the ends of constraints, that are expressions."""
-    found = [value for s in (*lowered.symbols.values(), *lowered.constraints)
-             for value in (getattr(s, "value", None), s.lower, s.upper) if isinstance(value, Expression)]
+    ends = [end for constraint in lowered.constraints for end in (constraint.lower, constraint.upper)]
+    starts = [symbol.value for symbol in lowered.symbols.values()]
+    found = [value for value in (*starts, *ends) if isinstance(value, Expression)]
     return {symbol.name for value in found for symbol in symbols_of(value)}

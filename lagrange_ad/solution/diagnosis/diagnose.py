@@ -114,8 +114,9 @@ def _of_blocks(book: _Notebook, plan: Plan, at: Point) -> Iterator[Finding]:
     steps = [step for step in plan.steps if isinstance(step, BlockStep) and step.number < len(reports)]
     chosen = sorted(steps, key=lambda step: -len(step.rows))[:MOST_EXAMINED]
     if chosen:
-        count = f"{len(chosen)} of {len(steps)} cycles" if len(chosen) < len(steps) else f"{len(steps)} cycle"
-        book.looked_at.append(f"{count}{'s' * (len(chosen) == len(steps) > 1)}: singularity, scaling, accuracy, domains")
+        count = f"{len(chosen)} of {len(steps)}" if len(chosen) < len(steps) else f"{len(steps)}"
+        plural = "s" * (len(steps) > 1)
+        book.looked_at.append(f"singularity, scaling, accuracy and domains of {count} cycle{plural}")
     for step in sorted(chosen, key=lambda step: step.number):
         yield from _of_block(plan, at, reports[step.number])
 

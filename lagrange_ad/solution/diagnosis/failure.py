@@ -81,8 +81,8 @@ def unsolved_finding(lowered: Lowered, report: BlockReport) -> Finding:
     details += [f"{method}: {said}" for method, said in report.record.tried] if len(report.record.tried) > 1 else []
     return Finding(
         "unsolved", "error",
-        f"the block {{{elements(lowered.state, report.step.columns)}}} of {lowered.name!r} did not converge: {report.message} "
-        f"(iteration {report.iterations}, residual {report.residual:.3g})",
+        f"the block {{{elements(lowered.state, report.step.columns)}}} of {lowered.name!r} did not converge: "
+        f"{report.message} (iteration {report.iterations}, residual {report.residual:.3g})",
         equation_names(lowered, report.step.rows[worst]), variable_names(lowered, report.step.columns),
         {"residual": report.residual, "iterations": report.iterations, "unknowns": report.size,
          "residuals": [report.residuals[i] for i in worst], "history": _shortened(report.history)},

@@ -66,7 +66,8 @@ def _by_block(blocks: Blocks, indices: Array) -> Iterator[tuple[int, str]]:
         block, count = int(of[begin]), end - begin
         size = int(blocks.start[block + 1] - blocks.start[block])
         if count == size:
-            yield block, f"{blocks.names[block]!r}" + (f" of shape {blocks.shapes[block]}" if blocks.shapes[block] else "")
+            shape = blocks.shapes[block]
+            yield block, f"{blocks.names[block]!r}" + (f" of shape {shape}" if shape else "")
         else:
             shown = listing([repr(blocks.element(int(i))) for i in indices[begin : begin + MOST_ELEMENTS]])
             yield block, shown + (f", … ({count} of its {size} elements)" if count > MOST_ELEMENTS else "")

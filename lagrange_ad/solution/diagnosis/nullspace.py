@@ -1,7 +1,7 @@
 """How nearly singular a matrix is, in scaled terms, and which combinations of its rows and columns almost vanish.
 
-Rows and columns are first brought to largest entries of 1, so that bad scaling is not taken for singularity (D. Ruiz,
-A scaling algorithm to equilibrate both rows and columns norms in matrices, 2001). Dense matrices by singular values,
+Rows and columns are first brought to like sizes, so that bad scaling is not taken for singularity (R. Sinkhorn and
+P. Knopp, Concerning nonnegative matrices and doubly stochastic matrices, 1967). Dense matrices by singular values,
 large sparse ones by inverse iteration on AᵀA with their factors.
 """
 
@@ -19,8 +19,10 @@ DENSE_LIMIT = 1000
 """Up to so many rows all singular values are computed."""
 MOST_VECTORS = 3
 """So many combinations are looked for."""
+SCALINGS, EVEN = 50, 0.1
+"""Most rounds of scaling, and how far from 1 the sums of columns may stay."""
 ROUNDS = 5
-"""Rounds of scaling, and of inverse iteration."""
+"""Rounds of inverse iteration."""
 SHIFT = 1e-13
 """Added to the diagonal of a scaled matrix that cannot be factored."""
 
@@ -74,20 +76,28 @@ def near_null(model: Model, factor: Factor | None = None) -> NearNull | None:
 
 
 def equilibrated(matrix: Any) -> tuple[Any, Array, Array]:
-    """(D A E, D, E) with the largest entries of rows and columns near 1; D and E as their diagonals."""
+    """(D A E, D, E) with the entries of every row and column near 1 in sum; D and E as their diagonals.
+
+    For the matrix of a block, which no ordering makes triangular, there is one such D A E, whatever units its rows and
+    columns came in.
+    """
     from scipy import sparse
 
-    n, m = matrix.shape
-    row, column = np.ones(n), np.ones(m)
-    scaled, dense = abs(matrix), isinstance(matrix, np.ndarray)
-    for _ in range(ROUNDS):
-        size = [scaled.max(axis=axis) if dense else scaled.max(axis=axis).toarray().ravel() for axis in (1, 0)]
-        d, e = (1.0 / np.sqrt(np.where(s > 0.0, s, 1.0)) for s in size)
-        row, column = row * d, column * e
-        scaled = d[:, None] * scaled * e if dense else sparse.diags_array(d) @ scaled @ sparse.diags_array(e)
-    if dense:
+    row, column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
+    size = abs(matrix)
+    for _ in range(SCALINGS):
+        row = _reciprocal(size @ column)
+        sums = column * (size.T @ row)
+        column = column * _reciprocal(sums)
+        if np.abs(sums - 1.0).max(initial=0.0) < EVEN:
+            break
+    if isinstance(matrix, np.ndarray):
         return row[:, None] * matrix * column, row, column
     return (sparse.diags_array(row) @ matrix @ sparse.diags_array(column)).tocsc(), row, column
+
+
+def _reciprocal(sums: Array) -> Array:
+    return np.asarray(1.0 / np.where(sums > 0.0, sums, 1.0))
 
 
 class _Scaled:
@@ -104,7 +114,7 @@ class _Scaled:
 
 
 def _inverse_iteration(matrix: Any, lu: Any) -> tuple[Array, Array, Array]:
-    """(ratios, left, right) of the smallest singular values: V ← orthonormal basis of (AᵀA)⁻¹ V, then A⁻ᵀ V = U Σ⁻¹ R."""
+    """(ratios, left, right) of the smallest singular values: V ← basis of (AᵀA)⁻¹ V, then A⁻ᵀ V = U Σ⁻¹ R."""
     v = np.random.default_rng(0).standard_normal((matrix.shape[0], MOST_VECTORS))
     for _ in range(ROUNDS):
         v = np.linalg.qr(lu.solve(np.linalg.qr(lu.solve(v, "T"))[0]))[0]

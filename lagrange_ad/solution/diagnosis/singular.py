@@ -109,25 +109,38 @@ def _terms(vector: Array, scale: Array) -> tuple[Array, Array]:
     """Which entries are named, largest first, and their weights in the user's own units, of unit length."""
     size = np.abs(vector)
     chosen = np.flatnonzero(size > NAMED * size.max())
-    chosen = chosen[np.argsort(-size[chosen], kind="stable")]
+    chosen = chosen[np.argsort(-np.round(size[chosen] / size.max(), 6), kind="stable")]
     chosen = np.concatenate([np.sort(chosen[:MOST_TERMS]), chosen[MOST_TERMS:]])
     weights = vector[chosen] * scale[chosen]
     weights = weights / np.linalg.norm(weights)
+    if _are_equal(weights):
+        chosen = np.sort(chosen)
     return chosen, weights * (np.sign(weights[0]) or 1.0)
 
 
 def _of_equations(names: list[str], weights: Array) -> str:
     if len(weights) == 1:
         return f"equation {names[0]!r} does not change with these unknowns here"
+    if _are_equal(weights):
+        return f"the sum of these {len(weights)} equations vanishes here: {_first(names, len(weights))}"
     return f"these {len(weights)} equations say the same here: {_combination(names, weights)} ≈ 0"
 
 
 def _of_variables(names: list[str], weights: Array) -> str:
     if len(weights) == 1:
         return f"{names[0]} can move without changing any of the equations"
-    moves = [f"{name} by {weight:.2g}" for name, weight in zip(names[:MOST_TERMS], weights.tolist(), strict=False)]
-    more = [f"… ({len(weights)} in all)"] if len(weights) > MOST_TERMS else []
-    return f"these {len(weights)} variables can move together: {', '.join([*moves, *more])}"
+    if _are_equal(weights):
+        return f"these {len(weights)} variables can move together, all by the same: {_first(names, len(weights))}"
+    moves = [f"{name} by {weight:.2g}" for name, weight in zip(names, weights.tolist(), strict=False)]
+    return f"these {len(weights)} variables can move together: {_first(moves, len(weights))}"
+
+
+def _are_equal(weights: Array) -> bool:
+    return bool(np.ptp(weights) <= 1e-6 * np.abs(weights).max())
+
+
+def _first(parts: list[str], count: int) -> str:
+    return ", ".join(parts[:MOST_TERMS]) + (f", … ({count} in all)" if count > MOST_TERMS else "")
 
 
 def _combination(names: list[str], weights: Array) -> str:

@@ -58,11 +58,11 @@ def _rest(kind: str, parts: list[Part]) -> Iterator[Finding]:
 
 
 class Part(NamedTuple):
-    """Rows and columns that hang together; ``count`` components of the same equations and variables in one."""
+    """Rows and columns that hang together; ``times``: so many components of the same equations and variables."""
 
     rows: Array
     columns: Array
-    count: int
+    times: int
 
 
 def _components(lowered: Lowered, rows: Array, columns: Array) -> list[Part]:
@@ -102,7 +102,7 @@ def _alike(label: Array, block: Array, count: int) -> Array:
 
 
 def _too_many(lowered: Lowered, part: Part) -> Finding:
-    user, unknowns = part.rows[part.rows < lowered.n_user_rows], part.columns[part.columns < lowered.n_user]
+    user, unknowns = _user_rows(lowered, part.rows), part.columns[part.columns < lowered.n_user]
     excess, free = len(part.rows) - len(part.columns), _freeable(lowered, user)
     wanted = f"for {variables_in_words(lowered, unknowns)}" if len(unknowns) else "for no variable: no unknown is in it"
     counted = len(unknowns) and (excess > 1 or len(user) > 3)
@@ -111,18 +111,18 @@ def _too_many(lowered: Lowered, part: Part) -> Finding:
         f"too many equations: {equations_in_words(lowered, user)} {wanted}"
         + (f" ({len(user)} for {len(unknowns)}{_parts(part)})" if counted else "") + _boxes(lowered, user),
         equation_names(lowered, user), variable_names(lowered, unknowns),
-        {"equations": len(user), "unknowns": len(unknowns), "excess": excess, "parts": part.count},
+        {"equations": len(user), "unknowns": len(unknowns), "excess": excess, "parts": part.times},
         "remove one of them, or declare as a variable what one of them should determine"
         + (f", or let a given number be found: p.free({free})" if free else ""),
     )
 
 
 def _parts(part: Part) -> str:
-    return f", in {part.count} separate parts" if part.count > 1 else ""
+    return f", in {part.times} separate parts" if part.times > 1 else ""
 
 
 def _too_few(lowered: Lowered, part: Part) -> Finding:
-    user, unknowns = part.rows[part.rows < lowered.n_user_rows], part.columns[part.columns < lowered.n_user]
+    user, unknowns = _user_rows(lowered, part.rows), part.columns[part.columns < lowered.n_user]
     lack = len(part.columns) - len(part.rows)
     having = equations_in_words(lowered, user)
     verb = "are" if len(unknowns) > 1 else "is"
@@ -133,9 +133,18 @@ def _too_few(lowered: Lowered, part: Part) -> Finding:
         "under-determined", "error",
         f"too few equations: {variables_in_words(lowered, unknowns)} {verb} {found}{counted}{_boxes(lowered, user)}",
         equation_names(lowered, user), variable_names(lowered, unknowns),
-        {"equations": len(user), "unknowns": len(unknowns), "lack": lack, "parts": part.count},
+        {"equations": len(user), "unknowns": len(unknowns), "lack": lack, "parts": part.times},
         f"add an equation, declare what is given as an input or a parameter, or hold it: p.fix({name!r}, value)",
     )
+
+
+def _user_rows(lowered: Lowered, rows: Array) -> Array:
+    """The user's rows among some; of auxiliaries, the rows of the equation that they came from."""
+    user = rows[rows < lowered.n_user_rows]
+    hidden = _blocks(lowered, rows[rows >= lowered.n_user_rows])
+    numbers = {lowered.rows.slices.number[lowered.source[block]] for block in hidden} - set(_blocks(lowered, user))
+    starts = lowered.rows.start
+    return np.concatenate([user, *(np.arange(starts[i], starts[i + 1]) for i in sorted(numbers))])
 
 
 def _boxes(lowered: Lowered, rows: Array) -> str:
@@ -147,8 +156,8 @@ def _boxes(lowered: Lowered, rows: Array) -> str:
                                    if node.op == "external"))
     if not names:
         return ""
-    several = len(names) > 1
-    return f"; the function{'s' * several} {listing(map(repr, names))} count{'s' * (not several)} as needing all arguments"
+    several, one = "s" * (len(names) > 1), "s" * (len(names) == 1)
+    return f"; the function{several} {listing(map(repr, names))} count{one} as needing all arguments"
 
 
 def _freeable(lowered: Lowered, rows: Array) -> str:
