@@ -228,6 +228,13 @@ def test_equations_that_contradict_each_other(executor: str) -> None:
     r = caught.value.at.residual
     assert f"it is {sum(w * r[name] for w, name in zip(weights, names, strict=True)):.3g}" in found.details[0]
     assert found.message in str(caught.value) and found.details[1] in str(caught.value)
+    q = la.Program("sum")
+    u = q.variable("u", 2, start=0.0)
+    q.equate(u[0] - u[1], 1.0, name="one")
+    q.equate(u[1] - u[0], 2.0, name="two")
+    told = only(q.diagnose(), "singular").details
+    assert told[0] == "the sum of these 2 equations vanishes here: one, two, but it is 3: they contradict each other"
+    assert told[1].endswith("all by the same: u[0], u[1]")
     again = program.diagnose(at=caught.value.at)
     assert [f.kind for f in again][:1] == ["unsolved"] and only(again, "singular").details == found.details
 

@@ -22,7 +22,8 @@ from ..program import element_name, fit, key_name, numeric
 from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
 from .block import BlockReport
-from .diagnosis.culprit import objective_message, symbol_values
+from .diagnosis.culprit import objective_finding, symbol_values
+from .diagnosis.finding import in_words
 from .forward import Solved
 from .full import completed, residuals
 from .jacobian import Jacobian, jacobian_matrix, require_mode
@@ -194,7 +195,8 @@ class Point(Shown):
             raise MissingObjectiveError(_no_objective(self._lowered.name, "objective value"))
         value = self._objective_value
         if np.isnan(value) and self.solved:
-            raise DomainError(objective_message(objective, self.values), self)
+            finding = objective_finding(objective, self.values)
+            raise DomainError(in_words([finding]), self, [finding])
         return value
 
     @property
@@ -237,7 +239,7 @@ class Point(Shown):
 
     @property
     def objective_margin(self) -> float:
-        """|Σ λ_i r_i| + Σ |λ_i|·(what rounding leaves of r_i): how far the objective may be off for its cycles."""
+        """How far the objective may be off for its cycles: their residuals and the rounding of these, times λ."""
         return abs(self.objective_error) + float(self._effect.margin.sum())
 
     @property

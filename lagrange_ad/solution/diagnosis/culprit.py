@@ -15,6 +15,10 @@ from ...lowering import Lowered
 from ...printing import place, to_text
 from ...program import Equation, Objective
 from ...text import number
+from .finding import Finding
+
+GUARD = "guard its argument with np.where or np.maximum, or change the values that it is made of"
+"""What to try where a function has no value."""
 
 
 def domain_message(lowered: Lowered, z: Array, row: int) -> str:
@@ -29,6 +33,11 @@ def objective_message(objective: Objective, values: Mapping[str, Array]) -> str:
     """Which function of the objective has no real value, and for which argument."""
     found = culprit([objective.expression], values)
     return f"the objective {objective.name!r} ({place(objective.location)}): {found}"
+
+
+def objective_finding(objective: Objective, values: Mapping[str, Array]) -> Finding:
+    """An objective that has no real value."""
+    return Finding("domain", "error", objective_message(objective, values), numbers={"objective": np.nan}, advice=GUARD)
 
 
 def symbol_values(lowered: Lowered, z: Array) -> dict[str, Array]:

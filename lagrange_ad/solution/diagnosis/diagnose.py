@@ -28,7 +28,7 @@ from .nullspace import DENSE_LIMIT
 from .scaling import scaling_findings
 from .several import MOST_BLOCKS, several_findings
 from .singular import singular_findings
-from .values import multiplier_findings, value_findings
+from .values import multiplier_findings, objective_findings, value_findings
 
 MOST_EXAMINED = 50
 """So many cycles, the largest, have their Jacobians examined."""
@@ -99,6 +99,7 @@ def _examine(book: _Notebook, plan: Plan, begin: Start, at: Point) -> None:
         book.findings += failure_findings(plan, at._solved)
     book.findings += _of_blocks(book, plan, at)
     if at.solved:
+        book.findings += objective_findings(at)
         book.findings += value_findings(at)
         book.findings += multiplier_findings(at)
         book.findings += guessed_findings(plan.lowered, at._solved.guessed_columns)

@@ -21,7 +21,7 @@ from ...text import listing
 from ..block import BlockReport
 from ..forward import Solved
 from ..plan import BlockStep, Plan
-from .culprit import domain_message
+from .culprit import GUARD, domain_message
 from .edges import edge_findings, outside_findings
 from .finding import MOST_NAMES, Finding, in_words
 from .names import elements, equation_names, variable_names
@@ -66,7 +66,7 @@ def domain_finding(lowered: Lowered, z: Array, rows: Array, report: BlockReport 
     message = domain_message(lowered, z, int(rows[0]))
     equations = [lowered.row_name(row) for row in rows[:MOST_NAMES].tolist()]
     if report is None:
-        return Finding("domain", "error", message, equations, numbers={"equations": len(rows)})
+        return Finding("domain", "error", message, equations, (), {"equations": len(rows)}, GUARD)
     columns = report.step.columns
     return Finding("domain", "error", message, equations, variable_names(lowered, columns[:MOST_NAMES]),
                    {"equations": len(rows)}, "give starts inside the domain",

@@ -27,6 +27,10 @@ MOST = 3
 def scaling_findings(lowered: Lowered, step: BlockStep, z: Array, severity: str = "note") -> list[Finding]:
     """Equations of very different sizes, unknowns that hardly matter; none for most blocks."""
     rows, columns = sizes(step, z)
+    if lowered.equation_scale is not None:  # what the user has stated is stated
+        rows = np.where(np.isnan(lowered.equation_scale[step.rows]), rows, np.nan)
+    if lowered.unknown_scale is not None:
+        columns = np.where(np.isnan(lowered.unknown_scale[step.columns]), columns, np.nan)
     return [*_equations(lowered, step, rows, severity), *_unknowns(lowered, step, columns, z, severity)]
 
 

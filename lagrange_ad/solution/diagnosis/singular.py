@@ -73,8 +73,8 @@ def _findings(lowered: Lowered, step: BlockStep, found: NearNull, residuals: Arr
 
 
 def _finding(lowered: Lowered, step: BlockStep, null: NearNull, k: int, residuals: Array | None) -> Finding:
-    rows, left = _terms(null.left[:, k], null.row_scale)
-    columns, right = _terms(null.right[:, k], null.column_scale)
+    rows, left = _terms(null.left[:, k], null.row_scale, step.rows)
+    columns, right = _terms(null.right[:, k], null.column_scale, step.columns)
     ratio = float(null.ratios[k])
     how = "singular" if ratio <= ROUNDING else "nearly singular"
     equations = [lowered.row_name(i) for i in step.rows[rows[:MOST_NAMES]].tolist()]
@@ -95,7 +95,7 @@ def _contradiction(rows: Array, weights: Array, residuals: Array | None) -> str:
     """What a combination of equations that should vanish is at the last iterate."""
     if residuals is None or len(rows) < 2:
         return ""
-    parts = weights * residuals[rows]
+    parts = residuals[rows] * (1.0 if _are_equal(weights) else weights)
     if not abs(parts.sum()) > CONTRADICTED * np.abs(parts).sum():
         return ""
     return f", but it is {parts.sum():.3g}: they contradict each other"
@@ -105,16 +105,20 @@ def _condition(ratio: float) -> str:
     return f"{1.0 / ratio:.1e}" if ratio > 1e-17 else "beyond 1e17"
 
 
-def _terms(vector: Array, scale: Array) -> tuple[Array, Array]:
-    """Which entries are named, largest first, and their weights in the user's own units, of unit length."""
+def _terms(vector: Array, scale: Array, numbers: Array) -> tuple[Array, Array]:
+    """Which entries are named, the largest first, and their weights in the user's own units, of unit length.
+
+    The few that are written, and all where the weights are equal, come as declared: in the order of their numbers.
+    """
     size = np.abs(vector)
     chosen = np.flatnonzero(size > NAMED * size.max())
     chosen = chosen[np.argsort(-np.round(size[chosen] / size.max(), 6), kind="stable")]
-    chosen = np.concatenate([np.sort(chosen[:MOST_TERMS]), chosen[MOST_TERMS:]])
+    few = chosen[:MOST_TERMS]
+    chosen[:MOST_TERMS] = few[np.argsort(numbers[few])]
     weights = vector[chosen] * scale[chosen]
     weights = weights / np.linalg.norm(weights)
     if _are_equal(weights):
-        chosen = np.sort(chosen)
+        chosen = chosen[np.argsort(numbers[chosen])]
     return chosen, weights * (np.sign(weights[0]) or 1.0)
 
 

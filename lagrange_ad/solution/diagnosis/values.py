@@ -17,7 +17,7 @@ from ...printing import place
 from ...text import listing
 from ..plan import BlockStep
 from ..trust import ROUNDING, block_rows
-from .culprit import culprit, domain_message, objective_message
+from .culprit import GUARD, culprit, domain_message, objective_finding, objective_message
 from .finding import MOST_NAMES, Finding
 from .names import equation_names
 
@@ -28,7 +28,6 @@ MOST = 5
 """So many constraints or slopes are named."""
 HUGE = 1e10
 """A relative change of a right side that changes the objective this many times as much says: nearly singular."""
-GUARD = "guard its argument with np.where or np.maximum, or change the values that it is made of"
 
 
 def value_findings(at: Point) -> list[Finding]:
@@ -36,6 +35,13 @@ def value_findings(at: Point) -> list[Finding]:
     if not at.solved:
         return []
     return [*_infinite_values(at), *_infinite_objective(at), *_constraints(at), *_slopes(at)]
+
+
+def objective_findings(at: Point) -> Iterator[Finding]:
+    """Whether the objective of a solved point has no value."""
+    objective = at._lowered.objective
+    if objective is not None and np.isnan(at._objective_value):
+        yield objective_finding(objective, at.values)
 
 
 def _infinite_values(at: Point) -> Iterator[Finding]:
