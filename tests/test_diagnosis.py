@@ -625,3 +625,29 @@ def test_the_command(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(capsys.readouterr().out)
     assert data["ok"] is False and data["findings"][0]["kind"] == "unsolved"
     assert main(["diagnose", str(tmp_path / "missing.lag")]) == 2
+
+
+@EXECUTORS
+def test_black_boxes_that_say_the_same(executor: str) -> None:
+    p = la.Program("boxes", executor=executor)
+    balance = la.external(lambda a, b: a + 2 * b, lambda a, b: (1.0, 2.0), name="balance")
+    with p.scope("unit"):
+        a, b = p.variable("a", start=1.0), p.variable("b", start=1.0)
+        p.equate(balance(a, b), 3.0, name="mass")
+        p.equate(2 * balance(a, b), 6.0, name="energy")
+    found = only(p.diagnose(), "singular")
+    weights = dict(zip(found.equations, found.numbers["equation_weights"], strict=True))
+    assert weights["unit.mass"] / weights["unit.energy"] == pytest.approx(-2.0)
+    moves = dict(zip(found.variables, found.numbers["variable_weights"], strict=True))
+    assert moves["unit.a"] / moves["unit.b"] == pytest.approx(-2.0)
+
+
+def test_points_and_diagnoses_pickle() -> None:
+    p = sellar()
+    at = p.evaluate()
+    error, margin = at.blocks[0].error, at.objective_margin
+    again = pickle.loads(pickle.dumps(at))
+    np.testing.assert_allclose(again.blocks[0].error, error)
+    assert again.objective_margin == pytest.approx(margin)
+    found = p.diagnose()
+    assert pickle.loads(pickle.dumps(found)).to_dict() == found.to_dict()
