@@ -28,6 +28,7 @@ from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
+from .solution.diagnosis import Diagnosis, Finding
 from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
@@ -37,11 +38,13 @@ __all__ = [
     "ConvergenceError",
     "DeclarationError",
     "DerivativeError",
+    "Diagnosis",
     "DomainError",
     "EquationFileError",
     "Expression",
     "ExpressionTypeError",
     "External",
+    "Finding",
     "Function",
     "Jacobian",
     "LagrangeError",

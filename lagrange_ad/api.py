@@ -15,6 +15,7 @@ from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations, Scope
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
+from .solution.diagnosis import Diagnosis
 from .solution.evaluation import MAX_ITERATIONS, declared_state
 from .solution.showing import cycles_in_words
 from .tables import Report, Shown
@@ -73,6 +74,24 @@ class Program(Shown, Declarations):
             raise DeclarationError(f"max_iterations must be an integer ≥ 0, got {max_iterations!r}")
         return evaluate_program(self, {**(values or {}), **named}, start=start, perturbation=perturbation,
                                 max_iterations=max_iterations)
+
+    def diagnose(self, values: Mapping[str, Any] | None = None, /, *, at: Point | None = None, start: Any = None,
+                 **named: Any) -> Diagnosis:
+        """What is wrong with this program, or with one solve of it, in its names, and what to try.
+
+        Takes values and a start as :meth:`evaluate` does, or ``at``, a point that was computed: also that of a failed
+        solve, ``err.at``. Looks for equations that are too many or too few, the same twice or nearly dependent, for bad
+        scaling, values without digits, edges of domains, other solutions, names without effect. Prints as a report;
+        ``.ok``, ``.findings`` and ``.to_dict()`` are data; true where anything was found.
+
+        Never raises for a model that is wrong. Raises DeclarationError and UnknownNameError for arguments that are.
+        """
+        if values is not None and not isinstance(values, Mapping):
+            raise DeclarationError(f"diagnose takes values by name, diagnose(x=0.5) or diagnose({{'x': 0.5}}), got "
+                                   f"{values!r}; a point is given by at=")
+        from .solution.diagnosis.diagnose import diagnose_program
+
+        return diagnose_program(self, {**(values or {}), **named}, at=at, start=start)
 
     @property
     def schedule(self) -> Plan:

@@ -101,6 +101,12 @@ def _check(options: argparse.Namespace) -> int:
     return WORKED
 
 
+def _diagnose(options: argparse.Namespace) -> int:
+    found = _read(options).diagnose()
+    _write_shown(found.reworded(in_words_of_files), options.json)
+    return WORKED if found.ok else NOT_CONVERGED
+
+
 _ASCENT = ("rate", "steps", "method", "line_search", "gradient_tolerance", "time_limit", "checkpoint",
            "checkpoint_every", "resume")  # fmt: skip
 
@@ -177,6 +183,7 @@ def _read(options: argparse.Namespace) -> Any:
 
 IN_A_FILE = (
     ("(variable(..., start=), or evaluate(start={...}))", "('variable NAME start VALUE', or --start NAME=VALUE)"),
+    ("variable(..., start=)", "'variable NAME start VALUE'"),
     ("a domain=(low, high)", "a 'domain (low, high)' after it"),
     ("declare one with minimize(expr) or maximize(expr)", "state one in the file, 'minimize …' or 'maximize …'"),
     ("declare one with input(name, value)", "state one in the file, 'input NAME = VALUE'"),
@@ -250,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ascent(ascend)
     show = _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
     show.add_argument("--plot", metavar="PNG", type=_picture, help="draw the program (.png, .svg or .pdf)")
+    _command(commands, "diagnose", _diagnose, "say what is wrong with the equations, or with their solution")
     check = _command(commands, "check", _check, "compare every derivative with differences of values")
     check.add_argument("--hessian", action="store_true", help="check second derivatives too")
     check.add_argument("--nearby", metavar="N", type=int, default=0,

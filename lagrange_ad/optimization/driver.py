@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import DeclarationError, DomainError, SingularError, SolveError, UnknownNameError
 from ..expression import Array
 from ..solution import Point
-from ..solution.diagnosis import objective_message
+from ..solution.diagnosis.culprit import objective_message
 from ..text import listing
 from ..views import ReducedView
 from .batches import naming_the_step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -20,13 +21,25 @@ class BlockReport:
     ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation that
     is solved; those that are eliminated, where the block is solved in ``torn`` unknowns alone, come after these.
     ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one;
-    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular.
+    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular. ``error`` estimates how
+    far each unknown is from the solution; ``state`` is the whole state.
     """
 
     step: BlockStep
     lowered: Lowered
     record: Record = field(default_factory=Record)
     guessed_columns: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    state: Array = field(default_factory=lambda: np.empty(0))
+
+    @cached_property
+    def error(self) -> Array:
+        """An estimate of |x − x*| an unknown: |J⁻¹ r|, and what rounding of the residuals leaves; computed when read.
+
+        Infinite where the Jacobian is singular.
+        """
+        from .trust import block_error
+
+        return block_error(self)
 
     @property
     def equations(self) -> list[str]:
@@ -157,6 +170,12 @@ def linear_of(step: BlockStep) -> Linear:
     choice = "auto" if step.choice is None else step.choice.linear
     found = linear_solves(choice)
     return found if found.is_matrix_free else linear_solves(choice, step.pattern.system)
+
+
+def model_at(step: BlockStep, z: Array) -> Model:
+    """The linear model of a block at a state."""
+    with np.errstate(all="ignore"):
+        return Model(step.jacobian(z), z[step.all_columns], len(step.rows))
 
 
 def residuals(step: BlockStep, z: Array, offset: Array, work: Array) -> Array:

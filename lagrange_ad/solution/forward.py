@@ -181,7 +181,7 @@ class Reports(Sequence[BlockReport]):
             r = residuals(step, self._z, start.offset, work)
         record = Record("newton", converged=True, message="solved by compiled code", x=self._z[step.columns],
                         iterations=int(self._iterations[number]), residuals=r)
-        return BlockReport(step, self._plan.lowered, record, _guessed(step, start))
+        return BlockReport(step, self._plan.lowered, record, _guessed(step, start), self._z)
 
 
 def _propagated(plan: Plan, step: Step, start: Start, z: Array, work: Array) -> bool:
@@ -205,7 +205,7 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     _sweep(step, start, z, work)
-    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
+    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start), state=z)
     linear, choice = linear_of(step), step.choice
     problem = BlockProblem(step, z, start.offset, start.domain, work, linear.is_matrix_free)
     if choice is None:

@@ -191,12 +191,9 @@ def solved_with(step: BlockStep, linear: Linear, b: Array, transposed: bool = Fa
     except NotSolvedError as error:
         raise SingularError(f"the linear system of the block {{{_names(step)}}} at the solution: {error}") from None
     except SingularMatrixError as error:
-        names = _names(step)
-        raise SingularError(
-            f"{error} at the solution, so the equations of the block {{{names}}} have no multipliers there: a small "
-            "change of a right side moves the solution without bound. The values stand. Look for a turning point, "
-            "two equations that say the same, or a double root"
-        ) from None
+        from .diagnosis.singular import singular_error
+
+        raise singular_error(step, operator, error) from None
 
 
 def _names(step: BlockStep) -> str:

@@ -43,7 +43,7 @@ from ..structure.blocks import changes
 from ..structure.schedule import NARROW
 from ..tables import Report, Shown
 from ..text import listing
-from .deficiency import structure_error
+from .diagnosis.structural import structure_error
 from .roles import PlanRoles
 from .showing import schedule_report
 
