@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
+    ("solvers",),
     ("tables",),
     ("elementary",),
     ("printing",),
@@ -24,7 +25,7 @@ ORDER = (
     ("interpolation", "gradients"),
     ("forms",),
     ("program",),
-    ("structure", "solvers"),
+    ("structure",),
     ("lowering",),
     ("execution",),
     ("solution",),

@@ -130,8 +130,9 @@ class BlockProblem:
         self.step, self.z, self.offset, self.work = step, z, offset, work
         self.low, self.high = (end[step.columns] for end in domain)
         self.explicit = step.own[: len(step.rows)] == step.columns
-        self.unknown_scale = np.full(len(step.columns), np.nan)
-        self.equation_scale = np.full(len(step.columns), np.nan)
+        lowered, unset = step.cut.lowered, np.full(len(step.columns), np.nan)
+        self.unknown_scale = unset if lowered.unknown_scale is None else lowered.unknown_scale[step.columns]
+        self.equation_scale = unset if lowered.equation_scale is None else lowered.equation_scale[step.rows]
 
     def residual(self, x: Array) -> Array:
         """r = ε + Σ φ − own of the rows solved, after what is eliminated was propagated (in ``z``)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from ..solvers import Linear, Record, newton
+from ..solvers import Auto, Linear, Record
 from .block import BlockProblem, BlockReport, propagate_explicit, propagate_wide, residuals
 from .plan import BlockStep, Plan, SequenceStep, Step, WideStep, blamed
 
@@ -207,7 +207,12 @@ def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max
     _sweep(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
     problem = BlockProblem(step, z, start.offset, start.domain, work)
-    newton(problem, z[step.columns], report.record, Linear(), max_iterations)
+    choice = step.choice
+    if choice is None:
+        Auto().solve(problem, z[step.columns], report.record, Linear(), max_iterations)
+    else:
+        limit = max_iterations if choice.max_iterations is None else choice.max_iterations
+        choice.method.solve(problem, z[step.columns], report.record, Linear(), limit)
     return report
 
 

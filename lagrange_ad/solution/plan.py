@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
+from ..program.choices import SolverChoice, chosen_for
 from ..solvers import System
 from ..structure import (
     Block,
@@ -36,19 +37,17 @@ from ..structure import (
 )
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
-from ..structure.schedule import NARROW
 from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
 from .showing import schedule_report
+from .torn import Part, joined, wanted_torn
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
     from .full import FullSpace
 
 
-FEW_LEVELS = 8
-"""So many levels of rows inside a block are computed one by one, however narrow they are."""
 MOST_VARIANTS = 8
 """So many plans with other outputs are kept."""
 _MAKING = threading.Lock()
@@ -163,7 +162,8 @@ class BlockStep(Coupled):
     """Rows solved together for ``columns``; ``eliminated`` re-propagate what hangs on them, ``sweep`` guesses.
 
     What is eliminated are auxiliaries and, in a block solved in its torn unknowns alone, all others of the user's.
-    ``all_rows`` and ``all_columns`` have those after the ones solved for. ``number`` counts blocks.
+    ``all_rows`` and ``all_columns`` have those after the ones solved for. ``number`` counts blocks; ``choice`` says how
+    the user wants it to be solved, None for no choice.
     """
 
     rows: Array
@@ -177,6 +177,7 @@ class BlockStep(Coupled):
     following: Sequence[Part]
     guessing: Sequence[Part]
     reached: bool = True
+    choice: SolverChoice | None = None
 
     @cached_property
     def all_rows(self) -> Array:  # type: ignore[override]
@@ -233,21 +234,6 @@ class BlockStep(Coupled):
         return self.cut.executor.run(self.cut.groups[self.first_batch])
 
 
-Part: TypeAlias = tuple[Array, bool]
-"""Explicit rows, and whether they are computed one after the other rather than at once."""
-
-
-def joined(levels: Sequence[Array]) -> list[Part]:
-    """Levels of rows as parts: many narrow ones in a row are one sequence."""
-    if len(levels) < FEW_LEVELS:
-        return [(rows, False) for rows in levels] if levels else []
-    parts: list[Part] = []
-    for narrow, run in groupby(levels, key=lambda rows: len(rows) < NARROW):
-        here = list(run)
-        parts += [(np.concatenate(here), True)] if narrow and len(here) > 1 else [(rows, False) for rows in here]
-    return parts
-
-
 def _explicit_steps(parts: Sequence[Part], cut: Cut, first: int) -> tuple[WideStep | SequenceStep, ...]:
     return tuple(
         (SequenceStep if in_turn else WideStep)(rows, cut.lowered.own[rows], cut, first + i)
@@ -294,6 +280,7 @@ class Plan(Shown):
     objective: Run
     constraints: Run
     executor: Executor
+    choices: tuple[SolverChoice, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_compiled", "variants")}  # made again when needed
@@ -413,29 +400,32 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
     return parts
 
 
-def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None, tear: Array | None = None) -> Plan:
+def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None,
+              choices: Sequence[SolverChoice] = ()) -> Plan:
     """Schedule a lowered program and cut its groups by step.
 
-    ``started`` tells, an element of the state, whether the user gave it a start, ``tear`` (int8) whether its block is
-    to be solved in torn unknowns alone and it is one of them (``structure.NOTHING``, ``TEAR``, ``TORN``). Raises
-    StructureError, in the user's names, when the equations cannot determine the variables.
+    ``started`` tells, an element of the state, whether the user gave it a start; ``choices`` are how blocks are to be
+    solved, later ones before earlier. Raises StructureError, in the user's names, when the equations cannot determine
+    the variables.
     """
     executor = executor or default_executor()
-    structure = _structure(lowered, started, executor, tear)
+    structure = _structure(lowered, started, executor, choices)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
         raise structure_error(lowered, schedule)
     return Plan(
         lowered=lowered,
         schedule=schedule,
-        steps=_steps(lowered, schedule, executor),
+        steps=_steps(lowered, schedule, executor, choices),
         objective=executor.run(lowered.objective_groups),
         constraints=executor.run(lowered.constraint_groups),
         executor=executor,
+        choices=tuple(choices),
     )
 
 
-def _structure(lowered: Lowered, started: Array, executor: Executor, tear: Array | None = None) -> Structure:
+def _structure(lowered: Lowered, started: Array, executor: Executor,
+               choices: Sequence[SolverChoice] = ()) -> Structure:
     known = [symbol.kind != "variable" for symbol in lowered.symbols.values()]
     unknown = ~lowered.state.flags(known + [False] * (len(lowered.state.names) - len(known)))
     auxiliary = np.zeros(lowered.n_rows, dtype=bool)
@@ -449,7 +439,7 @@ def _structure(lowered: Lowered, started: Array, executor: Executor, tear: Array
         row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
         auxiliary=auxiliary, started=started, coarse_row=coarse_row, coarse_column=coarse_column,
         preferred=preferred, incidence=lowered.incidence,
-        tear=np.zeros(lowered.state.size, np.int8) if tear is None else tear, loops=loops_of(executor),
+        tear=wanted_torn(choices, lowered.n_user, lowered.state.size), loops=loops_of(executor),
     )  # fmt: skip
 
 
@@ -493,13 +483,14 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
 
 
 @collector_paused()
-def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
+def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
+           choices: Sequence[SolverChoice]) -> tuple[Step, ...]:
     """The steps: one batch of rows each, a block's and then one a level of what it eliminates."""
     batches: list[Array] = []
     sweeps: list[Array] = []
     cut, sweep_cut = Cut(lowered, batches, executor), Cut(lowered, sweeps, executor)
     steps: list[Step] = []
-    n_blocks = 0
+    n_blocks, chosen = 0, chosen_for(choices, lowered.n_user, lowered.state.size)
     for step, reached in _split(schedule, _reached_rows(lowered, schedule)):
         number = len(batches)
         batches.append(step.rows)
@@ -507,7 +498,7 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[St
             following, guessing = joined(step.eliminated), joined(step.sweep)
             steps.append(BlockStep(
                 step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), following, guessing,
-                reached))
+                reached, _choice(step, choices, chosen, lowered)))
             batches.extend(rows for rows, _ in following)
             sweeps.extend(rows for rows, _ in guessing)
             n_blocks += 1
@@ -515,6 +506,15 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[St
             kind = WideStep if isinstance(step, Wide) else SequenceStep
             steps.append(kind(step.rows, lowered.own[step.rows], cut, number, reached))
     return tuple(steps)
+
+
+def _choice(step: Block, choices: Sequence[SolverChoice], chosen: Array, lowered: Lowered) -> SolverChoice | None:
+    """The last choice made for any of a block's unknowns."""
+    if not choices:
+        return None
+    columns = np.concatenate([step.columns, *(lowered.own[rows] for rows in step.eliminated)])
+    last = int(chosen[columns].max())
+    return choices[last] if last >= 0 else None
 
 
 def in_turns(groups: Sequence[Group], rows: Array) -> tuple[list[Group], Array, Array]:
