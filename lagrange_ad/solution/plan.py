@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from ..lowering.lowered import coarse_pairs
 from ..program.choices import SolverChoice, chosen_for
 from ..solvers import Substitution, System, Triangular, is_finite
 from ..structure import (
-    NOTHING,
-    TEAR,
-    TORN,
     Block,
     Deficiency,
     Schedule,
@@ -40,20 +37,18 @@ from ..structure import (
 )
 from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
-from ..structure.schedule import NARROW
 from ..tables import Report, Shown
 from ..text import listing
 from .diagnosis.structural import structure_error
 from .roles import PlanRoles
 from .showing import schedule_report
+from .torn import Part, joined, wanted_torn
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
     from .full import FullSpace
 
 
-FEW_LEVELS = 8
-"""So many levels of rows inside a block are computed one by one, however narrow they are."""
 MOST_VARIANTS = 8
 """So many plans with other outputs are kept."""
 _MAKING = threading.Lock()
@@ -255,21 +250,6 @@ class BlockStep(Coupled):
     def residual_run(self) -> Run:
         """The groups of the rows that are solved."""
         return self.cut.executor.run(self.cut.groups[self.first_batch])
-
-
-Part: TypeAlias = tuple[Array, bool]
-"""Explicit rows, and whether they are computed one after the other rather than at once."""
-
-
-def joined(levels: Sequence[Array]) -> list[Part]:
-    """Levels of rows as parts: many narrow ones in a row are one sequence."""
-    if len(levels) < FEW_LEVELS:
-        return [(rows, False) for rows in levels] if levels else []
-    parts: list[Part] = []
-    for narrow, run in groupby(levels, key=lambda rows: len(rows) < NARROW):
-        here = list(run)
-        parts += [(np.concatenate(here), True)] if narrow and len(here) > 1 else [(rows, False) for rows in here]
-    return parts
 
 
 def _explicit_steps(parts: Sequence[Part], cut: Cut, first: int) -> tuple[WideStep | SequenceStep, ...]:
@@ -485,21 +465,8 @@ def _structure(lowered: Lowered, unknown: Array, started: Array, executor: Execu
         row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
         auxiliary=auxiliary, started=started, coarse_row=coarse_row, coarse_column=coarse_column,
         preferred=preferred, incidence=lowered.incidence,
-        tear=_torn(lowered, choices), loops=loops_of(executor),
+        tear=wanted_torn(choices, lowered.n_user, lowered.state.size), loops=loops_of(executor),
     )  # fmt: skip
-
-
-def _torn(lowered: Lowered, choices: Sequence[SolverChoice]) -> Array:
-    """What the choices say of tearing, an element of the state: the last one that is for an element, or tears it."""
-    tear = np.full(lowered.state.size, NOTHING, dtype=np.int8)
-    for choice in choices:
-        elements = slice(0, lowered.n_user) if choice.elements is None else choice.elements
-        if not isinstance(elements, slice):
-            elements = elements[elements < lowered.n_user]
-        tear[elements] = NOTHING if choice.torn is None else TEAR
-        if choice.torn is not None:
-            tear[choice.torn[choice.torn < lowered.n_user]] = TORN
-    return tear
 
 
 def _reached_rows(lowered: Lowered, schedule: Schedule) -> Array:
