@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SCRIPTS = ("limits", "six_equations", "cheap_gradient", "power_flow", "recurrence", "robertson", "small_cycles",
-           "network", "declare", "structure", "random_expression")
+           "bratu", "network", "declare", "structure", "random_expression")
 
 
 def output_of(name: str, options: list[str]) -> str:

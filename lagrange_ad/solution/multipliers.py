@@ -183,11 +183,11 @@ def solved_with(step: BlockStep, linear: Linear, b: Array, transposed: bool = Fa
     operator = linear.matrix
     try:
         if not isinstance(operator, BlockOperator):
-            return linear.solve(b, transposed)
+            return linear.solve(b, transposed, accuracy=0.0)
         if b.ndim > 1:
             return np.stack([solved_with(step, linear, column, transposed) for column in b.T], axis=1)
         through = operator.solved_transposed if transposed else operator.solved
-        return through(lambda right: linear.solve(right, transposed), b)
+        return through(lambda right: linear.solve(right, transposed, accuracy=0.0), b)
     except NotSolvedError as error:
         raise SingularError(f"the linear system of the block {{{_names(step)}}} at the solution: {error}") from None
     except SingularMatrixError as error:

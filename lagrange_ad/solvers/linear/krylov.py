@@ -90,13 +90,10 @@ class KrylovSolves(Linear):
         super().update(matrix, values, where)
         self._preconditioner, self._values = None, values
 
-    def solve(self, b: Array, transposed: bool = False, accuracy: float = 0.0) -> Array:
-        """x with A x = b, or Aᵀ x = b, to a relative residual of ``accuracy``, or of the chosen tolerance.
-
-        Raises NotSolvedError when the method does not get there.
-        """
+    def _solve(self, b: Array, transposed: bool, accuracy: float) -> Array:
+        """To a relative residual of ``accuracy``, or of the chosen tolerance; raises NotSolvedError."""
         if b.ndim > 1:
-            return np.stack([self.solve(column, transposed, accuracy) for column in b.T], axis=1)
+            return np.stack([self._solve(column, transposed, accuracy) for column in b.T], axis=1)
         size = float(np.linalg.norm(b))
         if size == 0.0:
             return np.zeros_like(b)

@@ -7,6 +7,7 @@ solve takes the same way every time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -46,6 +47,7 @@ class Linear:
         self.factorisations = self.solves = 0
         self._system, self._make, self._keeps = system, make, keeps
         self._spent, self._size = 0, 0.0
+        self._lock = threading.RLock()
         self._first: tuple[Array, Array] | None = None
 
     @classmethod
@@ -70,12 +72,16 @@ class Linear:
         """What is solved with from now on: a matrix, the values of its unknowns, the state it was computed at."""
         self.matrix, self.where, self._spent = matrix, where, 0
 
-    def solve(self, b: Array, transposed: bool = False, accuracy: float = 0.0) -> Array:
+    def solve(self, b: Array, transposed: bool = False, accuracy: float = FINEST) -> Array:
         """x with A x = b, or Aᵀ x = b, of the present matrix; ``b`` may have several columns.
 
-        A relative ``accuracy`` of 1e-3, say, is enough where the matrix is not factored for this; 0 asks for as much as
-        rounding lets through. Raises SingularMatrixError.
+        ``accuracy`` is the relative error that is allowed where the matrix is not factored for this; 0 asks for as much
+        as rounding lets through, and refines. Raises SingularMatrixError. Threads take turns.
         """
+        with self._lock:
+            return self._solve(b, transposed, accuracy)
+
+    def _solve(self, b: Array, transposed: bool, accuracy: float) -> Array:
         if not self.is_exact:
             found = self._by_other_factor(b, transposed, accuracy)
             if found is not None:
@@ -93,7 +99,7 @@ class Linear:
         by, with a margin.
         """
         if not self._may_iterate():
-            return self.solve(b, accuracy=FINEST)
+            return self.solve(b)
         assert self.factor is not None
         size = float(np.linalg.norm(self.estimate(b) / self.factor.column))
         part = min(1.0, size / self._size) if self._size > 0.0 else 1.0
