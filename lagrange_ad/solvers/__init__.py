@@ -7,6 +7,7 @@ linear systems.
 
 from .arrival import Goal
 from .choice import (
+    METHODS,
     Auto,
     Bracket,
     FixedPoint,
@@ -36,7 +37,7 @@ from .newton import MAX_ITERATIONS, newton
 from .problem import Iteration, Model, Problem, Record, size_of_unknowns
 
 __all__ = [
-    "MAX_ITERATIONS", "Auto", "Bracket", "Factor", "FixedPoint", "Goal", "Homotopy", "Iteration", "Krylov",
+    "MAX_ITERATIONS", "METHODS", "Auto", "Bracket", "Factor", "FixedPoint", "Goal", "Homotopy", "Iteration", "Krylov",
     "LevenbergMarquardt", "Linear", "Method", "Model", "Newton", "NotSolvedError", "Problem", "PseudoTransient",
     "Record", "SingularMatrixError", "Substitution", "System", "Triangular", "TrustRegion", "is_finite", "ladder",
     "linear_solves", "method_named", "newton", "refined", "size_of_unknowns",

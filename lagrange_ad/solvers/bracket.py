@@ -72,10 +72,9 @@ def _ends(search: Sampled, start: float) -> tuple[float, float] | None:
                 search(at)
         return search.change()
     step = 1e-3 * float(size_of_unknowns(np.array([start]))[0]) if start else 1e-3
-    for _ in range(DOUBLINGS):
-        for at in (start - step, start + step):
-            if low < at < high:
-                search(at)
+    for doubling in range(DOUBLINGS):
+        for end, at in ((low, start - step), (high, start + step)):
+            search(at if low < at < high else end + (start - end) * 0.5**doubling)
         if search.change() is not None:
             break
         step *= 2.0
@@ -110,11 +109,14 @@ def _brent(search: Sampled, ends: tuple[float, float], record: Record, limit: in
     r = search.problem.residual(x)
     record.note("bracket", r)
     model = search.problem.model(x)
+    pole = f"the residual changes its sign at {root:.10g} and is not 0 there: a pole or a jump"
+    if not abs(r[0]) <= before:  # beside a pole slopes are so steep that any residual looks like rounding
+        return record.stop(x, r, pole)
     arrived = goal.reached(search.problem, model, r, record)
     if arrived:
         return record.stop(x, r, arrived, converged=True)
     if count >= limit:
         return record.stop(x, r, f"the limit of {limit} iterations was reached")
     if not abs(r[0]) <= max(SMALL * before, SMALL * float(model.terms[0])):
-        return record.stop(x, r, f"the residual changes its sign at {root:.10g} and is not 0 there: a pole or a jump")
+        return record.stop(x, r, pole)
     return record.stop(x, r, "the sign change is bracketed to rounding", converged=True)

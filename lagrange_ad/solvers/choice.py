@@ -214,8 +214,7 @@ def method_named(method: Any) -> Method:
     if isinstance(method, type) and issubclass(method, Method):
         raise DeclarationError(f"method= is an object: la.solvers.{method.__name__}(), with parentheses")
     raise DeclarationError(
-        f"method= is one of {listing(map(repr, METHODS))}, or an object such as "
-        "la.solvers.TrustRegion(max_iterations=50), "
+        f"method= is one of {listing(map(repr, METHODS))}, or an object, la.solvers.TrustRegion(max_iterations=50), "
         f"got {method!r}{nearest(method, METHODS) if isinstance(method, str) else ''}"
     )
 

@@ -75,71 +75,74 @@ class Memory:
 
 
 class _Iterations:
-    """One run."""
+    """One run: the point, the best one so far, and what is remembered."""
 
     def __init__(self, problem: Problem, record: Record, goal: Goal, memory: Memory, damping: float) -> None:
         self.problem, self.record, self.goal, self.memory, self.damping = problem, record, goal, memory, damping
+        self.least, self.waited, self.first = damping * 0.5**RETREATS, 0, 0.0
 
     def run(self, x: Array, r: Array, limit: int) -> bool:
         """Until converged, diverged or out of iterations; ends at the best point."""
-        record = self.record
-        scale = self._sizes(x)
-        best, best_r, size = x, r, self._size(r, scale)
-        first, waited, damping = size, 0, self.damping
+        record, self.x, self.r, self.best, self.best_r = self.record, x, r, x, r
+        self.first = self._size(r, self._sizes(x))
         for iteration in range(limit + 1):
-            scale = self._sizes(best)
-            size = self._size(best_r, scale)
-            if self._arrived(best_r, scale) or (waited >= STALL and size <= STALLED):
-                within = self.goal.tolerance is not None and size > ROUNDING
-                said = f"within the tolerance {self.goal.tolerance:g}" if within else "at rounding level"
-                return record.stop(best, self.problem.residual(best), f"residuals are {said}", converged=True)
+            said = self._arrived(self._sizes(self.best))
+            if said:
+                return record.stop(self.best, self.problem.residual(self.best), said, converged=True)
             if iteration == limit:
-                break
+                return record.stop(self.best, self.problem.residual(self.best),
+                                   f"the limit of {limit} iterations was reached")
             record.iterations += 1
-            d = self.memory.step(r, damping, scale)
-            t = longest_step(self.problem, x, d)
-            new_x = x + t * d
-            new = self.problem.residual(new_x)
-            record.took(float(np.max(np.abs(d) / scale)), t)
-            reached = self._size(new, scale)
-            if np.isinf(reached):
-                record.met_outside(new_x)
-            elif reached <= WORSE * size or not self.memory.points:
-                self.memory.learn(new_x - x, new - r)
-                x, r = new_x, new
-                waited = 0 if reached < size else waited + 1
-                if reached < size:
-                    best, best_r = x, r
-                record.note("fixed-point", r)
-                if reached > GIVEN_UP * max(first, 1.0):
-                    break
-                continue
-            if not self.memory.points:
-                damping *= 0.5
-                if damping < 0.5**RETREATS * self.damping:
-                    break
-            self.memory.forget()
-            x, r = best, best_r
-            record.note("fixed-point", r)
-        return self._failed(best, first, limit)
+            if not self._step(self._sizes(self.best)):
+                break
+        first, last = record.steps[0].residual, record.steps[-1].residual
+        return record.stop(self.best, self.problem.residual(self.best),
+                           f"the fixed-point iteration is not a contraction here: residuals went from {first:.3g} to "
+                           f"{last:.3g}")
 
-    def _failed(self, best: Array, first: float, limit: int) -> bool:
-        r = self.problem.residual(best)
-        size, last = float(np.abs(r).max()), self.record.steps[-1].residual
-        if last > 2.0 * self.record.steps[0].residual or last > WORSE * size:
-            return self.record.stop(best, r, "the fixed-point iteration is not a contraction here: residuals grew from "
-                                             f"{self.record.steps[0].residual:.3g} to {last:.3g}")
-        return self.record.stop(best, r, f"the limit of {limit} iterations was reached")
+    def _step(self, scale: Array) -> bool:
+        """One step, taken or taken back; whether it makes sense to go on."""
+        d = self.memory.step(self.r, self.damping, scale)
+        t = longest_step(self.problem, self.x, d)
+        x = self.x + t * d
+        r = self.problem.residual(x)
+        self.record.took(float(np.max(np.abs(d) / scale)), t)
+        reached, best = self._size(r, scale), self._size(self.best_r, scale)
+        if np.isinf(reached):
+            self.record.met_outside(x)
+        elif reached <= WORSE * best or not self.memory.points:
+            self._take(x, r, reached < best)
+            return reached <= GIVEN_UP * max(self.first, 1.0)
+        if not self.memory.points:
+            self.damping *= 0.5
+        self.memory.forget()
+        self.x, self.r = self.best, self.best_r
+        self.record.note("fixed-point", self.r)
+        return self.damping >= self.least
+
+    def _take(self, x: Array, r: Array, better: bool) -> None:
+        self.memory.learn(x - self.x, r - self.r)
+        self.x, self.r, self.waited = x, r, 0 if better else self.waited + 1
+        if better:
+            self.best, self.best_r = x, r
+        self.record.note("fixed-point", r)
+
+    def _arrived(self, scale: Array) -> str:
+        """Why the best residual is as good as zero, empty where it is not."""
+        size = self._size(self.best_r, scale)
+        if size <= ROUNDING or (self.waited >= STALL and size <= STALLED):
+            return "residuals are at rounding level"
+        if self.goal.tolerance is not None and size <= self.goal.tolerance:
+            return f"residuals are within the tolerance {self.goal.tolerance:g} of the sizes of their unknowns"
+        return ""
 
     def _sizes(self, x: Array) -> Array:
-        given = np.where(np.isfinite(self.problem.equation_scale), self.problem.equation_scale, size_of_unknowns(x))
-        return np.where(np.isfinite(self.problem.unknown_scale), self.problem.unknown_scale, given)
+        """What residuals x_i − f_i(x) are compared with: the user's sizes, or those of the values."""
+        problem, sizes = self.problem, size_of_unknowns(x)
+        sizes = np.where(np.isfinite(problem.equation_scale), problem.equation_scale, sizes)
+        return np.where(np.isfinite(problem.unknown_scale), problem.unknown_scale, sizes)
 
     @staticmethod
     def _size(r: Array, scale: Array) -> float:
         size = float(np.max(np.abs(r) / scale))
         return size if np.isfinite(size) else np.inf
-
-    def _arrived(self, r: Array, scale: Array) -> bool:
-        allowed = max(ROUNDING, self.goal.tolerance or 0.0)
-        return not r.any() or self._size(r, scale) <= allowed

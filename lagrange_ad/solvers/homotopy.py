@@ -20,8 +20,7 @@ from .linear import Factor, Linear, SingularMatrixError
 from .newton import newton
 from .problem import Array, Model, Problem, Record, longest_step
 from .scaling import Scales, scales_of
-from .transient import _signs as signs_of
-from .transient import shifted
+from .transient import shifted, signs
 
 FIRST, SHORTEST = 0.1, 1e-9
 """Length of the first step along the curve, and of the shortest, in scaled unknowns."""
@@ -51,7 +50,7 @@ class Curve:
     def __init__(self, problem: Problem, model: Model, x: Array, r: Array, kind: str) -> None:
         self.problem, self.kind, self.x0, self.r0 = problem, kind, x, r
         self.scales: Scales = scales_of(problem, model, x, r)
-        self.pull = signs_of(problem, model) * self.scales.equation / self.scales.unknown
+        self.pull = signs(problem, model) * self.scales.equation / self.scales.unknown
 
     def value(self, x: Array, t: float, r: Array) -> Array:
         """H (n,)."""

@@ -78,7 +78,7 @@ def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
         if good:
             return True
         best.look(record.x)
-    return best.give_up(record, limit)
+    return best.give_up(record)
 
 
 class Best:
@@ -105,17 +105,11 @@ class Best:
             self.size = self.scales.norm(r)
         return self.scales
 
-    def give_up(self, record: Record, limit: int) -> bool:
+    def give_up(self, record: Record) -> bool:
         """End at the best point, with what the methods said."""
         r = self.problem.residual(self.x)
         if len(record.tried) == 1:
             return record.stop(self.x, r, record.tried[0][1])
-        return record.stop(self.x, r, _together(record, limit))
-
-
-def _together(record: Record, limit: int) -> str:
-    said: dict[str, list[str]] = {}
-    for name, message in record.tried:
-        if message not in said.setdefault(name, []):
-            said[name].append(message)
-    return "; ".join(f"{name}: {', '.join(messages)}" for name, messages in said.items())
+        first = dict(reversed(record.tried))  # what a method said when it was tried first
+        said = [f"{name}: {first[name]}" for name in dict.fromkeys(name for name, _ in record.tried)]
+        return record.stop(self.x, r, "; ".join(said))

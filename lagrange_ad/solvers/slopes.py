@@ -19,9 +19,25 @@ from .scaling import Scales
 FLOOR = 1e-14
 """Singular values below this part of the largest are zero."""
 ROUNDS = 50
+LEAST = 1e-12
+"""Damping of a singular system, beside its squared columns."""
 
 
-class SmallSlopes:
+class _Scaled:
+    """What both have."""
+
+    r: Array
+
+    def product(self, p: Array) -> Array:
+        """J̃ p."""
+        raise NotImplementedError
+
+    def norm_after(self, p: Array) -> float:
+        """‖r̃ + J̃ p‖."""
+        return float(np.linalg.norm(self.r + self.product(p)))
+
+
+class SmallSlopes(_Scaled):
     """J̃ as an array (n, n)."""
 
     def __init__(self, model: Model, scales: Scales, r: Array) -> None:
@@ -91,7 +107,7 @@ class SmallSlopes:
         return lam
 
 
-class LargeSlopes:
+class LargeSlopes(_Scaled):
     """J̃ as products and solves with the sparse matrix of all rows, those of hidden unknowns included."""
 
     def __init__(self, model: Model, scales: Scales, r: Array, linear: Linear) -> None:
@@ -136,9 +152,10 @@ class LargeSlopes:
         try:
             newton = self.newton()
         except SingularMatrixError:
-            return self.damped(float(np.linalg.norm(self.gradient)) / radius)
+            newton = np.array([np.nan])
         if not np.isfinite(newton).all():
-            return self.damped(float(np.linalg.norm(self.gradient)) / radius)
+            least = LEAST * float(self.columns.max(initial=0.0)) ** 2
+            return self.damped(max(float(np.linalg.norm(self.gradient)) / radius, least))
         if np.linalg.norm(newton) <= radius:
             return newton
         steepest = self.product(self.gradient)

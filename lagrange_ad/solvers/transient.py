@@ -40,7 +40,7 @@ def transient(problem: Problem, x: Array, record: Record, linear: Linear, limit:
     scales = scales_of(problem, model, x, r)
     record.unknown_scale, record.equation_scale = scales.unknown, scales.equation
     size = tried = scales.norm(r)
-    shift = _signs(problem, model) * scales.equation / scales.unknown
+    shift = signs(problem, model) * scales.equation / scales.unknown
     while True:
         record.note("pseudo-transient", r)
         arrived = goal.reached(problem, model, r, record)
@@ -88,7 +88,7 @@ def _euler(problem: Problem, model: Model, record: Record, linear: Linear, x: Ar
     return None
 
 
-def _signs(problem: Problem, model: Model) -> Array:
+def signs(problem: Problem, model: Model) -> Array:
     """+1 where x_i' = r_i pulls x_i to its value, −1 where x_i' = −r_i does."""
     matrix = model.matrix
     diagonal = np.diag(matrix) if isinstance(matrix, np.ndarray) else matrix.diagonal()

@@ -14,12 +14,13 @@ import numpy as np
 
 from .arrival import CORRECTION, EXACTLY, Arrived, Goal, Progress, equation_weights, last_step, unknown_sizes
 from .linear import Linear, SingularMatrixError
-from .problem import Array, Model, Problem, Record
+from .newton import newton
+from .problem import Array, Model, Problem, Record, is_small
 from .scaling import Scales, scales_of
 from .slopes import LargeSlopes, Slopes, slopes_of
 
-STATIONARY = 1e-6
-"""The residual is at a minimum where its cosine with every column of the Jacobian is below this."""
+STATIONARY = 1e-8
+"""The residual is at a minimum where unknowns changed by their own sizes would take less than this part of it away."""
 ACCEPTED = 1e-4
 """A step is taken when it does this part of what the linear model promised."""
 SMALLEST = 1e-13
@@ -29,6 +30,8 @@ REACH = 0.99
 
 
 TRIALS = 60
+NEAR, POLISH = 10, 20
+"""A small residual that has not halved for NEAR iterations is left to Newton’s method with a patience of POLISH."""
 DAMPING = 1e-2
 RESCALINGS = 10
 FORGOTTEN = 1e3
@@ -135,7 +138,7 @@ class _Search:
         if not np.isfinite(r).all():
             record.met_outside(x)
             return record.stop(x, r, "the residual is not finite at the start")
-        first = float(np.abs(r).max(initial=0.0))
+        first, near, end = float(np.abs(r).max(initial=0.0)), Progress(NEAR), record.iterations + limit
         for iteration in range(limit + 1):
             record.note(self.method, r)
             model = problem.model(x)
@@ -146,22 +149,30 @@ class _Search:
                 break
             if progress.is_over(record):
                 return record.stop(x, r, f"{progress.patience} iterations made little progress")
+            small = is_small(model, r, first)
+            if small and near.is_over(record):
+                return self._polished(x, end)
             record.iterations += 1
             moved = self._move(model, x, r, first)
             if isinstance(moved, str):
-                return record.stop(x, r, moved)
+                return self._polished(x, end) if small else record.stop(x, r, moved)
             x, r = moved.x, moved.r
             if isinstance(moved, Arrived):
                 record.note(self.method, r)
                 return record.stop(x, r, moved.message, moved.small)
         return record.stop(x, r, f"the limit of {limit} iterations was reached")
 
+    def _polished(self, x: Array, end: int) -> bool:
+        """Newton's method from a point with a small residual that these steps cannot make smaller, by rounding."""
+        left = end - self.record.iterations
+        return newton(self.problem, x, self.record, self.linear, left, goal=self.goal, patience=POLISH)
+
     def _move(self, model: Model, x: Array, r: Array, first: float) -> Accepted | Arrived | str:
         """One iteration: where it led, or why it led nowhere."""
         self._scale(model, x, r)
         try:
             slopes = slopes_of(model, self.scales, r, self.linear)
-            if _is_stationary(self.problem, slopes, x):
+            if self._is_stationary(slopes, x):
                 return "the residual has a local minimum here that is no solution"
             moved = self._accepted(slopes, x, r)
         except (SingularMatrixError, np.linalg.LinAlgError) as error:
@@ -190,8 +201,8 @@ class _Search:
         """The first trial that reduces the residual as promised; the region learns from each."""
         size = self.scales.norm(r)
         for _ in range(TRIALS):
-            p = self._inside(slopes, x)
-            linear = float(np.linalg.norm(slopes.r + slopes.product(p)))
+            p = self._inside(slopes, x, self.region)
+            linear = slopes.norm_after(p)
             trial = x + self.scales.unknown * p
             new = self.problem.residual(trial)
             reached = self.scales.norm(new)
@@ -208,10 +219,15 @@ class _Search:
         self.problem.residual(x)
         return None
 
-    def _inside(self, slopes: Slopes, x: Array) -> Array:
+    def _is_stationary(self, slopes: Slopes, x: Array) -> bool:
+        """Whether no step of the unknowns' own sizes would do anything worth while, were the equations linear."""
+        size = float(np.linalg.norm(slopes.r))
+        return slopes.norm_after(self._inside(slopes, x, Radius(len(x)))) >= (1.0 - STATIONARY) * size
+
+    def _inside(self, slopes: Slopes, x: Array, region: Region) -> Array:
         """The region's step, held inside the domains."""
         low, high = (REACH * (end - x) / self.scales.unknown for end in (self.problem.low, self.problem.high))
-        p = self.region.step(slopes, None, None)
+        p = region.step(slopes, None, None)
         fixed = np.zeros(len(x), dtype=bool)
         for _ in range(len(x)):
             over = (p < low) | (p > high)
@@ -221,13 +237,5 @@ class _Search:
             fixed |= over
             if isinstance(slopes, LargeSlopes) or fixed.all():
                 return p
-            p = self.region.step(slopes, fixed, p)
+            p = region.step(slopes, fixed, p)
         return np.asarray(np.clip(p, low, high))
-
-
-def _is_stationary(problem: Problem, slopes: Slopes, x: Array) -> bool:
-    """Whether the residual has no part along any column of J̃; but for those that the end of a domain holds back."""
-    room = np.where(slopes.gradient > 0.0, x - problem.low, problem.high - x)
-    held = room <= 1e-10 * np.maximum(np.abs(x), 1e-10)
-    size = slopes.columns * float(np.linalg.norm(slopes.r))
-    return bool((np.abs(slopes.gradient) <= STATIONARY * size)[~held].all())
