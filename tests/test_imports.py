@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
+    ("progress",),
     ("tables",),
     ("elementary",),
     ("printing",),
@@ -24,6 +25,7 @@ ORDER = (
     ("interpolation", "gradients"),
     ("forms",),
     ("program",),
+    ("saving",),
     ("structure",),
     ("lowering",),
     ("execution",),
@@ -32,6 +34,7 @@ ORDER = (
     ("views", "functions"),
     ("optimization",),
     ("display", "files"),
+    ("sweeps",),
     ("api",),
     ("tracing", "testing"),
     ("cli",),
