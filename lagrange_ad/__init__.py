@@ -28,6 +28,7 @@ from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
+from .sweeps import Sweep, grid
 from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
@@ -55,11 +56,13 @@ __all__ = [
     "SingularError",
     "SolveError",
     "StructureError",
+    "Sweep",
     "UnknownNameError",
     "__version__",
     "ascent",
     "external",
     "gradient",
+    "grid",
     "interpolate",
     "logsumexp",
     "read",

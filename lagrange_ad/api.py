@@ -17,6 +17,8 @@ from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
 from .solution.showing import cycles_in_words
+from .sweeps import Options, Sweep
+from .sweeps import sweep as run_sweep
 from .tables import Report, Shown
 from .text import shorten
 from .views import ReducedView
@@ -144,6 +146,39 @@ class Program(Shown, Declarations):
                       checkpoint_every=checkpoint_every, resume=resume)
 
     descend = ascend
+
+    def sweep(self, values: Mapping[Any, Any], *, start: Any = None, gradients: bool = False, executor: Any = None,
+              chunks: int | None = None, progress: bool | None = None, callback: Any = None,
+              time_limit: float | None = None, file: str | PathLike[str] | None = None, file_every: Any = "10s",
+              resume: bool = False, parts: int = 32, max_iterations: int = MAX_ITERATIONS) -> Sweep:
+        """Solve at many values of inputs or parameters, following the branch of solutions from point to point.
+
+        ``values`` by name, one a point: ``{"I": np.linspace(0.01, 1, 100)}``; of an array of shape S, (points, *S).
+        Several names go together, point by point; ``la.grid(a=..., b=...)`` is every combination. ``s["n2"]`` is the
+        array of all points. The program itself is not changed.
+
+        The first solve begins at the declared starts, or at ``start`` (as in :meth:`evaluate`), each further one where
+        the last good points lead to. Where one fails, up to ``parts`` more solves go there from the last good point in
+        parts; then the point is in ``s.failed`` with its reason in ``s.errors``, NaN in the arrays, and the next one
+        starts from the last good point again. ``gradients=True`` computes multipliers along the way.
+
+        ``executor``, any concurrent.futures.Executor (threads, processes, Dask's ``client.get_executor()``), gets the
+        points in ``chunks`` of neighbours; each follows its own branch from the start, so that results depend on the
+        chunks but not on how many workers there are. Points whose worker died are among the failed.
+
+        ``callback(index, point)`` is called with every point when it is known (None for one that failed) and ends the
+        sweep by returning True; so do ``time_limit`` (seconds) and Ctrl-C: what is done is returned, the rest is in
+        ``s.not_run``. ``progress`` shows a bar (None: on a terminal). ``file`` (.npz) is written every ``file_every``
+        (points, or a time such as "30s") and at the end; ``resume=True`` goes on from it, with the arrays that a sweep
+        never interrupted would have.
+
+        Raises UnknownNameError, DeclarationError, ShapeError for values that cannot be, and CheckpointError for a file
+        of another sweep.
+        """
+        return run_sweep(self, values, Options(
+            start=start, gradients=gradients, executor=executor, chunks=chunks, progress=progress, callback=callback,
+            time_limit=time_limit, file=file, file_every=file_every, resume=resume, parts=parts,
+            max_iterations=max_iterations))
 
     # showing -----------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ def evaluate_program(
     declared = declared_state(program, plan)
     names = {equation.name for equation in program.equations} if perturbation else set()
     added = {program.full_name(name, names): value for name, value in (perturbation or {}).items()}
-    begin = starting_state(plan, declared, given, _start_values(program, start), added)
+    begin = starting_state(plan, declared, given, start_values(program, start), added)
     return solve_from(plan, begin, max_iterations)
 
 
@@ -91,7 +91,7 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
     return checked
 
 
-def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
+def start_values(program: Declarations, start: Any) -> dict[str, Any]:
     """Starts of variables by name, from a point or a mapping."""
     if start is None:
         return {}
