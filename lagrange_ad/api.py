@@ -212,7 +212,7 @@ class Program(Shown, Declarations):
     def _cycles(self) -> str:
         """The cycles in words, where they are known or cheap to find; or why the equations cannot be ordered."""
         known = self._memory.get("plan")
-        if self.size > MOST_TO_ANALYSE and (known is None or known[0] != self.version):
+        if self.size > MOST_TO_ANALYSE and (known is None or known[0][0] != self.version):
             return "cycles: not looked for yet in a program of this size; p.schedule finds them"
         try:
             return cycles_in_words(plan_of(self))

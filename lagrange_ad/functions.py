@@ -82,7 +82,7 @@ class Function:
         executor = executor_named(self._program.executor)
 
         def make(lowered: Lowered) -> Plan:
-            return make_plan(lowered, declared_starts(lowered), executor)
+            return make_plan(lowered, declared_starts(lowered), executor, declared.owner.solver_choices)
 
         self._plan = variant_plan(declared, self._outputs, {**given, **held}, caller(), make)
         return held

@@ -342,6 +342,11 @@ def test_indexing(case: Case) -> None:
     lambda m: (m * m).T.reshape(2, 6)[::-1],
     lambda m: np.copy(m),
     lambda m: m.copy(),
+    lambda m: np.pad(m, 1),
+    lambda m: np.pad(m, ((1, 2), (0, 3)), constant_values=((1.0, 2.0), (3.0, 4.0))),
+    lambda v: np.pad(v, (0, 2), mode="edge"),
+    lambda m: np.pad(m, 1, "wrap"),
+    lambda m: np.pad(m, ((2, 0), (0, 1)), mode="reflect"),
 )
 def test_moving(case: Case) -> None:
     check(case)

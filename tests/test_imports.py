@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
-    ("progress",),
+    ("progress", "solvers"),
     ("tables",),
     ("elementary",),
     ("printing",),
@@ -39,7 +39,7 @@ ORDER = (
     ("tracing", "testing"),
     ("cli",),
 )
-NEVER = {"structure": {"expression", "program", "lowering"}}
+NEVER = {"structure": {"expression", "program", "lowering"}, "solvers": {"expression", "program", "lowering"}}
 FREE = {"__init__", "__main__"}
 
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from lagrange_ad import Program
-from lagrange_ad.solution.linear import DENSE, Factor, SingularMatrixError, Substitution, System, Triangular, refined
+from lagrange_ad.solvers.linear import DENSE, Factor, SingularMatrixError, Substitution, System, Triangular, refined
 
 
 def _random(n, seed=0):

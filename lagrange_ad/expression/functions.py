@@ -64,6 +64,27 @@ def _column(item: Expression) -> Expression:
     return item if item.ndim > 1 else view(np.reshape, item, (-1, 1))
 
 
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", **keywords: Any) -> Expression:
+    """``np.pad`` in the modes that move elements (edge, wrap, reflect, symmetric) or put numbers around them."""
+    node = as_expression(array)
+    if mode not in ("constant", "edge", "wrap", "reflect", "symmetric"):
+        raise ExpressionTypeError(
+            f"np.pad with mode={mode!r} is not supported on expressions: 'constant', 'edge', 'wrap', 'reflect' and "
+            "'symmetric' are"
+        )
+    if mode != "constant":
+        return view(np.pad, node, pad_width, mode=mode, **keywords)
+    numbers = np.pad(np.zeros(node.shape), pad_width, **keywords)
+    where = np.argwhere(np.pad(np.ones(node.shape, dtype=bool), pad_width))
+    first = where.min(axis=0) if len(where) else np.zeros(node.ndim, dtype=np.int64)
+    for axis in range(node.ndim):
+        start, stop = int(first[axis]), int(first[axis]) + node.shape[axis]
+        inner = tuple(slice(int(first[k]), int(first[k]) + node.shape[k]) for k in range(axis + 1, node.ndim))
+        before, after = ((*[slice(None)] * axis, part, *inner) for part in (slice(0, start), slice(stop, None)))
+        node = concatenate([numbers[before], node, numbers[after]], axis)
+    return node
+
+
 def _triangle(function: Callable[..., Any]) -> Callable[..., Expression]:
     """``np.tril``, ``np.triu``: zeros on one side of a diagonal."""
 
@@ -116,6 +137,7 @@ FUNCTIONS.update({
     np.polyval: polyval,
     np.tril: _triangle(np.tril),
     np.triu: _triangle(np.triu),
+    np.pad: _pad,
     np.append: lambda a, values, axis=None: concatenate([a, values], axis),
     np.copy: lambda a, **keywords: as_expression(a),
     np.matrix_transpose: lambda a: view(np.swapaxes, a, -1, -2),

@@ -130,7 +130,6 @@ _INSTEAD = {
     "np.diag": "np.diagonal(A), or x[:, None] * np.eye(n) for a matrix with the diagonal x",
     "np.split": "slices: x[:k], x[k:]",
     "np.array_split": "slices: x[:k], x[k:]",
-    "np.pad": "np.concatenate([np.zeros(k), x])",
     "np.block": "np.concatenate of rows, each an np.concatenate(..., axis=1)",
     "np.meshgrid": "x[None, :] and y[:, None], which broadcast",
     "np.select": "np.where(condition, a, np.where(...))",

@@ -19,11 +19,12 @@ class Symbol:
     """A named array of a program: an input, a parameter or a variable, with what was declared of it.
 
     ``start`` is where its elements begin in the flat state, ``elements`` the nodes made of single ones so far,
-    ``operation`` the function that declared it (np.linalg.solve), if one did.
+    ``scale`` the size that the user says its values have, ``operation`` the function that declared it
+    (np.linalg.solve), if one did.
     """
 
-    __slots__ = ("domain", "elements", "kind", "labels", "location", "lower", "name", "operation", "owner", "shape",
-                 "start", "unit", "upper", "value")  # fmt: skip
+    __slots__ = ("domain", "elements", "kind", "labels", "location", "lower", "name", "operation", "owner",
+                 "scale", "shape", "start", "unit", "upper", "value")  # fmt: skip
 
     def __init__(self, name: str, kind: str, shape: Shape, owner: Any, location: tuple[str, int]) -> None:
         self.name, self.kind, self.shape, self.owner, self.location = name, kind, shape, owner, location
@@ -35,6 +36,7 @@ class Symbol:
         self.domain: tuple[float, float] = _EVERYWHERE
         self.labels: list[Any] | None = None
         self.unit = self.operation = ""
+        self.scale: Any = None
 
     @property
     def is_unbounded(self) -> bool:

@@ -6,7 +6,7 @@ constraints, the layout of state and rows, and which rows meet which state eleme
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,8 @@ class Lowered:
     in the same manner (``n_user_rows``), the results of irregular expressions last (from ``n_regular_rows`` on); the
     objective's row is ``rows.size``, the constraints' rows follow in the order of ``constraint_rows``. ``own[row]``:
     the state element alone on the left, or −1. ``source[i]``: the user's equation that row block i belongs to.
+    ``unknown_scale``, ``equation_scale``: the sizes that the user gave, an element of the state and a row; NaN where
+    none, None where there are none at all.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Lowered:
     groups: tuple[Group, ...]
     objective_groups: tuple[Group, ...]
     constraint_groups: tuple[Group, ...]
+    unknown_scale: Array | None
+    equation_scale: Array | None
 
     @property
     def n_rows(self) -> int:
@@ -192,7 +196,20 @@ def lower(program: Declarations) -> Lowered:
         groups=_equation_groups(maker, light, explicit, starts, others, pieces),
         objective_groups=collected[OBJECTIVE],
         constraint_groups=collected[CONSTRAINTS],
+        unknown_scale=_scales(state, {name: s.scale for name, s in program.symbols.items() if s.scale is not None}),
+        equation_scale=_scales(rows, {e.name: program.equation_scales[e.name] for e in equations
+                                      if e.name in program.equation_scales} if program.equation_scales else {}),
     )
+
+
+def _scales(blocks: Blocks, given: Mapping[str, Array]) -> Array | None:
+    """The given sizes as one flat array, NaN where there are none."""
+    if not given:
+        return None
+    found = np.full(blocks.size, np.nan)
+    for name, scale in given.items():
+        found[blocks.slices[name]] = np.ravel(scale)
+    return found
 
 
 EQUATIONS, OBJECTIVE, CONSTRAINTS = "equations", "objective", "constraints"

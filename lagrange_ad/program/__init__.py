@@ -8,6 +8,7 @@ from .declarations import Declarations
 from .given import caller, element_name, fit, key_name, numeric
 from .records import Constraint, Equation, Location, Objective
 from .scope import Scope
+from .selection import selected
 from .symbols import EXECUTORS
 from .variants import variant
 
@@ -24,5 +25,6 @@ __all__ = [
     "fit",
     "key_name",
     "numeric",
+    "selected",
     "variant",
 ]

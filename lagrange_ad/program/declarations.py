@@ -10,6 +10,7 @@ from ..errors import DeclarationError, ShapeError
 from ..expression import as_expression
 from ..printing import place, to_text
 from ..text import nearest
+from .choices import SolverChoice, solver_choice
 from .constraints import bound_of, check_bounds, comparison
 from .equations import Equations
 from .given import caller
@@ -50,7 +51,8 @@ class Declarations(Equations):
     """What a program consists of, in the order it was declared.
 
     ``symbols`` by name, ``equations`` and ``constraints`` as lists, ``objective`` or None. ``version`` rises with
-    every declaration and ``values_version`` with every ``set``, so that what was computed before is known to be old.
+    every declaration, ``values_version`` with every ``set`` and ``plan_version`` with every choice of how blocks are
+    solved, so that what was computed before is known to be old.
     ``executor`` names what runs it: ``"native"`` (code compiled for this machine), ``"reference"`` (NumPy: the meaning,
     many times slower), or None for the native one where it can be had.
     """
@@ -59,6 +61,7 @@ class Declarations(Equations):
         super().__init__(name, executor=executor)
         self.constraints: list[Constraint] = []
         self.objective: Objective | None = None
+        self.solver_choices: list[SolverChoice] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return packed(self)
@@ -139,6 +142,33 @@ class Declarations(Equations):
         while f"{stem}{number}" in self._named:
             number += 1
         return f"{stem}{number}"
+
+    # how blocks are solved ---------------------------------------------------------------------------------
+
+    def solver(self, of: Any = None, method: Any = "auto", *, linear: Any = "auto", tear: Any = None,
+               tolerance: float | None = None, max_iterations: int | None = None) -> None:
+        """How to solve the blocks (cycles, implicit equations) that determine ``of``; a later choice replaces earlier.
+
+        ``of`` is a variable or elements of one: ``"y1"``, ``y1``, ``v[3]``, ``"v[3]"``; None means all blocks.
+
+        ``method`` is ``"auto"`` (Newton's method first, then what is more robust), ``"newton"``, ``"trust-region"``,
+        ``"levenberg-marquardt"``, ``"pseudo-transient"``, ``"homotopy"``, ``"fixed-point"``, ``"bracket"``, or an
+        object of ``la.solvers`` such as ``la.solvers.FixedPoint(anderson=5)``. ``linear`` is how its linear systems
+        are solved: ``"auto"``, ``"lu"``, ``"klu"``, ``"krylov"``, or an object such as ``la.solvers.Krylov(...)``.
+
+        ``tear=True`` solves in a few unknowns of a cycle, from which the others follow by propagation, chosen by the
+        library; ``tear=["y2"]`` says which must be among them. ``tolerance``, relative to the sizes of the equations,
+        ends a solve before its residuals are at rounding level; ``max_iterations`` is the limit of all its methods
+        together. docs/cycles.md says more.
+
+        Raises UnknownNameError and DeclarationError; nothing is changed then.
+        """
+        choice = solver_choice(self, of, method, linear, tear, tolerance, max_iterations)
+        with self._lock:
+            if choice.elements is None:
+                self.solver_choices.clear()
+            self.solver_choices.append(choice)
+            self.plan_version += 1
 
     # showing -----------------------------------------------------------------------------------------------
 

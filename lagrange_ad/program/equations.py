@@ -10,7 +10,7 @@ from ..errors import DeclarationError, ShapeError
 from ..expression import Expression, Shape, Symbol
 from ..forms import Form, PackedEquations, Sides, Tokens, read
 from ..printing import to_text
-from .given import NO_LOWER, NO_UPPER, caller
+from .given import NO_LOWER, NO_UPPER, caller, scale_of
 from .records import Equation, Location
 from .symbols import Symbols
 
@@ -21,6 +21,7 @@ class Equations(Symbols):
     def __init__(self, name: str = "program", *, executor: str | None = None) -> None:
         super().__init__(name, executor=executor)
         self.equations: list[Equation] = []
+        self.equation_scales: dict[str, Any] = {}
         self._forms: dict[Tokens, PackedEquations] = {}
         self._form_at: dict[Location, PackedEquations] = {}
 
@@ -51,18 +52,19 @@ class Equations(Symbols):
         return list(self._forms.values())
 
     def equate(self, left: Any, right: Any, name: str | None = None, *, for_: Expression | None = None,
-               _location: Location | None = None) -> None:
+               scale: Any = None, _location: Location | None = None) -> None:
         """Declare the equation left = right (arrays: element by element; the shapes broadcast).
 
         A variable alone on the left that has no other equation is determined by it. Otherwise the equation is
-        implicit and matching finds what it determines; ``for_=u`` says so at once. The residual is right − left.
+        implicit and matching finds what it determines; ``for_=u`` says so at once. The residual is right − left;
+        ``scale`` is the size that its terms typically have, where solvers should not find it themselves.
         """
         location, name = _location or caller(), self._full(name)
         left, right = self._number(left, "the left side"), self._number(right, "the right side")
         with self._lock:
-            self._equate(left, right, name, for_, location)
+            self._equate(left, right, name, for_, scale, location)
 
-    def _equate(self, left: Expression, right: Expression, name: str | None, for_: Expression | None,
+    def _equate(self, left: Expression, right: Expression, name: str | None, for_: Expression | None, scale: Any,
                 location: Location) -> None:
         if name is not None:
             self._free_name(name, allow=left)
@@ -76,6 +78,8 @@ class Equations(Symbols):
         if for_ is not None:
             determines = self._whole_variable(for_)
         label = name or self._equation_name(own or determines)
+        if scale is not None:
+            self.equation_scales[label] = scale_of(label, scale, shape)
         self._equation(label, Sides(left, right), shape, own, determines, location)
         if label not in self.symbols:
             self._take_name(label, location)

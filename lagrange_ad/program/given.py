@@ -135,6 +135,17 @@ def domain_of(name: str, domain: Any) -> tuple[float, float]:
     return low, high
 
 
+def scale_of(name: str, scale: Any, shape: Shape) -> Any:
+    """The sizes that the user says the values of a variable, or the residuals of an equation, have."""
+    found = fit(name, numeric(name, scale, "the scale"), shape, "the scale")
+    if not (found > 0.0).all():
+        raise DeclarationError(
+            f"the scale of {name!r} must be positive, got {float(found.min()):g}: it is the size that its values "
+            "typically have"
+        )
+    return found
+
+
 def unit_of(name: str, unit: Any) -> str:
     """The unit of a symbol, a text for display."""
     if not isinstance(unit, str) or not unit.isprintable():

@@ -25,6 +25,7 @@ from .given import (
     key_name,
     labels_of,
     numeric,
+    scale_of,
     unit_of,
 )
 from .records import Location
@@ -50,6 +51,7 @@ class Symbols:
         self.symbols: dict[str, Symbol] = {}
         self.version = 0
         self.values_version = 0
+        self.plan_version = 0
         self._nodes: dict[str, Expression] = {}
         self._named: dict[str, Location] = {}
         self._explicit: set[str] = set()
@@ -90,18 +92,20 @@ class Symbols:
         return self._given("parameter", self._full(name), value, shape, lower, upper, labels, unit, location)
 
     def variable(self, name: str, shape: Any = (), *, start: Any = None, lower: Any = NO_LOWER,
-                 upper: Any = NO_UPPER, domain: tuple[float, float] = (-np.inf, np.inf), labels: Any = None,
-                 unit: str = "", _location: Location | None = None) -> Expression:
+                 upper: Any = NO_UPPER, domain: tuple[float, float] = (-np.inf, np.inf), scale: Any = None,
+                 labels: Any = None, unit: str = "", _location: Location | None = None) -> Expression:
         """Declare a variable: found from the equations.
 
         ``start`` is where a cycle's solve begins: a number, an array, or an expression of inputs, parameters and
-        earlier variables. ``domain`` is the open interval that guards the iterates of a solve. Bounds are limits
-        for optimizers.
+        earlier variables. ``domain`` is the open interval that guards the iterates of a solve. ``scale`` is the size
+        that its values typically have, where solvers should not find it themselves. Bounds are limits for optimizers.
         """
         location, name = _location or caller(), self._full(name)
         with self._lock:
             symbol = self._symbol("variable", name, as_shape(name, shape), lower, upper, labels, unit, location)
             symbol.domain = domain_of(name, domain)
+            if scale is not None:
+                symbol.scale = scale_of(name, scale, symbol.shape)
             if start is not None:
                 symbol.value = self._start(symbol, start)
             return self._add(symbol)

@@ -38,7 +38,7 @@ from ..execution.native.state import (
 )
 from ..expression import Array
 from ..lowering import Group
-from .newton import MAX_ITERATIONS
+from ..solvers import MAX_ITERATIONS
 from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
 
 
@@ -99,7 +99,9 @@ class CompiledPlan:
     def blocks(self) -> BlockTable:
         """The small blocks."""
         schedules = [step.schedule for step in self.block_steps]
-        return BlockTable(self.lowered.groups, schedules, self.lowered.own, self.n_state, self._compile_from)
+        plain = [step.choice is None or step.choice.is_plain for step in self.block_steps]
+        return BlockTable(self.lowered.groups, schedules, self.lowered.own, self.n_state, self._compile_from,
+                          np.array(plain, dtype=bool))
 
     @cached_property
     def _small(self) -> tuple[SmallSteps, dict[int, int]]:

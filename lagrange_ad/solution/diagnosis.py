@@ -14,8 +14,8 @@ from ..lowering import Lowered
 from ..printing import place, to_text
 from ..program import Equation, Objective
 from ..text import listing, number
+from .block import BlockReport
 from .forward import Solved
-from .newton import BlockReport
 from .plan import BlockStep, Plan
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..expression import Array
 from ..lowering import Lowered
+from ..solvers import Factor, SingularMatrixError, size_of_unknowns
 from ..text import number
+from .block import BlockProblem, BlockReport
 from .diagnosis import domain_message
 from .forward import Solved
-from .linear import Factor, SingularMatrixError
-from .newton import BlockReport, BlockSolver, scale_of
 from .plan import BlockStep
 
 NEAR = 1e-6
@@ -48,17 +48,19 @@ def _of_domains(lowered: Lowered, step: BlockStep, z: Array) -> list[str]:
 
 def _of_functions(lowered: Lowered, step: BlockStep, solved: Solved) -> list[str]:
     """Whether a short step in Newton's direction already has no value, and of which function."""
-    n = len(solved.z)
-    solver = BlockSolver(step, solved.offset, (np.full(n, -np.inf), np.full(n, np.inf)), np.zeros(lowered.n_all_rows))
-    z = solved.z.copy()
+    n, z = len(solved.z), solved.z.copy()
+    everywhere = np.full(n, -np.inf), np.full(n, np.inf)
+    problem = BlockProblem(step, z, solved.offset, everywhere, np.zeros(lowered.n_all_rows))
+    x = z[step.columns]
     with np.errstate(all="ignore"):
+        r = problem.residual(x)
+        model = problem.model(x)
         try:
-            d = solver.correction(Factor(step.jacobian(z)), solver.residual(z))
+            d = -Factor(model.matrix).solve(model.right_side(r))[: len(r)]
         except SingularMatrixError:
             return []
-        length = float(np.max(np.abs(d) / scale_of(z[step.columns])))
-        z[step.columns] += min(SHORT, 0.1 / length) * d
-        broken = np.flatnonzero(~np.isfinite(solver.residual(z)))
+        length = float(np.max(np.abs(d) / size_of_unknowns(x)))
+        broken = np.flatnonzero(~np.isfinite(problem.residual(x + min(SHORT, 0.1 / length) * d)))
     if not len(broken) or not np.isfinite(d).all():
         return []
     message = domain_message(lowered, z, int(step.rows[broken[0]]))

@@ -13,22 +13,25 @@ from ..execution import executor_named
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, element_name, fit, key_name, numeric
+from ..solvers import MAX_ITERATIONS
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
-from .newton import MAX_ITERATIONS
 from .plan import Plan, make_plan
 from .point import Point, element_number
 
 
 def plan_of(program: Declarations) -> Plan:
-    """The plan of the program's present version, made once under the program's lock."""
-    return program.remembered("plan", program.version, lambda: _make(program))
+    """The plan of the program's present version, made once under the program's lock.
+
+    It is made anew, of the same lowered program, where only the choices of how blocks are solved have changed.
+    """
+    return program.remembered("plan", (program.version, program.plan_version), lambda: _make(program))
 
 
 def _make(program: Declarations) -> Plan:
-    lowered = lower(program)
-    return make_plan(lowered, declared_starts(lowered), executor_named(program.executor))
+    lowered = program.remembered("lowered", program.version, lambda: lower(program))
+    return make_plan(lowered, declared_starts(lowered), executor_named(program.executor), program.solver_choices)
 
 
 def declared_starts(lowered: Lowered) -> Array:

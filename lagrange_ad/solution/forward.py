@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from .newton import BlockReport, BlockSolver, propagate_wide, residuals, solve_block
+from ..solvers import Auto, Linear, Record
+from .block import BlockProblem, BlockReport, propagate_wide, residuals
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
@@ -178,10 +179,9 @@ class Reports(Sequence[BlockReport]):
         work = np.zeros(self._plan.lowered.n_all_rows)
         with np.errstate(all="ignore"):
             r = residuals(step, self._z, start.offset, work)
-        report = BlockReport(step, self._plan.lowered, int(self._iterations[number]), True, "solved by compiled code",
-                             residuals=r)
-        report.guessed_columns = _guessed(step, start)
-        return report
+        record = Record("newton", converged=True, message="solved by compiled code", x=self._z[step.columns],
+                        iterations=int(self._iterations[number]), residuals=r)
+        return BlockReport(step, self._plan.lowered, record, _guessed(step, start))
 
 
 def _propagated(plan: Plan, step: Step, start: Start, z: Array, work: Array) -> bool:
@@ -207,10 +207,15 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 
 
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
-    report = BlockReport(step, plan.lowered)
     _sweep(step, start, z, work)
-    report.guessed_columns = _guessed(step, start)
-    solve_block(BlockSolver(step, start.offset, start.domain, work), z, report, max_iterations)
+    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
+    problem = BlockProblem(step, z, start.offset, start.domain, work)
+    choice = step.choice
+    if choice is None:
+        Auto().solve(problem, z[step.columns], report.record, Linear(), max_iterations)
+    else:
+        limit = max_iterations if choice.max_iterations is None else choice.max_iterations
+        choice.method.solve(problem, z[step.columns], report.record, Linear(), limit)
     return report
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..expression import Array
-from .newton import propagate_wide
+from .block import propagate_wide
 from .plan import Plan
 
 

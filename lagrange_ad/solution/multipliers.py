@@ -16,10 +16,10 @@ import numpy as np
 
 from ..errors import SingularError
 from ..expression import Array
+from ..solvers import Factor, Linear, SingularMatrixError, Substitution, Triangular, is_finite, refined
 from ..text import listing
+from .block import BlockReport
 from .forward import Reports, Solved, restored
-from .linear import Factor, SingularMatrixError, Substitution, Triangular, is_finite, refined
-from .newton import BlockReport
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
@@ -161,8 +161,9 @@ def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: 
 def _block_multipliers(step: BlockStep, z: Array, w: Array, report: BlockReport | None) -> Array:
     """λ with (∂r/∂z)ᵀ λ = −w, by the solve's last factors refined against the Jacobian at the solution."""
     matrix = step.jacobian(z)
-    if report is not None and report.factor is not None and np.isrealobj(z):
-        found = refined(report.factor, matrix, -w, transposed=True)
+    factor = None if report is None or report.record.linear is None else report.record.linear.factor
+    if factor is not None and np.isrealobj(z):
+        found = refined(factor, matrix, -w, transposed=True)
         if found is not None:
             return found
     factor = block_factor(step, matrix, report)
@@ -183,7 +184,7 @@ def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Fa
             "two equations that say the same, or a double root"
         ) from None
     if report is not None:
-        report.factor = factor
+        report.record.linear = Linear.of(matrix, factor)
     return factor
 
 

@@ -266,7 +266,7 @@ def variant_of(plan: Plan, declared: Declared, outputs: Sequence[Quantity]) -> P
         held = {symbol.name: as_given(symbol, "parameter") for symbol in determined_by(plan, unsolved)}
 
         def make(lowered: Lowered) -> Plan:
-            return make_plan(lowered, np.ones(lowered.state.size, dtype=bool), plan.executor)
+            return make_plan(lowered, np.ones(lowered.state.size, dtype=bool), plan.executor, plan.choices)
 
         known = variant_plan(declared, outputs, held, caller(), make), own
         plan.keep_variant(key, known)

@@ -20,6 +20,8 @@ from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
+from ..program.choices import SolverChoice, chosen_for
+from ..solvers import System
 from ..structure import (
     Block,
     Deficiency,
@@ -36,7 +38,6 @@ from ..structure.blocks import changes
 from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
-from .linear import System
 from .showing import schedule_report
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class SequenceStep(Coupled):
 class BlockStep(Coupled):
     """Rows solved together for ``columns``; ``auxiliaries`` re-propagate what hangs on them, ``sweep`` guesses.
 
-    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's. ``number`` counts blocks.
+    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's. ``number`` counts blocks;
+    ``choice`` says how the user wants it to be solved, None for no choice.
     """
 
     rows: Array
@@ -169,6 +171,7 @@ class BlockStep(Coupled):
     sweep_cut: Cut
     first_sweep: int
     reached: bool = True
+    choice: SolverChoice | None = None
 
     @cached_property
     def all_rows(self) -> Array:  # type: ignore[override]
@@ -251,6 +254,7 @@ class Plan(Shown):
     objective: Run
     constraints: Run
     executor: Executor
+    choices: tuple[SolverChoice, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_compiled", "variants")}  # made again when needed
@@ -369,10 +373,12 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
     return parts
 
 
-def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None) -> Plan:
+def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None,
+              choices: Sequence[SolverChoice] = ()) -> Plan:
     """Schedule a lowered program and cut its groups by step.
 
-    ``started`` tells, an element of the state, whether the user gave it a start. Raises StructureError, in the
+    ``started`` tells, an element of the state, whether the user gave it a start; ``choices`` are how blocks are to be
+    solved, later ones before earlier. Raises StructureError, in the
     user's names, when the equations cannot determine the variables.
     """
     executor = executor or default_executor()
@@ -383,10 +389,11 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     return Plan(
         lowered=lowered,
         schedule=schedule,
-        steps=_steps(lowered, schedule, executor),
+        steps=_steps(lowered, schedule, executor, choices),
         objective=executor.run(lowered.objective_groups),
         constraints=executor.run(lowered.constraint_groups),
         executor=executor,
+        choices=tuple(choices),
     )
 
 
@@ -443,19 +450,21 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
             yield type(step)(step.rows[~here]), False
 
 
-def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[Step, ...]:
+def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
+           choices: Sequence[SolverChoice]) -> tuple[Step, ...]:
     """The steps: one batch of rows each, a block's and then one a level of its auxiliaries."""
     batches: list[Array] = []
     sweeps: list[Array] = []
     cut, sweep_cut = Cut(lowered, batches, executor), Cut(lowered, sweeps, executor)
     steps: list[Step] = []
-    n_blocks = 0
+    n_blocks, chosen = 0, chosen_for(choices, lowered.n_user, lowered.state.size)
     for step, reached in _split(schedule, _reached_rows(lowered, schedule)):
         number = len(batches)
         batches.append(step.rows)
         if isinstance(step, Block):
             steps.append(BlockStep(
-                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached))
+                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached,
+                _choice(step, choices, chosen, lowered)))
             batches.extend(step.auxiliaries)
             sweeps.extend(step.sweep)
             n_blocks += 1
@@ -463,6 +472,15 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor) -> tuple[St
             kind = WideStep if isinstance(step, Wide) else SequenceStep
             steps.append(kind(step.rows, lowered.own[step.rows], cut, number, reached))
     return tuple(steps)
+
+
+def _choice(step: Block, choices: Sequence[SolverChoice], chosen: Array, lowered: Lowered) -> SolverChoice | None:
+    """The last choice made for any of a block's unknowns."""
+    if not choices:
+        return None
+    columns = np.concatenate([step.columns, *(lowered.own[rows] for rows in step.auxiliaries)])
+    last = int(chosen[columns].max())
+    return choices[last] if last >= 0 else None
 
 
 def in_turns(groups: Sequence[Group], rows: Array) -> tuple[list[Group], Array, Array]:

@@ -21,12 +21,12 @@ from ..printing import to_text
 from ..program import element_name, fit, key_name, numeric
 from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
+from .block import BlockReport
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
 from .full import completed, residuals
 from .jacobian import Jacobian, jacobian_matrix, require_mode
 from .multipliers import adjoints, tangents
-from .newton import BlockReport
 from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
 from .showing import GRADIENT, MULTIPLIER, named_report, point_report

@@ -20,8 +20,8 @@ from ..solution import Plan, Point
 from ..solution import full as full_space
 from ..solution.evaluation import declared_state
 from ..solution.forward import Start, propagate
-from ..solution.newton import MAX_ITERATIONS
 from ..solution.plan import BlockStep
+from ..solvers import MAX_ITERATIONS
 
 BY_CALLS = 1e-6
 """How well derivatives agree that are themselves found by differences."""

@@ -82,15 +82,16 @@ class BlockClass:
 
 
 class BlockTable:
-    """All small blocks of a plan. ``fits[b]`` tells whether block b is among them."""
+    """The small ones among the ``wanted`` blocks of a plan. ``fits[b]`` tells whether block b is among them."""
 
     def __init__(self, groups: Sequence[Group], blocks: Sequence[BlockLike], own: Array, n_state: int,
-                 compile_from: int) -> None:
+                 compile_from: int, wanted: Array) -> None:
         self._own, self._compile_from = own, compile_from
         self._blocks = blocks
         all_rows = [np.concatenate([b.rows, *b.auxiliaries]) for b in blocks]
         called = rows_of_calls(groups, len(own))
-        self.fits = np.array([len(rows) <= LARGEST and not called[rows].any() for rows in all_rows], dtype=bool)
+        fits = [len(rows) <= LARGEST and not called[rows].any() for rows in all_rows]
+        self.fits = np.array(fits, dtype=bool) & wanted
         self.largest = max((len(r) for r, fits in zip(all_rows, self.fits, strict=True) if fits), default=0)
         self._size = np.array([len(rows) for rows in all_rows], dtype=np.int64)
         self._rows = np.concatenate(all_rows) if all_rows else np.empty(0, np.int64)

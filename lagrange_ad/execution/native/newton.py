@@ -1,4 +1,4 @@
-"""Newton's method for small dense blocks, compiled: the same steps as ``solution.newton``, without Python.
+"""Newton's method for small dense blocks, compiled: the same steps as ``solvers.newton``, without Python.
 
 Where the solve meets anything out of the ordinary (a singular Jacobian, no progress, a value that is not a number) it
 puts the unknowns back and reports it: the caller then solves that block by the reference, which knows what to do and to
@@ -17,7 +17,7 @@ from .ir import Function, literal
 from .loops import Frame
 
 CORRECTION, SMALL = 1e-9, 1e-6
-"""What is negligible: a correction beside its unknown, a residual beside its terms (as in ``solution.newton``)."""
+"""What is negligible: a correction beside its unknown, a residual beside its terms (as in ``solvers.newton``)."""
 HELP = 1
 """Status: this block needs the reference."""
 

@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..expression import Array
+Array: TypeAlias = NDArray[Any]
 
 DENSE = 100
 """Blocks up to this many unknowns are factored densely."""
@@ -102,6 +103,35 @@ class Factor:
             return np.asarray(after * self._superlu.solve(before * b, "T" if transposed else "N"))
         x, _ = self._solve_dense(*self._lu, before * b, trans=int(transposed))
         return np.asarray(after * x.reshape(b.shape))
+
+
+class Linear:
+    """The linear solves of one block, whose matrices come one after the other: factored when first solved with."""
+
+    def __init__(self) -> None:
+        self.matrix: Any = None
+        self.factor: Factor | None = None
+        """The last factor made, and of which matrix."""
+        self.factored: Any = None
+
+    @classmethod
+    def of(cls, matrix: Any, factor: Factor) -> Linear:
+        """The solves of one matrix that is factored already."""
+        made = cls()
+        made.matrix = made.factored = matrix
+        made.factor = factor
+        return made
+
+    def update(self, matrix: Any) -> None:
+        """What is solved with from now on."""
+        self.matrix = matrix
+
+    def solve(self, b: Array, transposed: bool = False) -> Array:
+        """x with A x = b, or Aᵀ x = b, of the present matrix; raises SingularMatrixError."""
+        if self.factor is None or self.factored is not self.matrix:
+            self.factor, self.factored = None, None
+            self.factor, self.factored = Factor(self.matrix), self.matrix
+        return self.factor.solve(b, transposed)
 
 
 def is_finite(matrix: Any) -> bool:

@@ -1,0 +1,89 @@
+"""How the user wants blocks to be solved: choices by the elements that they determine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DeclarationError
+from ..expression import Array
+from ..solvers import method_named
+from ..text import listing
+from .selection import selected
+
+if TYPE_CHECKING:
+    from .symbols import Symbols
+
+
+@dataclass(frozen=True, eq=False)
+class SolverChoice:
+    """How to solve the blocks that determine some elements of the state; ``elements`` None: all blocks.
+
+    ``method`` and ``linear`` are objects of ``lagrange_ad.solvers``. ``torn``: None for a solve in all unknowns, else
+    the elements that tearing must keep (perhaps none: it chooses). ``name`` is what the user wrote.
+    """
+
+    name: str
+    elements: Array | None
+    method: Any
+    linear: Any
+    torn: Array | None
+    tolerance: float | None
+    max_iterations: int | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether compiled code may solve such a block: nothing but tearing was asked for."""
+        return (self.method.is_auto and self.linear == "auto" and self.tolerance is None
+                and self.max_iterations is None)  # fmt: skip
+
+
+def chosen_for(choices: Sequence[SolverChoice], n_user: int, n_state: int) -> Array:
+    """The number of the last choice for every element of the state, −1 where there is none.
+
+    A variant of a program may have fewer symbols than the program had when a choice was made.
+    """
+    number = np.full(n_state, -1, dtype=np.int64)
+    for i, choice in enumerate(choices):
+        number[slice(None) if choice.elements is None else choice.elements[choice.elements < n_user]] = i
+    return number
+
+
+def solver_choice(program: Symbols, of: Any, method: Any, linear: Any, tear: Any, tolerance: Any,
+                  max_iterations: Any) -> SolverChoice:
+    """The checked choice; see ``Program.solver``."""
+    elements, name = None, "all blocks"
+    if of is not None:
+        symbol, positions = selected(program, of)
+        elements, name = np.ravel(positions), symbol.name
+    if tolerance is not None and not (_is_number(tolerance) and 0.0 < tolerance < 1.0):
+        raise DeclarationError(f"tolerance= of p.solver({name!r}, ...) is a number between 0 and 1, got {tolerance!r}")
+    if max_iterations is not None and not (isinstance(max_iterations, int) and max_iterations >= 1):
+        raise DeclarationError(
+            f"max_iterations= of p.solver({name!r}, ...) is an integer ≥ 1, got {max_iterations!r}"
+        )
+    return SolverChoice(name, elements, method_named(method), linear, _torn(program, name, tear),
+                        None if tolerance is None else float(tolerance), max_iterations)
+
+
+def _torn(program: Symbols, name: str, tear: Any) -> Array | None:
+    if tear is None or tear is False:
+        return None
+    if tear is True:
+        return np.empty(0, dtype=np.int64)
+    keys = list(tear) if isinstance(tear, list | tuple) else [tear]
+    found = [selected(program, key) for key in keys]
+    wrong = [symbol.name for symbol, _ in found if symbol.kind != "variable"]
+    if wrong or not keys:
+        raise DeclarationError(
+            f"tear= of p.solver({name!r}, ...) is True or names variables to solve for, got "
+            f"{listing(wrong) or 'an empty list'}"
+        )
+    return np.unique(np.concatenate([np.ravel(positions) for _, positions in found]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
