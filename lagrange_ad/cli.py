@@ -150,7 +150,7 @@ def _schedule(options: argparse.Namespace) -> Any:
 def _description(program: Any, lagrangian: str | None) -> dict[str, Any]:
     symbols = [
         {"name": s.name, "kind": s.kind, "value": _plain_value(s.value), "lower": s.lower, "upper": s.upper,
-         **({"unit": s.unit} if s.unit else {})}
+         **({"unit": s.unit} if s.unit else {}), **({"role": program.role_of(s)} if s.name in program.swapped else {})}
         for s in program.symbols.values()
     ]
     return {
@@ -180,15 +180,18 @@ def _read(options: argparse.Namespace) -> Any:
     program = read(options.file)
     for option, given in (("--set", options.set), ("--start", options.start)):
         for name, _ in given:
-            kind = program.symbol(name).kind
-            if option == "--set" and kind == "variable":
+            symbol = program.symbol(name)
+            found, kind = program.is_found(symbol), symbol.kind
+            if option == "--set" and found:
+                what = "a variable" if kind == "variable" else f"one of the {kind}s, freed"
                 raise DeclarationError(
-                    f"{name!r} is a variable: the equations determine it; to say where its solve begins, write "
+                    f"{name!r} is {what}: the equations determine it; to say where its solve begins, write "
                     f"--start {name}=VALUE, or 'variable {name} start VALUE' in the file"
                 )
-            if option == "--start" and kind != "variable":
+            if option == "--start" and not found:
+                what = "fixed" if kind == "variable" else f"one of the {kind}s"
                 raise DeclarationError(
-                    f"--start is for variables, {name!r} is one of the {kind}s: give its value, --set {name}=VALUE"
+                    f"--start is for variables, {name!r} is {what}: give its value, --set {name}=VALUE"
                 )
     program.set(dict(options.set + options.start))
     return program

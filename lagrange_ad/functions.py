@@ -18,8 +18,9 @@ from .execution import executor_named
 from .expression import Array, Expression
 from .lowering import Lowered
 from .program import Declarations, Equation, caller, fit, numeric
+from .program.starts import has_start
 from .solution import Plan, plan_of
-from .solution.evaluation import DeclaredState, declared_starts, lay_out, solved_from, starting_state
+from .solution.evaluation import DeclaredState, declared_starts, lay_out, solved_from, start_at, starting_state
 from .solution.forward import Solved
 from .solution.jacobian import Jacobian, jacobian_matrix, pushed, require_mode
 from .solution.multipliers import PullBack, adjoints
@@ -31,7 +32,6 @@ from .solution.outputs import (
     determined_by,
     outputs_of,
     positions,
-    symbols_at,
     variant_plan,
 )
 from .solution.plan import make_plan
@@ -40,8 +40,6 @@ from .text import listing
 
 if TYPE_CHECKING:
     from .solution.outputs_fast import Tape, Workspace
-
-KINDS = ("input", "parameter", "variable")
 
 
 class Function:
@@ -60,7 +58,7 @@ class Function:
     def __init__(self, program: Declarations, inputs: Any, outputs: Any) -> None:
         self._program = program
         _, declared = program.consistently(lambda: Declared.now(program))
-        self._given = arguments_of(declared, inputs, "inputs", KINDS)
+        self._given = arguments_of(declared, inputs, "inputs", found_too=True)
         self._outputs = outputs_of(declared, outputs, "outputs", [q.symbol for q in self._given if q.symbol])
         held = self._make_plan(declared)
         self._held = [(program.symbols[name], symbol) for name, symbol in held.items()]
@@ -72,31 +70,31 @@ class Function:
     def _make_plan(self, declared: Declared) -> dict[str, Any]:
         """The plan of the variant that this function is; returns the variables it holds at their starts."""
         given = {q.symbol: as_given(declared.symbols[q.symbol], "input") for q in self._given
-                 if q.symbol is not None and declared.symbols[q.symbol].kind == "variable"}
+                 if q.symbol is not None and declared.unknown[q.places].any()}
         for q in self._given:
-            parts = symbols_at(declared, q.places) if q.symbol is None and q.places is not None else []
-            if any(symbol.kind == "variable" for symbol in parts):
+            if q.symbol is None and declared.unknown[q.places].any():
                 raise DeclarationError(f"inputs: {q.name} is part of a variable: variables are given as a whole")
         unsolved = [q.declared for q in self._outputs if isinstance(q.declared, Equation)]
-        held = self._to_be_held(unsolved, given)
+        n_given = sum(int(np.count_nonzero(declared.unknown[q.places])) for q in self._given)
+        held = self._to_be_held(unsolved, given, n_given)
         executor = executor_named(self._program.executor)
 
-        def make(lowered: Lowered) -> Plan:
-            return make_plan(lowered, declared_starts(lowered), executor, declared.owner.solver_choices)
+        def make(lowered: Lowered, unknown: Array) -> Plan:
+            started = declared_starts(lowered, unknown)
+            return make_plan(lowered, unknown, started, executor, declared.owner.solver_choices)
 
         self._plan = variant_plan(declared, self._outputs, {**given, **held}, caller(), make)
         return held
 
-    def _to_be_held(self, unsolved: list[Equation], given: dict[str, Any]) -> dict[str, Any]:
+    def _to_be_held(self, unsolved: list[Equation], given: dict[str, Any], n_given: int) -> dict[str, Any]:
         """The variables that equations whose residuals are asked for determine, unless enough of them are given."""
-        missing = sum(math.prod(e.shape) for e in unsolved) - sum(math.prod(s.shape) for s in given.values())
-        if missing <= 0:
+        if sum(math.prod(e.shape) for e in unsolved) <= n_given:
             return {}
         held = {}
         for symbol in determined_by(plan_of(self._program), unsolved):
             if symbol.name in given:
                 continue
-            if symbol.value is None or isinstance(symbol.value, Expression):
+            if isinstance(symbol.value, Expression) or not np.all(has_start(symbol)):
                 raise DeclarationError(
                     f"outputs: the equations {listing(e.name for e in unsolved)} are not solved, their residuals being "
                     f"asked for; they determine {symbol.name!r}, which is given by nothing else: make it an input of "
@@ -212,7 +210,7 @@ class Function:
         def read() -> DeclaredState:
             for original, copy in self._held:
                 copy.value = original.value
-            return lay_out(self._plan.lowered)
+            return lay_out(self._plan)
 
         return self._program.consistently(read)
 
@@ -285,8 +283,8 @@ class Function:
         z = start.z
         z[self._places] = x
         if declared.computed:  # starts by expression follow the inputs
-            symbols = {name: lowered.state.get(z, name) for name, s in lowered.symbols.items() if s.kind != "variable"}
-            start = starting_state(self._plan, declared, symbols, {}, {})
+            given = {name: lowered.state.get(z, name) for name in lowered.symbols if self._plan.roles.has_given(name)}
+            start = start_at(self._plan, declared, declared.filled(given), start.started, {})
         solved = solved_from(self._plan, start)
         rows = np.zeros(lowered.n_all_rows)
         with np.errstate(all="ignore"):

@@ -19,6 +19,7 @@ from .program import Constraint, Equation, fit, numeric
 from .solution import Plan, Point
 from .solution import full as full_space
 from .solution.evaluation import DeclaredState
+from .solution.roles import part_of
 from .text import listing, nearest
 
 MOST_TERMS = 60
@@ -29,17 +30,18 @@ class Lagrangian:
     """L(x, z, λ) = J(x, z) + Σ_i λ_i r_i, with r = right side − left side, and b − g for a constraint.
 
     x: the inputs, z: the variables, λ: one an equation, then one a constraint, each flat in the order declared (see
-    ``names``). Every method takes flat arrays, or dicts by name; with dicts, inputs and starts that are not named keep
-    their declared values, multipliers that are not named are 0. Parameters keep their declared values. Without an
-    objective J is 0.
+    ``names``). What was fixed is in neither x nor z, like a parameter; what was freed is in z; of an array that is
+    given in part, the block has what is left, on one axis. Every method takes flat arrays, or dicts by name; with
+    dicts, inputs and starts that are not named keep their declared values, multipliers that are not named are 0.
+    Parameters keep their declared values. Without an objective J is 0.
     """
 
     def __init__(self, plan: Plan, declared: DeclaredState) -> None:
         self._plan, self._declared = plan, declared
         lowered = self._lowered = plan.lowered
-        kinds = {kind: [s for s in lowered.symbols.values() if s.kind == kind] for kind in ("input", "variable")}
-        self.inputs = Blocks(*_parts(kinds["input"]))
-        self.variables = Blocks(*_parts(kinds["variable"]))
+        inputs = [s.name for s in lowered.symbols.values() if s.kind == "input"]
+        self.inputs, self._at_inputs = part_of(lowered, inputs, ~plan.unknown)
+        self.variables, self._at_variables = part_of(lowered, lowered.symbols, plan.unknown)
         rows = [*zip(lowered.rows.names, lowered.rows.shapes, strict=True)][: len(lowered.equations)]
         rows += [*zip(lowered.constraint_rows.names, lowered.constraint_rows.shapes, strict=True)]
         self.multipliers = Blocks([name for name, _ in rows], [shape for _, shape in rows], [None] * len(rows))
@@ -51,8 +53,7 @@ class Lagrangian:
 
     def of(self, at: Point) -> tuple[Array, Array, Array]:
         """(x, z, λ) of an evaluated point, flat; λ of constraints is 0."""
-        x = _flat(self.inputs, [at.values[name] for name in self.inputs.names])
-        z = _flat(self.variables, [at.values[name] for name in self.variables.names])
+        x, z = at.state[self._at_inputs], at.state[self._at_variables]
         lam = np.zeros(self.multipliers.size)
         found = at.multiplier
         for name in found:
@@ -71,7 +72,7 @@ class Lagrangian:
         residuals = self._residuals(state, rows)
         signed = self._signed(rows, state)
         w = full_space.adjoint(self._plan, state, signed)
-        return self._take(w, self.inputs), self._take(w, self.variables), self._shown_rows(residuals)
+        return w[self._at_inputs], w[self._at_variables], self._shown_rows(residuals)
 
     def residuals(self, x: Any, z: Any) -> Array:
         """r of every equation (right − left), then b − g of every constraint; (n_λ,)."""
@@ -89,9 +90,6 @@ class Lagrangian:
 
     # between the user's vectors and the flat state ---------------------------------------------------------
 
-    def _take(self, w: Array, blocks: Blocks) -> Array:
-        return _flat(blocks, [w[self._lowered.state.slices[name]] for name in blocks.names])
-
     def _state(self, x: Any, z: Any) -> Array:
         """The complete flat state of the user's x and z and the declared parameters."""
         lowered = self._lowered
@@ -100,14 +98,25 @@ class Lagrangian:
             at_inputs, at_variables = self._plan.full_space.places
             state[at_inputs], state[at_variables] = x, z
             return full_space.complete(self._plan, state, None)
-        given = dict(_by_name(self.inputs, x, "x"))
-        given.update(_by_name(self.variables, z, "z"))
+        given: dict[str, Array] = {}
+        for blocks, places, values, what in ((self.inputs, self._at_inputs, x, "x"),
+                                             (self.variables, self._at_variables, z, "z")):
+            for name, value in _by_name(blocks, values, what):
+                self._put(given, name, value, places[blocks.slices[name]] - lowered.state.slices[name].start)
         state = self._declared.filled({name: value.real for name, value in given.items()})
         if any(np.iscomplexobj(value) for value in given.values()):
             state = state.astype(np.complex128)
             for name, value in given.items():
-                lowered.state.get(state, name)[...] = value
+                state[lowered.state.slices[name]] = value
         return full_space.complete(self._plan, state, None)
+
+    def _put(self, given: dict[str, Array], name: str, value: Array, inside: Array) -> None:
+        """Put elements of a symbol, at the places ``inside`` it, into what is given of it so far, flat."""
+        whole = given.get(name)
+        if whole is None:
+            whole = self._declared.z[self._lowered.state.slices[name]]
+        given[name] = whole.astype(np.result_type(whole, value))
+        given[name][inside] = value.ravel()
 
     def _rows(self, lam: Any) -> Array:
         """λ over all rows: the objective's is 1, those of auxiliaries 0."""
@@ -190,14 +199,6 @@ class Lagrangian:
     def __repr__(self) -> str:
         sizes = f"{self.inputs.size} inputs, {self.variables.size} variables, {self.multipliers.size} multipliers"
         return f"<Lagrangian of {self._lowered.name!r}: {sizes}>"
-
-
-def _parts(symbols: list[Any]) -> tuple[list[str], list[Any], list[Any]]:
-    return [s.name for s in symbols], [s.shape for s in symbols], [s.labels for s in symbols]
-
-
-def _flat(blocks: Blocks, parts: list[Array]) -> Array:
-    return np.concatenate([np.ravel(part) for part in parts]) if parts else np.empty(0)
 
 
 def _dtype(given: Any) -> Any:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from numbers import Integral
 from os import PathLike
@@ -101,11 +101,16 @@ DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile
 # what it is of ---------------------------------------------------------------------------------------------------
 
 
-def described_parameters(symbols: Iterable[Symbol]) -> dict[str, str]:
-    """The values of parameters and the starts of variables, in words."""
+def described_symbols(symbols: Iterable[Symbol], role_of: Callable[[str], str]) -> dict[str, str]:
+    """The values of parameters, the starts of variables, and what was fixed or freed, in words."""
     about = {}
     for symbol in symbols:
-        if symbol.kind == "parameter":
+        role = role_of(symbol.name)
+        if role:
+            about[f"role of the {symbol.kind} {symbol.name!r}"] = role
+        if role and symbol.value is not None:
+            about[f"value of the {symbol.kind} {symbol.name!r}"] = shown(symbol.value)
+        elif symbol.kind == "parameter":
             about[f"shape of the parameter {symbol.name!r}"] = str(symbol.shape)
             about[f"value of the parameter {symbol.name!r}"] = shown(symbol.value)
         elif symbol.kind == "variable" and symbol.value is not None:

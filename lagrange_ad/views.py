@@ -15,11 +15,13 @@ import numpy as np
 from .errors import DeclarationError, LagrangeError, ShapeError, UnknownNameError
 from .expression import Array, Symbol, evaluate
 from .lagrangian import require_objective
-from .lowering import Blocks, Lowered
+from .lowering import Lowered
 from .program import Declarations, fit, key_name, numeric
+from .program.starts import require_domain
 from .solution import Point, plan_of
 from .solution.evaluation import DeclaredState, declared_state, solve_from, starting_state
 from .solution.plan import BlockStep
+from .solution.roles import part_of
 from .solution.showing import in_parts, shape_text
 from .tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
 from .text import listing, nearest, number
@@ -33,23 +35,28 @@ class ReducedView(Shown):
 
     ``value_and_gradient(x)`` gives (sign·J, sign·dJ/dx), where ``sign`` is −1 for a maximize program, so that
     ``scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds)`` does what was declared.
-    Equations and parameters are those of the program when the view is made; ``set`` changes parameters for the view
-    alone. Each solve starts from the last one that succeeded.
+    Equations, roles and parameters are those of the program when the view is made; x has the inputs that are given
+    then, and ``set`` changes parameters, and variables that were fixed, for the view alone. Each solve starts from the
+    last one that succeeded.
     """
 
     def __init__(self, program: Declarations) -> None:
         self._plan = plan_of(program)
         require_objective(self._plan, "be optimized")
-        inputs = program.of_kind("input")
-        if not inputs:
+        roles, symbols = self._plan.roles, self._plan.lowered.symbols
+        given = [s for s in symbols.values() if s.kind == "input" and roles.has_given(s.name)]
+        if not given:
+            every = [s.name for s in symbols.values() if s.kind == "input"]
             raise DeclarationError(
-                f"{program.name!r} has no inputs, so there is nothing to optimize: declare one with input(name, value)"
+                f"{program.name!r} has no inputs, so there is nothing to optimize: "
+                + (f"freed: {listing(every)}" if every else "declare one with input(name, value)")
             )
-        self.inputs = Blocks([s.name for s in inputs], [s.shape for s in inputs], [s.labels for s in inputs])
-        self._x0 = self.join({s.name: s.value for s in inputs})
-        self._lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in inputs})
-        self._upper = self.join({s.name: np.broadcast_to(s.upper, s.shape) for s in inputs})
-        self._parameters = {s.name: s.shape for s in self._plan.lowered.symbols.values() if s.kind == "parameter"}
+        self.inputs, self._places = part_of(self._plan.lowered, [s.name for s in given], ~self._plan.unknown)
+        self._shapes = {s.name: s.shape for s in given}
+        self._x0 = self.join({s.name: s.value for s in given})
+        self._lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in given})
+        self._upper = self.join({s.name: np.broadcast_to(s.upper, s.shape) for s in given})
+        self._parameters = {s.name: s.shape for s in symbols.values() if s.kind != "input" and roles.has_given(s.name)}
         objective = self._plan.lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
         self._declared = self._original = declared_state(program, self._plan)
@@ -62,6 +69,15 @@ class ReducedView(Shown):
     def lowered(self) -> Lowered:
         """The lowered program that the view evaluates."""
         return self._plan.lowered
+
+    def role_of(self, name: str) -> str:
+        """What was done to a symbol before the view was made: "fixed", "freed", with the elements where in part."""
+        word, lowered = self._plan.roles.changed.get(name, ""), self._plan.lowered
+        if not word.endswith("in part"):
+            return word
+        fixed, freed = self._plan.roles.changed_elements()
+        where = lowered.state.slices[name]
+        return f"{word}: {listing(lowered.state.element(i) for i in fixed + freed if where.start <= i < where.stop)}"
 
     @property
     def executor(self) -> str:
@@ -91,17 +107,30 @@ class ReducedView(Shown):
         return Bounds(self.lower, self.upper)
 
     def join(self, values: dict[str, Any]) -> Array:
-        """The flat x of inputs by name."""
-        wanted = dict(zip(self.inputs.names, self.inputs.shapes, strict=True))
+        """The flat x of inputs by name; of an array of which some elements were freed, what stands at the others."""
+        wanted = self._shapes
         wrong = [name for name in (*wanted, *values) if (name in wanted) != (name in values)]
         if wrong:
             raise UnknownNameError(f"x consists of {listing(wanted)}; missing or unknown: {listing(wrong)}")
         parts = [np.ravel(fit(name, np.asarray(values[name]), shape, "the value")) for name, shape in wanted.items()]
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate([part[self._kept(name)] for name, part in zip(wanted, parts, strict=True)]
+                              ).astype(np.float64)
+
+    def _kept(self, name: str) -> Any:
+        """Which elements of an input are in x."""
+        if not self._plan.roles.has_unknown(name):
+            return slice(None)
+        return ~self._plan.unknown[self._plan.lowered.state.slices[name]]
 
     def split(self, x: Array) -> dict[str, Array]:
-        """The inputs by name of a flat x."""
-        return self.inputs.split(self._checked(x).copy(), self.inputs.names)
+        """The inputs by name of a flat x; elements that were freed are where they start."""
+        found = self.inputs.split(self._checked(x).copy(), self.inputs.names)
+        for name in found:
+            if self._plan.roles.has_unknown(name):
+                whole = self._plan.lowered.state.get(self._declared.z, name).copy()
+                whole.ravel()[self._kept(name)] = found[name]
+                found[name] = whole
+        return found
 
     def point(self, x: Array) -> Point:
         """The evaluated point at x. Raises as ``Program.evaluate`` does."""
@@ -134,7 +163,7 @@ class ReducedView(Shown):
 
     @cached_property
     def _variables(self) -> list[str]:
-        return [s.name for s in self._plan.lowered.symbols.values() if s.kind == "variable"]
+        return [name for name in self._plan.lowered.symbols if self._plan.roles.has_unknown(name)]
 
     @property
     def start(self) -> Array | None:
@@ -172,14 +201,26 @@ class ReducedView(Shown):
         name = key_name(key, owner)
         if name not in self._parameters:
             symbol = self._plan.lowered.symbols.get(name) if isinstance(name, str) else None
-            what = f"{name!r} is one of the {symbol.kind}s" if symbol is not None else f"there is no parameter {name!r}"
+            what = f"there is no parameter {name!r}"
+            if symbol is not None:
+                role = self._plan.roles.changed.get(name)
+                what = f"{name!r} is one of the {symbol.kind}s{f', {role}' if role else ''}"
             near = "" if symbol is not None else nearest(str(name), self._parameters)
             raise UnknownNameError(f"{what}{near}; the parameters are {listing(self._parameters) or 'none'}")
         shape = self._parameters[name]
+        if self._plan.roles.has_unknown(name) or self._plan.lowered.symbols[name].kind == "variable":
+            return name, self._fixed(name, value)
         is_float = type(value) is np.ndarray and value.dtype == np.float64
         if is_float and value.shape == shape and np.isfinite(value).all():
             return name, value
         return name, fit(name, numeric(name, value, "the value"), shape, "the value")
+
+    def _fixed(self, name: str, value: Any) -> Array:
+        """A value for a symbol with fixed elements, inside the domain there."""
+        symbol, where = self._plan.lowered.symbols[name], self._plan.lowered.state.slices[name]
+        found = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
+        require_domain(symbol, found, ~self._plan.unknown[where])
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fast": None}
@@ -248,9 +289,7 @@ class ReducedView(Shown):
             return None
         from .solution.fast import FastPath
 
-        slices = [self._plan.lowered.state.slices[name] for name in self.inputs.names]
-        inputs = np.concatenate([np.arange(s.start, s.stop) for s in slices])
-        return FastPath(compiled, self._declared, inputs, self.sign)
+        return FastPath(compiled, self._declared, self._places, self.sign)
 
     def _is_flat(self, x: Any) -> bool:
         """Whether x is as it should be, and cycles have a solution to start from."""
@@ -260,8 +299,8 @@ class ReducedView(Shown):
 
     def gradient_at(self, point: Point) -> Array:
         """sign·dJ/dx of an evaluated point, flat."""
-        gradient = point.gradient
-        return self.sign * self.join({name: gradient[name] for name in self.inputs.names})
+        found: Array = self.sign * point.adjoints[1][self._places]
+        return found
 
     @property
     def constraints(self) -> Any:
@@ -276,20 +315,23 @@ class ReducedView(Shown):
     @property
     def constraint_names(self) -> list[str]:
         """The declared constraints, then the variables that have bounds, in the order of ``constraint_values``."""
-        return [*(c.name for c in self._plan.lowered.constraints), *(s.name for s in self._bounded)]
+        return [*(c.name for c in self._plan.lowered.constraints), *(s.name for s, _ in self._bounded)]
 
     @cached_property
-    def _bounded(self) -> list[Symbol]:
-        """The variables with a finite bound."""
+    def _bounded(self) -> list[tuple[Symbol, Array]]:
+        """What is found and has a finite bound, with the places of the elements that are found."""
+        roles, slices = self._plan.roles, self._plan.lowered.state.slices
         return [
-            s for s in self._plan.lowered.symbols.values()
-            if s.kind == "variable" and (np.isfinite(s.lower).any() or np.isfinite(s.upper).any())
+            (s, slices[s.name].start + np.flatnonzero(self._plan.unknown[slices[s.name]]))
+            for s in self._plan.lowered.symbols.values()
+            if roles.has_unknown(s.name) and (np.isfinite(s.lower).any() or np.isfinite(s.upper).any())
         ]
 
     def _limits(self) -> list[tuple[Array, Array]]:
         limits = [
-            (np.ravel(np.broadcast_to(s.lower, s.shape)), np.ravel(np.broadcast_to(s.upper, s.shape)))
-            for s in self._bounded
+            (np.ravel(np.broadcast_to(s.lower, s.shape))[places - s.start],
+             np.ravel(np.broadcast_to(s.upper, s.shape))[places - s.start])
+            for s, places in self._bounded
         ]
         return [*self._declared_limits(), *limits]
 
@@ -308,20 +350,20 @@ class ReducedView(Shown):
     def constraint_values(self, x: Array) -> Array:
         """The bodies of all constraints at x, then the variables that have bounds; flat."""
         point = self.point(x)
-        return np.concatenate([np.empty(0), *(np.ravel(point[name]) for name in self.constraint_names)])
+        declared = [np.ravel(point[c.name]) for c in self._plan.lowered.constraints]
+        return np.concatenate([np.empty(0), *declared, *(point.state[places] for _, places in self._bounded)])
 
     def constraint_jacobian(self, x: Array) -> Array:
         """d(constraint values)/dx, (constraints, inputs), by one back-substitution with several seeds."""
         point, lowered = self.point(x), self._plan.lowered
-        elements = [np.arange(*lowered.state.slices[s.name].indices(lowered.state.size)) for s in self._bounded]
-        variables = np.concatenate([np.empty(0, np.int64), *elements])
+        variables = np.concatenate([np.empty(0, np.int64), *(places for _, places in self._bounded)])
         declared = lowered.constraint_rows.size
         rows = np.zeros((lowered.n_all_rows, declared + len(variables)))
         rows[lowered.objective_row + 1 :, :declared] = np.eye(declared)
         unknowns = np.zeros((lowered.state.size, declared + len(variables)))
         unknowns[variables, declared + np.arange(len(variables))] = 1.0
         w = point.pull_back(rows, unknowns)
-        return np.concatenate([w[lowered.state.slices[name]] for name in self.inputs.names]).T
+        return w[self._places].T
 
     # showing -----------------------------------------------------------------------------------------------
 

@@ -142,6 +142,28 @@ def test_without_an_objective_and_without_cycles() -> None:
         p.sweep({"x": [1.0]}, gradients=True)
 
 
+def test_elements_and_what_was_fixed() -> None:
+    p = arrays()
+    values = np.linspace(1, 2, 4)
+    s = p.sweep({"a[y]": values, p["b"]: values + 1})
+    np.testing.assert_allclose(s["a"], np.stack([np.ones(4), values, np.full(4, 3.0)], axis=1))
+    assert s["a[y]"].tolist() == values.tolist() and s.names == ("a[y]", "b")
+    np.testing.assert_allclose(s["v"] ** 3 + (s["b"] * s["v"].sum(axis=1))[:, None], s["a"], rtol=1e-12)
+    with pytest.raises(la.DeclarationError, match="elements in common"):
+        p.sweep({"a[y]": values, "a": np.ones((4, 3))})
+    p.fix("v[0]", 0.5)
+    p.free("b")
+    turned = p.sweep({p["v"][0]: s["v"][:, 0]}, start={"b": 2.0})
+    assert turned.names == ("v[0]",) and turned.success
+    np.testing.assert_allclose(turned["v"] ** 3 + (turned["b"] * turned["v"].sum(axis=1))[:, None], turned["a"],
+                               rtol=1e-10)
+    assert list(turned.table()) == ["v[0]", "b", "v[1]", "v[2]", "J"]
+    np.testing.assert_array_equal(turned.gradient["b"], 0.0)
+    assert turned.gradient["v"].shape == (4, 3) and (turned.gradient["v"][:, 1:] == 0).all()
+    at = turned.at(2)
+    assert at.gradient["v"][0] == pytest.approx(turned.gradient["v"][2, 0], rel=1e-10) and at["b"] == turned["b"][2]
+
+
 # branches and failures --------------------------------------------------------------------------------------------
 
 
@@ -235,7 +257,7 @@ def test_a_singular_solution_has_no_gradient_and_is_no_failure() -> None:
 @pytest.mark.parametrize(("values", "error", "words"), [
     ({}, la.DeclarationError, "no name to go over"),
     ([1, 2], la.DeclarationError, "takes values by name"),
-    ({"J0": [1.0]}, la.UnknownNameError, "no input or parameter 'J0' to sweep"),
+    ({"J0": [1.0]}, la.UnknownNameError, "nothing to sweep: .* no input, parameter or variable 'J0'; .* given are I, R"),
     ({"n1": [1.0]}, la.DeclarationError, "'n1' is a variable"),
     ({"I": [1.0, 2.0], "R": [1.0]}, la.ShapeError, "2 for 'I', 1 for 'R': give equally many, or la.grid"),
     ({"I": 1.0}, la.ShapeError, r"must have shape \(points,\), one a point, got shape \(\); for one value, p.set"),

@@ -45,7 +45,7 @@ def dependence(plan: Plan) -> Dependence:
     lowered = plan.lowered
     n = len(lowered.symbols)
     equation, determined = _determined(plan)
-    user, used = _uses(lowered)
+    user, used = _uses(plan)
     source, target = _join(len(lowered.equations), user, used, equation, determined)
     objective, parents = _objective(lowered)
     if objective == n:
@@ -95,8 +95,9 @@ def _determined(plan: Plan) -> tuple[Array, Array]:
     return keys // max(n, 1), keys % max(n, 1)
 
 
-def _uses(lowered: Lowered) -> tuple[Array, Array]:
-    """The pairs (equation, symbol in it); of an explicit one those on its right alone, where it is no scalar."""
+def _uses(plan: Plan) -> tuple[Array, Array]:
+    """The pairs (equation, symbol in it); of an explicit one those on its right alone, where its left is not given."""
+    lowered = plan.lowered
     number = lowered.state.slices.number
     packed: dict[int, PackedEquations] = {}
     pairs: list[tuple[int, int]] = []
@@ -104,7 +105,8 @@ def _uses(lowered: Lowered) -> tuple[Array, Array]:
         if isinstance(equation.sides, PackedEquations):
             packed[id(equation.sides)] = equation.sides
             continue
-        sides = [equation.right] if equation.own is not None else [equation.left, equation.right]
+        computes = equation.own is not None and not plan.roles.has_given(equation.own.name)
+        sides = [equation.right] if computes else [equation.left, equation.right]
         pairs += [(i, number[symbol.name]) for side in sides for symbol in symbols_of(side)]
     parts = [np.array(pairs, dtype=np.int64).reshape(-1, 2), *_packed_uses(lowered, packed.values())]
     user, used = np.concatenate(parts).T

@@ -81,7 +81,7 @@ def _condensed(plan: Plan, graph: Dependence) -> Array:
     symbols = list(plan.lowered.symbols.values())
     ranks = np.unique(graph.level, return_inverse=True)[1]
     layer = ranks * BINS // max(int(np.max(ranks, initial=0)) + 1, BINS)
-    keys: list[tuple[object, ...]] = [(symbol.kind, int(layer[i])) for i, symbol in enumerate(symbols)]
+    keys: list[tuple[object, ...]] = [(plan.roles.part(s), int(layer[i])) for i, s in enumerate(symbols)]
     arrays = [i for i, symbol in enumerate(symbols) if symbol.shape]
     if len(arrays) <= MOST_ARRAYS:
         for i in arrays:
@@ -150,7 +150,7 @@ class _Text:
 
     def __init__(self, plan: Plan, graph: Dependence, at: Point | None) -> None:
         self._lowered, self._graph, self._at = plan.lowered, graph, at
-        self._symbols = list(plan.lowered.symbols.values())
+        self._symbols, self._roles = list(plan.lowered.symbols.values()), plan.roles
         self._has = at is not None and at.has_multipliers
         self._cycle = {int(i): number for number, block in enumerate(graph.blocks) for i in block}
 
@@ -179,7 +179,8 @@ class _Text:
             return [("name", what), ("detail", f"{short(first, 11)} … {short(last, 11)}")]
         symbol = self._symbols[members[0]]
         shape = [("detail", "×".join(map(str, symbol.shape)))] if symbol.shape else []
-        return [("name", short(symbol.name)), *shape]
+        role = self._roles.changed.get(symbol.name)
+        return [("name", short(symbol.name)), *shape, *([("detail", role)] if role else [])]
 
     def _cycles(self, members: Array) -> str:
         """How many cycles, of how many variables."""
@@ -191,7 +192,7 @@ class _Text:
     def _kind(self, members: Array) -> str:
         if len(members) > 1 and all(i in self._cycle for i in members.tolist()):
             return "block"
-        return str(self._symbols[members[0]].kind)
+        return self._roles.part(self._symbols[members[0]])
 
     def _values(self, symbol: int) -> Array:
         start = self._lowered.state.start
@@ -203,8 +204,9 @@ class _Text:
             return []
         assert self._at is not None
         if kind not in ("variable", "block"):
-            w, start = self._at.adjoints[1], self._lowered.state.start
-            return [("worth", f"∇ {text}") for text in self._range(members, lambda i: w[start[i] : start[i + 1]], 5)]
+            w = self._at.adjoints[1]
+            slopes = self._range(members, lambda i: self._roles.masked(self._symbols[i].name, w).ravel(), 5)
+            return [("worth", f"∇ {text}") for text in slopes]
         equations = [e for i in members.tolist() for e in self._graph.equations.get(i, [])]
         lam, rows = self._at.adjoints[0], self._lowered.rows.start
         names = {self._lowered.equations[e].name for e in equations} - {self._symbols[members[0]].name}

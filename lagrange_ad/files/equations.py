@@ -32,6 +32,7 @@ from .syntax import (
     Name,
     Objective,
     ProgramName,
+    Role,
     Source,
     Statement,
     Step,
@@ -214,6 +215,7 @@ class _Builder(Generic[Model]):
         self.source, self.statements, self.make = source, statements, make
         self.kinds = {s.name.text: s.kind for s in statements if isinstance(s, Declaration)}
         self.lines: dict[str, int] = {}
+        self.changed: dict[str, int] = {}
 
     def program(self, default_name: str) -> Model:
         """The program; its symbols stand in the order of the file."""
@@ -229,7 +231,11 @@ class _Builder(Generic[Model]):
         for statement in self.statements:
             if isinstance(statement, Declaration):
                 self._start(statement)
-            elif isinstance(statement, Equation):
+        for statement in self.statements:
+            if isinstance(statement, Role):  # before constraints: what is free stands in no bound
+                self._role(statement)
+        for statement in self.statements:
+            if isinstance(statement, Equation):
                 self._equation(statement)
             elif isinstance(statement, Objective):
                 self._objective(statement)
@@ -305,6 +311,19 @@ class _Builder(Generic[Model]):
                 raise self.source.error(message, step.line, step.column)
         with self._stated_at(name):
             self.model.set({name.text: start})
+
+    def _role(self, statement: Role) -> None:
+        name, value = statement.name, statement.value
+        if name.text not in self.model:
+            raise self._error(f"{name.text!r} is not declared, and no equation has it alone on its left"
+                              f"{nearest(name.text, self.known)}", name)
+        if name.text in self.changed:
+            raise self._error(f"{name.text!r} is fixed or freed already, on line {self.changed[name.text]}", name)
+        self.changed[name.text] = name.line
+        what = f"the {'value' if statement.word == 'fix' else 'start'} of {name.text!r}"
+        given = [] if value is None else [self._number(value, what, finite=True)]
+        with self._stated_at(name):
+            getattr(self.model, statement.word)(name.text, *given)
 
     def _equation(self, statement: Equation) -> None:
         left, right = self._expression(statement.left), self._expression(statement.right)

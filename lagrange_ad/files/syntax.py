@@ -19,7 +19,7 @@ from ..text import nearest
 if TYPE_CHECKING:
     import lark
 
-KEYWORDS = ("program", "input", "parameter", "variable", "minimize", "maximize", "subject")
+KEYWORDS = ("program", "input", "parameter", "variable", "minimize", "maximize", "subject", "fix", "free")
 _WIDEST_EXCERPT = 300
 
 
@@ -113,7 +113,16 @@ class Constraint:
     relations: tuple[str, ...]
 
 
-Statement = ProgramName | Declaration | Equation | Objective | Constraint
+@dataclass(frozen=True)
+class Role:
+    """``fix`` or ``free`` (its ``word``) a symbol, possibly with its value or start."""
+
+    word: str
+    name: Name
+    value: Formula | None = None
+
+
+Statement = ProgramName | Declaration | Equation | Objective | Constraint | Role
 
 
 class Source:
@@ -264,6 +273,14 @@ class _Actions:
     def constraint(self, children: list[Any]) -> Statement:
         label, sides = _split_label(children)
         return Constraint(label, tuple(sides[0::2]), tuple(str(relation) for relation in sides[1::2]))
+
+    def fix(self, children: list[Any]) -> Statement:
+        name, *value = children
+        return Role("fix", _name(name), *value)
+
+    def free(self, children: list[Any]) -> Statement:
+        name, *clause = children
+        return Role("free", _name(name), *(start.says for start in clause))
 
     def label(self, children: list[Any]) -> Name:
         return _name(children[0])

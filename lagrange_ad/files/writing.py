@@ -68,14 +68,15 @@ def to_text(program: Declarations) -> str:
     """
     for symbol in program.symbols.values():
         _check_symbol(symbol)
-    groups = [[f"program {_program_name(program.name)}"], list(_declarations(program)), [], []]
+    groups = [[f"program {_program_name(program.name)}"], list(_declarations(program)), [], [], []]
     objective = program.objective
     if objective is not None:
         lone = objective.expression.op == "symbol" and objective.expression.data.name == objective.name
         label = "" if lone or objective.name == "objective" else _label(objective.name, "objective", objective.location)
         formula = _formula(objective.expression, "the objective", objective.location)
-        groups[2].append(f"{objective.sense} {label}{formula}")
-    groups[3] += [_constraint(one, number) for number, one in enumerate(program.constraints, start=1)]
+        groups[3].append(f"{objective.sense} {label}{formula}")
+    groups[2] += [f"{'fix' if program.symbols[name].kind == 'variable' else 'free'} {name}" for name in program.swapped]
+    groups[4] += [_constraint(one, number) for number, one in enumerate(program.constraints, start=1)]
     return "\n\n".join("\n".join(group) for group in groups if group) + "\n"
 
 

@@ -20,7 +20,7 @@ from ..errors import CheckpointError
 from ..expression import Array
 from ..saving import (
     described_equations,
-    described_parameters,
+    described_symbols,
     interval,
     read_arrays,
     require_equal,
@@ -166,7 +166,7 @@ def describe(view: ReducedView) -> dict[str, str]:
     for name, shape in zip(view.inputs.names, view.inputs.shapes, strict=True):
         about[f"shape of the input {name!r}"] = str(shape)
         about |= {f"{what} of the input {name!r}": shown(view.inputs.get(flat, name)) for what, flat in sides.items()}
-    return about | described_parameters(lowered.symbols.values()) | described_equations(
+    return about | described_symbols(lowered.symbols.values(), view.role_of) | described_equations(
         lowered.objective, lowered.equations)
 
 

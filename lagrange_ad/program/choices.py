@@ -15,7 +15,7 @@ from ..text import listing
 from .selection import selected
 
 if TYPE_CHECKING:
-    from .symbols import Symbols
+    from .roles import Roles
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def chosen_for(choices: Sequence[SolverChoice], n_user: int, n_state: int) -> Ar
     return number
 
 
-def solver_choice(program: Symbols, of: Any, method: Any, linear: Any, tear: Any, tolerance: Any,
+def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, tolerance: Any,
                   max_iterations: Any) -> SolverChoice:
     """The checked choice; see ``Program.solver``."""
     elements, name = None, "all blocks"
@@ -69,14 +69,14 @@ def solver_choice(program: Symbols, of: Any, method: Any, linear: Any, tear: Any
                         None if tolerance is None else float(tolerance), max_iterations)
 
 
-def _torn(program: Symbols, name: str, tear: Any) -> Array | None:
+def _torn(program: Roles, name: str, tear: Any) -> Array | None:
     if tear is None or tear is False:
         return None
     if tear is True:
         return np.empty(0, dtype=np.int64)
     keys = list(tear) if isinstance(tear, list | tuple) else [tear]
     found = [selected(program, key) for key in keys]
-    wrong = [symbol.name for symbol, _ in found if symbol.kind != "variable"]
+    wrong = [symbol.name for symbol, _ in found if program.is_given(symbol)]
     if wrong or not keys:
         raise DeclarationError(
             f"tear= of p.solver({name!r}, ...) is True or names variables to solve for, got "

@@ -28,8 +28,9 @@ def comparison(node: Expression) -> tuple[Expression, Expression | None, Express
 
 
 def is_bound(node: Expression) -> bool:
-    """Whether an expression holds numbers and parameters only."""
-    return node.owner is None or all(symbol.kind == "parameter" for symbol in symbols_of(node))
+    """Whether an expression holds numbers and given parameters only."""
+    return node.owner is None or all(
+        symbol.kind == "parameter" and symbol.name not in node.owner.swapped for symbol in symbols_of(node))
 
 
 def bound_of(value: Any, what: str) -> Expression | None:

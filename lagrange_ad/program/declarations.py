@@ -7,15 +7,15 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import DeclarationError, ShapeError
-from ..expression import as_expression
+from ..expression import Symbol, as_expression, symbols_of
 from ..printing import place, to_text
 from ..text import nearest
 from .choices import SolverChoice, solver_choice
 from .constraints import bound_of, check_bounds, comparison
-from .equations import Equations
 from .given import caller
 from .pickling import packed, unpacked
 from .records import Constraint, Location, Objective
+from .roles import Roles, place_of_bound
 from .showing import description_of, graph_of, summary_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _FOREIGN_WORDS = {
     "minimise": "minimize(expr)",
     "maximise": "maximize(expr)",
     "set_value": "set(name=value)",
+    "unfix": "free(name)",
     "block": "scope(name)",
     "group": "scope(name)",
     "add_group": "scope(name)",
@@ -47,12 +48,13 @@ _FOREIGN_WORDS = {
 }
 
 
-class Declarations(Equations):
+class Declarations(Roles):
     """What a program consists of, in the order it was declared.
 
     ``symbols`` by name, ``equations`` and ``constraints`` as lists, ``objective`` or None. ``version`` rises with
     every declaration, ``values_version`` with every ``set`` and ``plan_version`` with every choice of how blocks are
-    solved, so that what was computed before is known to be old.
+    solved, with ``fix`` and ``free`` and with first starts, so that what was computed before is known to be old.
+    ``swapped`` has, by name, which elements of a symbol are found from the equations where that is not as declared.
     ``executor`` names what runs it: ``"native"`` (code compiled for this machine), ``"reference"`` (NumPy: the meaning,
     many times slower), or None for the native one where it can be had.
     """
@@ -137,6 +139,12 @@ class Declarations(Equations):
             self._take_name(label, location)
             self.version += 1
 
+    def _refuse_in_bounds(self, symbol: Symbol) -> None:
+        for constraint in self.constraints:
+            for bound in (constraint.lower, constraint.upper):
+                if bound is not None and symbol in symbols_of(bound):
+                    raise DeclarationError(place_of_bound(symbol, constraint))
+
     def _constraint_name(self) -> str:
         number, stem = len(self.constraints) + 1, self._full("constraint_")
         while f"{stem}{number}" in self._named:
@@ -176,8 +184,9 @@ class Declarations(Equations):
     def graph(self) -> networkx.DiGraph:
         """The program as a networkx.DiGraph (frozen; made at the first look after a declaration).
 
-        A node a named input, parameter, variable and implicit equation with ``kind``, ``shape``, ``start``,
-        ``equation`` (printable) and ``location``; an edge from every parent to what it appears in.
+        A node a named input, parameter, variable and implicit equation with ``kind``, ``role`` ("fixed", "freed", one
+        of them with "in part", or nothing), ``shape``, ``start``, ``equation`` (printable) and ``location``; an edge
+        from every parent to what it appears in, as declared.
         """
         return self.remembered("graph", (self.version, self.values_version), lambda: graph_of(self))
 

@@ -75,6 +75,8 @@ class Scope:
     maximize = _inside(Declarations.maximize)
     subject_to = _inside(Declarations.subject_to)
     set = _inside(Declarations.set)
+    fix = _inside(Declarations.fix)
+    free = _inside(Declarations.free)
     full_name = _inside(Declarations.full_name)
 
     def __getitem__(self, name: str) -> Expression:

@@ -27,8 +27,8 @@ def graph_of(program: Declarations) -> networkx.DiGraph:
 
     graph = networkx.DiGraph(name=program.name, objective=str(program.objective) if program.objective else None)
     for symbol in program.symbols.values():
-        graph.add_node(symbol.name, kind=symbol.kind, shape=symbol.shape, start=symbol.value, equation=None,
-                       location=symbol.location)
+        graph.add_node(symbol.name, kind=symbol.kind, role=program.role_of(symbol), shape=symbol.shape,
+                       start=symbol.value, equation=None, location=symbol.location)
     for equation in program.equations:
         _add_equation(graph, equation)
     return networkx.freeze(graph)
@@ -39,7 +39,7 @@ def _add_equation(graph: Any, equation: Equation) -> None:
     if node in graph:
         graph.nodes[node]["equation"] = str(equation)
     else:
-        graph.add_node(node, kind="equation", shape=equation.shape, start=None, equation=str(equation),
+        graph.add_node(node, kind="equation", role="", shape=equation.shape, start=None, equation=str(equation),
                        location=equation.location)
     sides = [equation.right] if equation.own is not None else [equation.left, equation.right]
     parents = {symbol.name for side in sides for symbol in symbols_of(side)}
@@ -53,23 +53,23 @@ def summary_of(program: Declarations) -> str:
     symbols = list(program.symbols.values())
     goal = [str(program.objective)] if program.objective is not None else []
     return to_plain(Report(f"program {program.name}", [
-        _symbol_table(symbols, "symbol", "value or start"), *_relation_tables(program, located=True)], goal))
+        _symbol_table(program, symbols, "symbol", "value or start"), *_relation_tables(program, located=True)], goal))
 
 
 def overview_of(program: Declarations, cycles: str) -> Report:
     """What a program prints: how many of what, its objective, what is given, its equations, its cycles."""
-    given = [symbol for symbol in program.symbols.values() if symbol.kind != "variable"]
+    given = [s for s in program.symbols.values() if s.kind != "variable" or s.name in program.swapped]
     head = f"program {program.name}: {_counts(program)}"
     goal = shorten(str(program.objective)) if program.objective is not None else "no objective"
-    tables = [_symbol_table(given, "name", "value"), *_relation_tables(program, located=False)]
+    tables = [_symbol_table(program, given, "name", "value"), *_relation_tables(program, located=False)]
     return Report(f"{head}\n{goal}", tables, [cycles])
 
 
-def _symbol_table(symbols: list[Symbol], title: str, value: str) -> Table:
+def _symbol_table(program: Declarations, symbols: list[Symbol], title: str, value: str) -> Table:
     """Kind, shape, value and bounds of symbols; columns that would be empty are left out."""
     columns = {
         Column(title, role="name"): lambda s: s.name,
-        Column("kind", role="kind"): lambda s: s.kind,
+        Column("kind", role="kind"): lambda s: ", ".join(filter(None, (s.kind, program.role_of(s)))),
         Column("shape", role="kind"): lambda s: str(s.shape) if s.shape else "",
         Column(value, numeric=True): lambda s: _shown(s.value).removesuffix(f" {s.shape}"),
         Column("unit"): lambda s: s.unit,

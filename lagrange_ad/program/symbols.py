@@ -29,6 +29,7 @@ from .given import (
     unit_of,
 )
 from .records import Location
+from .starts import has_start, require_domain
 
 Made = TypeVar("Made")
 
@@ -52,6 +53,7 @@ class Symbols:
         self.version = 0
         self.values_version = 0
         self.plan_version = 0
+        self.swapped: dict[str, Array] = {}
         self._nodes: dict[str, Expression] = {}
         self._named: dict[str, Location] = {}
         self._explicit: set[str] = set()
@@ -253,20 +255,30 @@ class Symbols:
     # values ------------------------------------------------------------------------------------------------
 
     def set(self, values: dict[str, Any] | None = None, /, **named: Any) -> None:
-        """Change values of inputs and parameters, and starts of variables, for good; all or none."""
-        new = {}
-        for key, value in {**(values or {}), **named}.items():
-            symbol = self.symbol(key)
-            name = symbol.name
-            if symbol.kind == "variable":
-                new[name] = self._start(symbol, value)
-            else:
-                new[name] = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
+        """Change values of inputs and parameters, and starts of variables, for good; all or none.
+
+        Of what was fixed or freed it is the value of fixed elements and the start of free ones.
+        """
         with self._lock:
+            new = {}
+            for key, value in {**(values or {}), **named}.items():
+                symbol = self.symbol(key)
+                new[symbol.name] = self._new_value(symbol, value)
             for name, value in new.items():
-                self.version += self.symbols[name].value is None  # a first start changes the plan
+                self.plan_version += not np.all(has_start(self.symbols[name]))  # a first start changes the plan
                 self.symbols[name].value = value
             self.values_version += 1
+
+    def _new_value(self, symbol: Symbol, value: Any) -> Any:
+        """A value or a start, checked; with fixed elements in it, inside the domain there."""
+        name, swapped = symbol.name, self.swapped.get(symbol.name)
+        if swapped is None:
+            if symbol.kind == "variable":
+                return self._start(symbol, value)
+            return fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
+        new = fit(name, numeric(name, value, "the start" if swapped.all() else "the value"), symbol.shape, "the value")
+        require_domain(symbol, new, ~swapped)
+        return new
 
     def symbol(self, name: Any) -> Symbol:
         """The record of a named input, parameter or variable (or of one as it was returned when declared)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..errors import StructureError
@@ -10,9 +12,10 @@ from ..lowering import Lowered
 from ..printing import place
 from ..structure import Deficiency
 from ..text import listing
+from .roles import PlanRoles
 
 
-def structure_error(lowered: Lowered, deficiency: Deficiency) -> StructureError:
+def structure_error(lowered: Lowered, roles: PlanRoles, deficiency: Deficiency) -> StructureError:
     """Which equations over-determine and which variables are free, in the user's words."""
     parts = deficiency.parts
     lines = [f"the equations of {lowered.name!r} cannot determine its variables:"]
@@ -36,7 +39,21 @@ def structure_error(lowered: Lowered, deficiency: Deficiency) -> StructureError:
         found = f"left free by {having}" if having else "in no equation"
         lines.append(f"  too few equations: {unknowns} {verb} {found}")
         lines.append("  add an equation, or declare what is given as an input or a parameter")
-    return StructureError("\n".join(lines))
+    return StructureError("\n".join([*lines, *_swapped(lowered, roles)]))
+
+
+def _swapped(lowered: Lowered, roles: PlanRoles) -> Iterator[str]:
+    """What was fixed and freed, and how many elements of each: they must be equally many."""
+    sides = zip(("fixed", "freed"), roles.changed_elements(), strict=True)
+    said = [f"{word}: {listing(map(lowered.state.element, elements))}" for word, elements in sides if elements]
+    if said:
+        yield f"  {'; '.join(said)}"
+        fixed, freed = map(len, roles.changed_elements())
+        if fixed != freed:
+            yield (f"  {fixed} element{'s' * (fixed != 1)} fixed and {freed} freed: where there were enough equations, "
+                   f"{abs(fixed - freed)} more must be {'freed' if fixed > freed else 'fixed'}")
+        else:
+            yield "  what is freed must be what the equations left over by the fixed elements can determine"
 
 
 def _located(lowered: Lowered, rows: Array) -> list[str]:

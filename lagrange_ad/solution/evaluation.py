@@ -13,31 +13,39 @@ from ..execution import executor_named
 from ..expression import Array, Expression, Symbol, evaluate, symbols_of
 from ..lowering import Lowered, lower
 from ..program import Declarations, element_name, fit, key_name, numeric
+from ..program.starts import has_start, require_domain, starting_numbers
 from ..solvers import MAX_ITERATIONS
 from ..text import listing, nearest, number
 from .diagnosis import failure
 from .forward import Solved, Start, propagate
 from .plan import Plan, make_plan
 from .point import Point, element_number
+from .roles import all_unknown
 
 
 def plan_of(program: Declarations) -> Plan:
     """The plan of the program's present version, made once under the program's lock.
 
-    It is made anew, of the same lowered program, where only the choices of how blocks are solved have changed.
+    It is made anew, of the same lowered program, where only roles or the choices of how blocks are solved have changed.
     """
     return program.remembered("plan", (program.version, program.plan_version), lambda: _make(program))
 
 
 def _make(program: Declarations) -> Plan:
     lowered = program.remembered("lowered", program.version, lambda: lower(program))
-    return make_plan(lowered, declared_starts(lowered), executor_named(program.executor), program.solver_choices)
+    unknown = all_unknown(lowered, program.unknown_elements())
+    started = declared_starts(lowered, unknown)
+    return make_plan(lowered, unknown, started, executor_named(program.executor), program.solver_choices)
 
 
-def declared_starts(lowered: Lowered) -> Array:
-    """Which state elements are of variables that have a start."""
-    started = [symbol.kind == "variable" and symbol.value is not None for symbol in lowered.symbols.values()]
-    return lowered.state.flags(started + [False] * (len(lowered.state.names) - len(started)))
+def declared_starts(lowered: Lowered, unknown: Array) -> Array:
+    """Which state elements are to be found and have a start."""
+    found = [has_start(symbol) for symbol in lowered.symbols.values()]
+    started = lowered.state.flags([here is True for here in found] + [False] * (len(lowered.state.names) - len(found)))
+    for symbol, here in zip(lowered.symbols.values(), found, strict=True):
+        if isinstance(here, np.ndarray):
+            started[lowered.state.slices[symbol.name]] = here.ravel()
+    return started & unknown
 
 
 def evaluate_program(
@@ -77,7 +85,7 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
     for key, value in values.items():
         name = program.full_name(key_name(key, program))
         if not isinstance(name, str) or name not in program.symbols:
-            known = [s.name for s in program.symbols.values() if s.kind != "variable"]
+            known = [s.name for s in program.symbols.values() if not program.is_found(s)]
             scoped = [other for other in known if other.endswith(f".{name}")]
             near = f"; did you mean {scoped[0]!r}?" if scoped else nearest(str(name), known)
             raise UnknownNameError(
@@ -85,12 +93,15 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
                 f"it has {listing(known) or 'none'}"
             )
         symbol = program.symbols[name]
-        if symbol.kind == "variable":
+        if program.is_found(symbol):
+            what = "a variable" if symbol.kind == "variable" else f"{_an(symbol.kind)}, freed"
             raise DeclarationError(
-                f"{name!r} is a variable: the equations determine it; to say where its solve begins, "
+                f"{name!r} is {what}: the equations determine it; to say where its solve begins, "
                 f"evaluate(start={{{name!r}: value}})"
             )
         checked[name] = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
+        if name in program.swapped:
+            require_domain(symbol, checked[name], ~program.swapped[name])
     return checked
 
 
@@ -108,10 +119,11 @@ def start_values(program: Declarations, start: Any) -> dict[str, Any]:
         _refuse_elements(program, key)
         symbol = program.symbol(key)
         name = symbol.name
-        if symbol.kind != "variable":
+        if program.is_given(symbol):
             spelt = f"{name}=..." if name.isidentifier() else f"{{{name!r}: ...}}"
+            what = "fixed" if symbol.kind == "variable" else f"one of the {symbol.kind}s"
             raise DeclarationError(
-                f"start= is for variables, {name!r} is one of the {symbol.kind}s: give its value itself, "
+                f"start= is for variables, {name!r} is {what}: give its value itself, "
                 f"evaluate({spelt})"
             )
         checked[name] = fit(name, numeric(name, value, "the start"), symbol.shape, "the start")
@@ -127,6 +139,10 @@ def _refuse_elements(program: Declarations, key: Any) -> None:
                                f"{{{base!r}: ...}} of shape {program.symbols[base].shape}")
 
 
+def _an(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
 @dataclass(frozen=True, eq=False)
 class DeclaredState:
     """The flat state as declared at one moment, a copy: values, starts, 0 clipped to the bounds for the rest.
@@ -134,7 +150,7 @@ class DeclaredState:
     ``started`` tells which variables have a start, ``computed`` those whose start is an expression (0 in z).
     """
 
-    lowered: Lowered
+    plan: Plan
     z: Array
     started: Array
     domain: tuple[Array, Array]
@@ -142,26 +158,25 @@ class DeclaredState:
 
     def filled(self, values: Mapping[str, Any]) -> Array:
         """A copy of z with some symbols given; starts that are expressions are computed unless given."""
-        z = self.z.copy()
+        z, lowered = self.z.copy(), self.plan.lowered
         for name, value in values.items():
-            z[self.lowered.state.slices[name]] = np.ravel(value)
+            z[lowered.state.slices[name]] = np.ravel(value)
         for symbol, expression in self.computed:
             if symbol.name not in values:
-                start = _computed_start(symbol, expression, self.lowered, z)
-                z[self.lowered.state.slices[symbol.name]] = start.ravel()
+                z[lowered.state.slices[symbol.name]] = _computed_start(symbol, expression, self.plan, z).ravel()
         return z
 
 
 def declared_state(program: Declarations, plan: Plan) -> DeclaredState:
     """The present declared values of a program, laid out for its plan."""
-    stamp = (plan.lowered, program.values_version)  # not the version: another thread may be declaring meanwhile
-    return program.remembered("state", stamp, lambda: lay_out(plan.lowered))
+    stamp = (plan, program.values_version)  # not the version: another thread may be declaring meanwhile
+    return program.remembered("state", stamp, lambda: lay_out(plan))
 
 
-def lay_out(lowered: Lowered) -> DeclaredState:
-    """The values and starts that the symbols of a lowered program have now."""
-    size = lowered.state.size
-    z, started = np.zeros(size), declared_starts(lowered)
+def lay_out(plan: Plan) -> DeclaredState:
+    """The values and starts that the symbols of a plan have now."""
+    lowered, size = plan.lowered, plan.lowered.state.size
+    z, started = np.zeros(size), declared_starts(lowered, plan.unknown)
     low, high = np.full(size, -np.inf), np.full(size, np.inf)
     computed = []
     for name, symbol in lowered.symbols.items():
@@ -169,62 +184,64 @@ def lay_out(lowered: Lowered) -> DeclaredState:
         if value is None and symbol.domain == (-np.inf, np.inf) and symbol.is_unbounded:
             continue  # from 0: most variables of a large program
         where = lowered.state.slices[name]
-        if symbol.kind == "variable":
-            low[where], high[where] = symbol.domain
+        if symbol.domain != (-np.inf, np.inf):
+            unknown = plan.unknown[where]
+            low[where], high[where] = (np.where(unknown, end, edge) for end, edge in
+                                       zip(symbol.domain, (-np.inf, np.inf), strict=True))
         if isinstance(value, Expression):
             computed.append((symbol, value))
         else:
-            z[where] = np.ravel(_default_start(symbol) if value is None else value)
-    return DeclaredState(lowered, z, started, (low, high), tuple(computed))
+            z[where] = starting_numbers(symbol).ravel()
+    return DeclaredState(plan, z, started, (low, high), tuple(computed))
 
 
 def starting_state(plan: Plan, declared: DeclaredState, given: Mapping[str, Array], starts: Mapping[str, Any],
                    perturbation: Mapping[str, Any]) -> Start:
-    """The state before a forward pass. Raises DeclarationError for a start outside the domain of its variable."""
-    lowered = plan.lowered
-    own = {name: value for name, value in starts.items() if lowered.symbols[name].kind == "variable"}
+    """The state before a forward pass: ``given`` arrays, and ``starts`` at the elements that are found.
+
+    Elements of a given array that are found begin there, where no start says otherwise. Raises as :func:`start_at`.
+    """
+    lowered, roles = plan.lowered, plan.roles
+    own = {name: value for name, value in starts.items() if roles.has_unknown(name)}
+    for name in own:
+        if roles.has_given(name):
+            where = lowered.state.slices[name]
+            known = np.ravel(given[name]) if name in given else declared.z[where]
+            own[name] = np.where(plan.unknown[where], np.ravel(own[name]), known)
     z, started = declared.filled({**given, **own}), declared.started
-    if own:
+    begun = [*own, *(name for name in given if roles.has_unknown(name))]
+    if begun:
         started = started.copy()
-        for name in own:
-            started[lowered.state.slices[name]] = True
+        for name in begun:
+            where = lowered.state.slices[name]
+            started[where] = plan.unknown[where]
+    return start_at(plan, declared, z, started, perturbation)
+
+
+def start_at(plan: Plan, declared: DeclaredState, z: Array, started: Array, perturbation: Mapping[str, Any]) -> Start:
+    """The start at a whole state; raises DeclarationError for a start outside the domain of its variable."""
     low, high = declared.domain
     outside = np.flatnonzero(((z <= low) | (z >= high)) & started)
     if len(outside):
         at = int(outside[0])
         raise DeclarationError(
-            f"the start of {lowered.state.element(at)!r} is {number(z[at])}, outside its domain "
+            f"the start of {plan.lowered.state.element(at)!r} is {number(z[at])}, outside its domain "
             f"({number(low[at])}, {number(high[at])}): start inside"
         )
-    return Start(z, started, declared.domain, _offsets(lowered, perturbation))
+    return Start(z, started, declared.domain, _offsets(plan.lowered, perturbation))
 
 
-def _default_start(symbol: Symbol) -> Any:
-    start = _inside(*symbol.domain)
-    if symbol.is_unbounded:
-        return start
-    return np.broadcast_to(np.clip(start, symbol.lower, symbol.upper), symbol.shape)
-
-
-def _computed_start(symbol: Symbol, value: Expression, lowered: Lowered, z: Array) -> Array:
+def _computed_start(symbol: Symbol, value: Expression, plan: Plan, z: Array) -> Array:
     """The start of one symbol by its expression, on the part of the state that is filled already."""
-    needed = symbols_of(value)
+    needed, lowered = symbols_of(value), plan.lowered
     here = lowered.state.slices[symbol.name].start
-    later = [s.name for s in needed if s.kind == "variable" and lowered.state.slices[s.name].start >= here]
+    later = [s.name for s in needed if s.kind == "variable" and plan.roles.has_unknown(s.name)
+             and lowered.state.slices[s.name].start >= here]
     if later:
         raise DeclarationError(f"the start of {symbol.name!r} needs {listing(later)}, declared later")
     with np.errstate(all="ignore"):
         found = evaluate(value, {s.name: lowered.state.get(z, s.name) for s in needed})
     return fit(symbol.name, numeric(symbol.name, found, "the start"), symbol.shape, "the start")
-
-
-def _inside(low: float, high: float) -> float:
-    """0, or a number inside the open interval where 0 is not: its middle, or 1 from its one finite end."""
-    if low < 0.0 < high:
-        return 0.0
-    if np.isfinite(low) and np.isfinite(high):
-        return (low + high) / 2.0
-    return low + 1.0 if np.isfinite(low) else high - 1.0
 
 
 def _offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UnknownNameError
+from ..errors import DeclarationError, UnknownNameError
 from ..expression import Array, Expression, Symbol, symbols_of
 from ..lowering import Blocks
 from ..lowering.symbolic import scalar_partial
 from ..printing import to_text
 from ..program import key_name
+from ..program.starts import element_of
 from ..text import listing, nearest, values
 from . import full
 from .plan import Plan
@@ -31,13 +32,14 @@ def explain(at: Point, what: Any) -> str:
     multipliers = at.adjoints[0]
     name, element = _wanted(what, at._owner, plan.lowered.state)
     symbol = _symbol(plan, name)
-    terms = _terms(plan, at._solved.z, multipliers, symbol)
+    given = _is_given(plan, symbol, element)
+    terms = _terms(plan, at._solved.z, multipliers, symbol, given)
     index = ""
     if element is not None:
         position = int(plan.lowered.state.slices[name].start) + element
         index = plan.lowered.state.element(position)[len(name):]
         terms = _at_element(terms, element, symbol, index)
-    head = _left_side(plan, symbol)
+    head = _left_side(plan, symbol, given)
     head += index if head != "0" else ""
     shown = [text for text, _, _ in terms[:MOST_TERMS]] + ["…"] * (len(terms) > MOST_TERMS)
     lines = [f"{head} = {' + '.join(shown) or '0'}"]
@@ -88,9 +90,22 @@ def _symbol(plan: Plan, name: str) -> Symbol:
     raise UnknownNameError(f"there is nothing named {name!r} to explain{near}; there are {listing(known)}")
 
 
-def _left_side(plan: Plan, symbol: Symbol) -> str:
-    """λ of the explicit equation of a variable, the gradient of an input, 0 for a variable of implicit equations."""
-    if symbol.kind != "variable":
+def _is_given(plan: Plan, symbol: Symbol, element: int | None) -> bool:
+    """Whether a symbol, or one element of it, is given: its equation is that of the gradient."""
+    if element is not None:
+        return not plan.unknown[plan.lowered.state.slices[symbol.name].start + element]
+    if plan.roles.is_mixed(symbol.name):
+        word = plan.roles.changed[symbol.name]
+        raise DeclarationError(
+            f"{symbol.name!r} is {word}, so its elements have different equations: explain one of them, as in "
+            f"at.explain({element_of(symbol, 0)!r})"
+        )
+    return plan.roles.has_given(symbol.name)
+
+
+def _left_side(plan: Plan, symbol: Symbol, given: bool) -> str:
+    """λ of the explicit equation of a variable, the gradient of what is given, 0 for what implicit equations find."""
+    if given:
         return f"dJ/d{symbol.name}"
     return next((f"λ_{equation.name}" for equation in plan.lowered.equations if equation.own is symbol), "0")
 
@@ -101,19 +116,24 @@ def _units(at: Point, symbol: Symbol) -> str:
     return (f" {of}" if of else "") + (f" per {by}" if by else "")
 
 
-def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol) -> list[Term]:
-    """(text, numbers, amount) of every nonzero term; amounts in the symbol's shape."""
+def _terms(plan: Plan, z: Array, multipliers: Array, symbol: Symbol, given: bool) -> list[Term]:
+    """(text, numbers, amount) of every nonzero term; amounts in the symbol's shape.
+
+    The own equation of what is found is the left side; of what is given it is a term, as −λ.
+    """
     lowered = plan.lowered
     terms = []
     if lowered.objective is not None and symbol in symbols_of(lowered.objective.expression):
         amount = _amount(plan, z, multipliers, symbol, slice(lowered.objective_row, lowered.objective_row + 1))
         terms.append((_partial_text("J", lowered.objective.expression, symbol), "", amount))
     for equation in lowered.equations:
-        body = equation.right if equation.own is not None else equation.right - equation.left
+        is_own = equation.own is symbol and not given
+        other = equation.own is None or (equation.own is symbol and given)
+        body = equation.right - equation.left if other else equation.right
         if symbol not in symbols_of(body):
             continue
         rows = lowered.rows.slices[equation.name]
-        amount = _amount(plan, z, multipliers, symbol, rows, explicit=equation.own is symbol)
+        amount = _amount(plan, z, multipliers, symbol, rows, explicit=is_own)
         lam = lowered.rows.get(multipliers[: lowered.n_rows], equation.name)
         detail = ""
         if not symbol.shape and not equation.shape and lam != 0.0:

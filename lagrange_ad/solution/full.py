@@ -91,19 +91,20 @@ class Pattern:
 class FullSpace:
     """∂r/∂(x, z) and ∂²L/∂(x, z)² of a plan, their patterns fixed once.
 
-    Rows: the equations, then the constraints as b − g. Columns: the inputs, then the variables, as declared.
+    Rows: the equations, then the constraints as b − g. Columns: the given inputs, then what is found, as declared.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan, lowered = plan, plan.lowered
         self.rows = np.delete(np.arange(lowered.n_all_rows), np.arange(lowered.n_user_rows, lowered.objective_row + 1))
         self.sign = np.where(self.rows > lowered.objective_row, -1.0, 1.0)
-        symbols = [s.name for kind in ("input", "variable") for s in lowered.symbols.values() if s.kind == kind]
-        slices = [lowered.state.slices[name] for name in symbols]
-        self.columns = np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in slices)])
+        is_input = lowered.state.flags(
+            [s.kind == "input" for s in lowered.symbols.values()]
+            + [False] * (len(lowered.state.names) - len(lowered.symbols)))
+        inputs = np.flatnonzero(is_input & ~plan.unknown)
+        self.columns = np.concatenate([inputs, np.flatnonzero(plan.unknown[: lowered.n_user])])
         self._hidden = plan.lowered.n_user < plan.lowered.state.size
-        self._n_inputs = sum(s.stop - s.start for s, name in zip(slices, symbols, strict=True)
-                             if lowered.symbols[name].kind == "input")
+        self._n_inputs = len(inputs)
 
     @cached_property
     def own(self) -> list[tuple[Any, Any]]:

@@ -199,6 +199,19 @@ def jacobian_matrix(plan: Plan, solved: Solved, outputs: tuple[Array, Array], in
     return matrices.csr_array(join(parts)) if parts else matrices.csr_array(shape)
 
 
+def spread_columns(matrix: Any, columns: Array, n: int) -> Any:
+    """A matrix of n columns with those of ``matrix`` at the places ``columns``, 0 elsewhere; sparse where it is."""
+    if len(columns) == n:
+        return matrix
+    if isinstance(matrix, np.ndarray):
+        whole = np.zeros((len(matrix), n))
+        whole[:, columns] = matrix
+        return whole
+    from scipy import sparse
+
+    return sparse.csr_array((matrix.data, columns[matrix.indices], matrix.indptr), shape=(matrix.shape[0], n))
+
+
 def _joined(portions: Iterator[tuple[slice, Array]], shape: tuple[int, int], by_rows: bool) -> Array:
     matrix = np.empty(shape)
     for where, part in portions:

@@ -82,7 +82,7 @@ def _slopes(at: Point) -> list[str]:
     lam, w = at.adjoints
     names = [f"the multiplier of {lowered.rows.element(row)}" for row in _nan(lam[: lowered.n_user_rows])]
     names += [f"the gradient by {lowered.state.element(column)}" for column in _nan(w[: lowered.n_user])
-              if lowered.symbols[lowered.state.names[lowered.state.block_of(column)]].kind != "variable"]
+              if not at._plan.unknown[column]]
     if not names:
         return []
     return [f"not a number: {listing(names, MOST)}; a slope is infinite here and meets a 0, or another infinite one"]

@@ -22,6 +22,7 @@ from ..printing import to_text
 from ..program import Constraint, Declarations, Equation, Location, Objective, caller, variant
 from ..text import listing, nearest
 from .plan import Plan, make_plan
+from .roles import all_unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,25 +54,28 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """The declarations of a program at one version."""
+    """The declarations of a program at one version, and which elements of its symbols the equations determine."""
 
     owner: Declarations
     symbols: dict[str, Symbol]
     equations: Sequence[Equation]
     constraints: Sequence[Constraint]
     objective: Objective | None
+    unknown: Array
 
     @staticmethod
     def now(program: Declarations) -> Declared:
         """Those of a program as it stands."""
         return Declared(program, dict(program.symbols), tuple(program.equations), tuple(program.constraints),
-                        program.objective)
+                        program.objective, program.unknown_elements())
 
     @staticmethod
-    def of(lowered: Lowered) -> Declared:
-        """Those that were lowered."""
+    def of(plan: Plan) -> Declared:
+        """Those of a plan."""
+        lowered = plan.lowered
         owner: Any = next((symbol.owner for symbol in lowered.symbols.values()), None)
-        return Declared(owner, lowered.symbols, lowered.equations, lowered.constraints, lowered.objective)
+        return Declared(owner, lowered.symbols, lowered.equations, lowered.constraints, lowered.objective,
+                        plan.unknown[: lowered.n_user])
 
 
 def items(asked: Any, what: str) -> list[tuple[str | None, Any]]:
@@ -119,7 +123,7 @@ def _is_same(other: Quantity, one: Quantity, key: Any) -> bool:
 def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
     symbol = declared.symbols.get(name)
     if symbol is not None and name not in given:
-        return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
+        return Quantity(name, name, symbol.shape, places_of(symbol), symbol=name)
     for constraint in declared.constraints:
         if constraint.name == name:
             return Quantity(name, name, constraint.body.shape, None, constraint.body, constraint)
@@ -127,7 +131,7 @@ def _named_output(declared: Declared, name: str, given: set[str]) -> Quantity:
         if equation.name == name:
             return Quantity(name, name, equation.shape, None, equation.right - equation.left, equation)
     if symbol is not None:
-        return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
+        return Quantity(name, name, symbol.shape, places_of(symbol), symbol=name)
     objective = declared.objective
     if objective is not None and objective.name == name:
         return Quantity(name, name, (), None, objective.expression, objective)
@@ -163,7 +167,8 @@ def _owned(declared: Declared, node: Expression, what: str) -> Expression:
     return node
 
 
-def _places_of(symbol: Symbol) -> Array:
+def places_of(symbol: Symbol) -> Array:
+    """Where the elements of a symbol stand in the state, in its shape."""
     size = math.prod(symbol.shape)
     return np.arange(symbol.start, symbol.start + size).reshape(symbol.shape)
 
@@ -180,19 +185,19 @@ def selected(node: Expression) -> Array | None:
     nodes = postorder([node])
     if any(n.op not in ("symbol", "view", "concatenate") for n in nodes):
         return None
-    return evaluate(node, {n.data.name: _places_of(n.data) for n in nodes if n.op == "symbol"})
+    return evaluate(node, {n.data.name: places_of(n.data) for n in nodes if n.op == "symbol"})
 
 
-def arguments_of(declared: Declared, asked: Any, what: str, kinds: Sequence[str]) -> list[Quantity]:
-    """The symbols (or distinct elements of them) asked for as arguments; each of one of the ``kinds``."""
+def arguments_of(declared: Declared, asked: Any, what: str, *, found_too: bool) -> list[Quantity]:
+    """The symbols (or distinct elements of them) asked for as arguments; ``found_too``: what is found may be one."""
     found: list[Quantity] = []
     taken = np.zeros(0, dtype=np.int64)
     for name, item in items(asked, what):
         one = _named_argument(declared, item, what) if isinstance(item, str) else _expressed(declared, item, what)
         if one.places is None:
             raise DeclarationError(f"{what}: {one.name} is computed: name an input or a parameter, or elements of one")
-        for symbol in symbols_at(declared, one.places):
-            _require_kind(symbol, what, kinds)
+        if not found_too:
+            _require_given(declared, one, what)
         _add(found, one, name, what)
         taken = np.concatenate([taken, one.places.ravel()])
         if len(np.unique(taken)) < len(taken):
@@ -209,7 +214,7 @@ def _named_argument(declared: Declared, name: str, what: str) -> Quantity:
             f"{what}: the program {declared.owner.name!r} has no input or parameter {name!r}"
             f"{nearest(name, declared.symbols)}; it has {listing(declared.symbols)}"
         )
-    return Quantity(name, name, symbol.shape, _places_of(symbol), symbol=name)
+    return Quantity(name, name, symbol.shape, places_of(symbol), symbol=name)
 
 
 def _named_element(declared: Declared, name: str) -> Quantity | None:
@@ -219,12 +224,21 @@ def _named_element(declared: Declared, name: str) -> Quantity | None:
     return None if symbol is None or inside is None else Quantity(name, name, (), np.asarray(symbol.start + inside))
 
 
-def _require_kind(symbol: Symbol, what: str, kinds: Sequence[str]) -> None:
-    if symbol.kind not in kinds:
-        raise DeclarationError(
-            f"{what}: {symbol.name!r} is a {symbol.kind}, the equations determine it: derivatives are by inputs and "
-            "parameters (partial derivatives of residuals by variables: program.lagrangian.jacobian)"
-        )
+def _require_given(declared: Declared, one: Quantity, what: str) -> None:
+    """Raise DeclarationError for an argument that the equations determine; of a whole array it may be in part."""
+    assert one.places is not None
+    places = one.places.ravel()
+    unknown = declared.unknown[places]
+    if not unknown.any() or (one.symbol is not None and not unknown.all()):
+        return
+    symbol = symbols_at(declared, places[unknown])[0]
+    kind = "a variable" if symbol.kind == "variable" else f"one of the {symbol.kind}s, freed"
+    name = symbol.name if declared.unknown[places_of(symbol)].all() else one.name
+    raise DeclarationError(
+        f"{what}: {name!r} is {kind}, the equations determine it: derivatives are "
+        "by inputs, parameters and what is fixed (partial derivatives of residuals by variables: "
+        "program.lagrangian.jacobian)"
+    )
 
 
 # the plan that computes them ------------------------------------------------------------------------------------
@@ -234,7 +248,8 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
                  make: Any) -> Plan:
     """The plan of the program without the equations whose residuals are asked for, expressions as its constraints.
 
-    ``given`` replaces symbols: variables that are arguments, or held. ``make`` plans a lowered program.
+    ``given`` replaces symbols: variables that are arguments, or held. ``make`` plans a lowered program, with flags of
+    the state elements that are to be found.
     """
     unsolved = {id(q.declared) for q in outputs if q.is_residual}
     equations = [e for e in declared.equations if id(e) not in unsolved]
@@ -243,7 +258,10 @@ def variant_plan(declared: Declared, outputs: Sequence[Quantity], given: Mapping
     symbols = {**declared.symbols, **given}
     _, lowered = declared.owner.consistently(lambda: lower(variant(declared.owner, symbols, equations, rows)))
     try:
-        plan: Plan = make(lowered)
+        unknown = declared.unknown.copy()
+        for symbol in given.values():
+            unknown[places_of(symbol)] = False
+        plan: Plan = make(lowered, all_unknown(lowered, unknown))
     except StructureError as error:
         if not unsolved and not given:
             raise
@@ -265,8 +283,9 @@ def variant_of(plan: Plan, declared: Declared, outputs: Sequence[Quantity]) -> P
         unsolved = [q.declared for q in own if isinstance(q.declared, Equation)]
         held = {symbol.name: as_given(symbol, "parameter") for symbol in determined_by(plan, unsolved)}
 
-        def make(lowered: Lowered) -> Plan:
-            return make_plan(lowered, np.ones(lowered.state.size, dtype=bool), plan.executor, plan.choices)
+        def make(lowered: Lowered, unknown: Array) -> Plan:
+            started = np.ones(lowered.state.size, dtype=bool)
+            return make_plan(lowered, unknown, started, plan.executor, plan.choices)
 
         known = variant_plan(declared, outputs, held, caller(), make), own
         plan.keep_variant(key, known)
@@ -315,7 +334,7 @@ def determined_by(plan: Plan, equations: Sequence[Equation]) -> list[Symbol]:
     blocks, counts = np.unique(np.searchsorted(lowered.state.start, columns, side="right") - 1, return_counts=True)
     names = [lowered.state.names[block] for block in blocks.tolist()]
     for name, block, count in zip(names, blocks.tolist(), counts.tolist(), strict=True):
-        size = int(lowered.state.start[block + 1] - lowered.state.start[block])
+        size = int(np.count_nonzero(plan.unknown[lowered.state.start[block] : lowered.state.start[block + 1]]))
         if count < size:
             raise DeclarationError(
                 f"the residuals of {listing(e.name for e in equations)} were asked for, so these equations are not "

@@ -38,6 +38,7 @@ from ..structure.blocks import changes
 from ..tables import Report, Shown
 from ..text import listing
 from .deficiency import structure_error
+from .roles import PlanRoles
 from .showing import schedule_report
 
 if TYPE_CHECKING:
@@ -246,9 +247,13 @@ def numbering(indices: Array) -> Callable[[Array], Array]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan(Shown):
-    """Everything that is computed once a version: steps in order, and runs for objective and constraints."""
+    """What is computed once for a version and its roles: steps in order, and runs for objective and constraints.
+
+    ``unknown`` tells, an element of the state, whether it is found from the equations; nothing else decides that.
+    """
 
     lowered: Lowered
+    unknown: Array
     schedule: Schedule
     steps: tuple[Step, ...]
     objective: Run
@@ -283,6 +288,11 @@ class Plan(Shown):
             if made is None:
                 made = self.__dict__["_compiled"] = CompiledPlan(self)
         return made
+
+    @cached_property
+    def roles(self) -> PlanRoles:
+        """Which symbols are found, given, or both in parts."""
+        return PlanRoles(self.lowered, self.unknown)
 
     @cached_property
     def full_space(self) -> FullSpace:
@@ -373,21 +383,22 @@ def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[
     return parts
 
 
-def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None,
+def make_plan(lowered: Lowered, unknown: Array, started: Array, executor: Executor | None = None,
               choices: Sequence[SolverChoice] = ()) -> Plan:
     """Schedule a lowered program and cut its groups by step.
 
-    ``started`` tells, an element of the state, whether the user gave it a start; ``choices`` are how blocks are to be
-    solved, later ones before earlier. Raises StructureError, in the
-    user's names, when the equations cannot determine the variables.
+    ``unknown`` tells, an element of the state, whether it is to be found, ``started`` whether it has a start;
+    ``choices`` are how blocks are to be solved, later ones before earlier. Raises StructureError, in the user's names,
+    when the equations cannot determine what is to be found.
     """
     executor = executor or default_executor()
-    structure = _structure(lowered, started)
+    structure = _structure(lowered, unknown, started)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
-        raise structure_error(lowered, schedule)
+        raise structure_error(lowered, PlanRoles(lowered, unknown), schedule)
     return Plan(
         lowered=lowered,
+        unknown=unknown,
         schedule=schedule,
         steps=_steps(lowered, schedule, executor, choices),
         objective=executor.run(lowered.objective_groups),
@@ -397,9 +408,7 @@ def make_plan(lowered: Lowered, started: Array, executor: Executor | None = None
     )
 
 
-def _structure(lowered: Lowered, started: Array) -> Structure:
-    known = [symbol.kind != "variable" for symbol in lowered.symbols.values()]
-    unknown = ~lowered.state.flags(known + [False] * (len(lowered.state.names) - len(known)))
+def _structure(lowered: Lowered, unknown: Array, started: Array) -> Structure:
     auxiliary = np.zeros(lowered.n_rows, dtype=bool)
     auxiliary[lowered.n_user_rows :] = True
     preferred = np.full(len(lowered.rows.names), -1, dtype=np.int64)

@@ -25,7 +25,7 @@ from .block import BlockReport
 from .diagnosis import objective_message, symbol_values
 from .forward import Solved
 from .full import completed, residuals
-from .jacobian import Jacobian, jacobian_matrix, require_mode
+from .jacobian import Jacobian, jacobian_matrix, require_mode, spread_columns
 from .multipliers import adjoints, tangents
 from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
@@ -248,9 +248,12 @@ class Point(Shown):
 
     @cached_property
     def gradient(self) -> Named:
-        """dJ/dx by input and parameter, in its shape. Raises as :attr:`multiplier` does."""
-        names = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
-        return Named("input or parameter", names, lambda name: self._lowered.state.get(self.adjoints[1], name),
+        """dJ/dx by input and parameter, and by variable with fixed elements, in its shape; 0 at what is found.
+
+        Raises as :attr:`multiplier` does.
+        """
+        roles = self._plan.roles
+        return Named("input or parameter", roles.given_names(), lambda name: roles.masked(name, self.adjoints[1]),
                      self._owner, column=GRADIENT, blocks=self._lowered.state)
 
     @cached_property
@@ -271,7 +274,9 @@ class Point(Shown):
         return [equation.name for equation in self._lowered.equations]
 
     def tangent(self, directions: Mapping[Any, Any] | None = None, /, **named: Any) -> Named:
-        """ż of every symbol for given ẋ of inputs and parameters (0 where not given): the derivative along them.
+        """ż of every symbol for given ẋ of inputs, parameters and what is fixed: the derivative along them.
+
+        ẋ is 0 where it is not given, and passed over where an array that is given in part is found.
 
         ``at.tangent({"s": 1.0})`` or ``at.tangent(s=1.0)``. Several directions at once: arrays with one axis more than
         the symbol, directions first; results have that axis too. A symbol that is given one direction moves along it in
@@ -287,6 +292,8 @@ class Point(Shown):
         dz = np.zeros((len(z), *several))
         for name, block in given.items():
             dz[self._lowered.state.slices[name]] = (block.T if block.ndim > 1 else block[:, None]) if several else block
+            if self._plan.roles.has_unknown(name):
+                dz[self._lowered.state.slices[name]][self._plan.unknown[self._lowered.state.slices[name]]] = 0.0
         tangents(self._plan, z, dz, self._solved.reports)
         state = self._lowered.state
         shape = {name: (*several, *self.values[name].shape) for name in self.values}
@@ -296,11 +303,14 @@ class Point(Shown):
     def _directions(self, directions: Mapping[Any, Any]) -> dict[str, Array]:
         """ẋ by name, flat; with directions on a first axis where one is more than the symbol has."""
         found: dict[str, Array] = {}
-        given = [name for name, symbol in self._lowered.symbols.items() if symbol.kind != "variable"]
+        roles = self._plan.roles
+        given = [name for name in self._lowered.symbols if roles.has_given(name)]
         for key, direction in directions.items():
             name = key_name(key, self._owner)
             if name not in given:
-                hint = f": {name!r} is a variable" if name in self.values else nearest(str(name), given)
+                hint = nearest(str(name), given)
+                if name in self._lowered.symbols:
+                    hint = f": {name!r} is a {roles.kind(self._lowered.symbols[name])}"
                 raise UnknownNameError(
                     f"there is no input or parameter {name!r}{hint}; directions are of {listing(given)}"
                 )
@@ -318,7 +328,8 @@ class Point(Shown):
         """d(of)/d(wrt), the equations holding: blocks ``J["y", "x"]`` of shape y.shape + x.shape, and ``J.matrix``.
 
         ``of``: names of symbols, constraints (their bodies), the objective or equations, symbols, expressions; one, a
-        list, or a mapping that names them. ``wrt``: inputs and parameters, or elements of them. The equation itself
+        list, or a mapping that names them. ``wrt``: inputs, parameters and what is fixed, or elements of them; of an
+        array that is given in part, the columns of what is found are 0. The equation itself
         gives the output of an equation's name, its residual right − left: that equation is not held then, and the
         variables it determines keep their values. (A variable's own name is the variable.)
 
@@ -330,17 +341,19 @@ class Point(Shown):
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("derivatives"))
         require_mode(mode)
-        declared = Declared.of(self._lowered)
-        inputs = arguments_of(declared, wrt, "wrt", ("input", "parameter"))
+        declared = Declared.of(self._plan)
+        inputs = arguments_of(declared, wrt, "wrt", found_too=False)
         outputs = outputs_of(declared, of, "of")
         plan, solved, is_variant = self._plan, self._solved, needs_variant(outputs)
         if is_variant:
             plan, z = variant_of(plan, declared, outputs), solved.z[: self._lowered.n_user]
             solved = Solved(completed(plan, z), np.zeros(plan.lowered.n_all_rows))
         places = [np.ravel(q.places) for q in inputs if q.places is not None]
-        matrix = jacobian_matrix(plan, solved, positions(plan, outputs, is_variant), np.concatenate(places), mode=mode,
+        columns = np.concatenate(places)
+        given = np.flatnonzero(~self._plan.unknown[columns])
+        matrix = jacobian_matrix(plan, solved, positions(plan, outputs, is_variant), columns[given], mode=mode,
                                  sparse=sparse)
-        return Jacobian(matrix, outputs, inputs)
+        return Jacobian(spread_columns(matrix, given, len(columns)), outputs, inputs)
 
     def explain(self, what: Any) -> str:
         """The stationarity equation of one variable (or the gradient of one input), term by term with numbers.

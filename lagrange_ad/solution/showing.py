@@ -49,7 +49,7 @@ class _Symbols:
     """The numbers of a point's symbols, element by element and block by block."""
 
     def __init__(self, at: Point) -> None:
-        self.lowered = at._lowered
+        self.lowered, self.roles, self.unknown = at._lowered, at._plan.roles, at._plan.unknown
         self.symbols: list[Symbol] = list(self.lowered.symbols.values())
         self.z = at.state
         self.has = at.has_multipliers
@@ -70,16 +70,18 @@ class _Symbols:
         symbol, row = self.symbols[block], self.equation(block) if self.has else None
         at = column - int(self.lowered.state.start[block])
         multiplier = "" if row is None else number(self.lam[row + at])
-        gradient = number(self.w[column]) if self.has and symbol.kind != "variable" else ""
-        return [self.lowered.state.element(column), symbol.kind, number(self.z[column]), symbol.unit, multiplier,
-                gradient]
+        given = symbol.kind != "variable" or not self.unknown[column]
+        gradient = number(0.0 if self.unknown[column] else self.w[column]) if self.has and given else ""
+        return [self.lowered.state.element(column), self.roles.kind(symbol, column), number(self.z[column]),
+                symbol.unit, multiplier, gradient]
 
     def arrays(self, block: int) -> Iterator[tuple[int, str]]:
         """What there is to say of an array: (block, quantity)."""
         yield block, "value"
         if self.has and self.equation(block) is not None:
             yield block, "multiplier"
-        if self.has and self.symbols[block].kind != "variable":
+        symbol = self.symbols[block]
+        if self.has and (symbol.kind != "variable" or self.roles.has_given(symbol.name)):
             yield block, "gradient"
 
     def array(self, block: int, quantity: str) -> list[str]:
@@ -91,9 +93,9 @@ class _Symbols:
             assert row is not None
             numbers = self.lam[row : row + end - start]
         else:
-            numbers = (self.z if quantity == "value" else self.w)[start:end]
+            numbers = self.z[start:end] if quantity == "value" else np.ravel(self.roles.masked(symbol.name, self.w))
         first = quantity == "value"
-        head = [symbol.name, symbol.kind, shape_text(symbol.shape)] if first else ["", "", ""]
+        head = [symbol.name, self.roles.kind(symbol), shape_text(symbol.shape)] if first else ["", "", ""]
         return [*head, quantity, symbol.unit if first else "", *array_cells(numbers)]
 
 

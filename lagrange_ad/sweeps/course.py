@@ -9,7 +9,7 @@ Takes a plan and the values of some state elements; writes states, or why there 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,12 +49,11 @@ class Place:
 class Recipe:
     """How a sweep follows its branch; small, and to be sent to other processes.
 
-    ``names`` are swept, which are the state elements ``columns``; ``scale`` says how much each of them changes over the
-    sweep. ``start``: starts of variables by name. ``begin``: a place to come from. ``parts``: so many solves may be
+    ``columns`` are the state elements that are swept; ``scale`` says how much each of them changes over the sweep.
+    ``start``: starts of variables by name. ``begin``: a place to come from. ``parts``: so many solves may be
     spent on the way between two points. ``gradients``: whether multipliers are computed along the way.
     """
 
-    names: tuple[str, ...]
     columns: Array
     scale: Array
     start: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +71,7 @@ class Course:
         self._declared = declared_state(program, self.plan)
         lowered = self.plan.lowered
         self.n_user = lowered.n_user
-        self._unknown = unknown_elements(self.plan)
+        self._unknown = self.plan.unknown[: lowered.n_user]
         self._base = self._declared.filled({})
         self._everywhere = np.ones(lowered.state.size, dtype=bool)
         self._offset = np.zeros(lowered.n_all_rows)
@@ -203,10 +202,9 @@ class Course:
         """Where the solve of a point begins that follows no other."""
         if self.recipe.begin is not None:
             return self._start_at(values, self.recipe.begin.state)
-        state, given = self.plan.lowered.state, self._base.copy()
-        given[self.recipe.columns] = values
-        named = {name: state.get(given, name) for name in self.recipe.names}
-        return starting_state(self.plan, self._declared, named, self.recipe.start, {})
+        z = self._declared.z.copy()
+        z[self.recipe.columns] = values
+        return starting_state(self.plan, replace(self._declared, z=z), {}, self.recipe.start, {})
 
     def _start_at(self, values: Array, guess: Array) -> Start:
         """Where a solve begins that has a guess of the user's state."""
@@ -229,20 +227,13 @@ class Course:
         return f"from the last good point the branch was followed to {at}, in {spent} solves"
 
 
-def unknown_elements(plan: Plan) -> Array:
-    """Which elements of the user's state the equations determine."""
-    lowered = plan.lowered
-    flags = [symbol.kind == "variable" for symbol in lowered.symbols.values()]
-    return lowered.state.flags(flags + [False] * (len(lowered.state.names) - len(flags)))[: lowered.n_user]
-
-
 def solved_state(plan: Plan, state: Array) -> Solved:
     """What :class:`Point` is made of, from the user's part of a state at which the equations hold."""
     return Solved(completed(plan, state), np.zeros(plan.lowered.n_all_rows))
 
 
 def pulled_back(plan: Plan, solved: Solved) -> tuple[Array, Array]:
-    """(λ of the user's rows, w of the user's state) at a solution; NaN where it is singular."""
+    """(λ of the user's rows, dJ/dz of the user's given elements, 0 of the others); NaN where it is singular."""
     lowered = plan.lowered
     lam = np.zeros(lowered.n_all_rows)
     lam[lowered.objective_row] = 1.0
@@ -250,4 +241,4 @@ def pulled_back(plan: Plan, solved: Solved) -> tuple[Array, Array]:
         lam, w = adjoints(plan, solved, lam)
     except SingularError:
         return np.full(lowered.n_user_rows, np.nan), np.full(lowered.n_user, np.nan)
-    return lam[: lowered.n_user_rows], w[: lowered.n_user]
+    return lam[: lowered.n_user_rows], np.where(plan.unknown[: lowered.n_user], 0.0, w[: lowered.n_user])

@@ -111,7 +111,7 @@ def _recipe(program: Declarations, plan: Plan, over: Over, options: Options) -> 
         begin = Place(start.state[over.columns].copy(), start.state[: lowered.n_user].copy())
     spread = np.ptp(over.given, axis=0)
     return Recipe(
-        over.names, over.columns, np.where(spread > 0.0, spread, 1.0),
+        over.columns, np.where(spread > 0.0, spread, 1.0),
         start={} if same else start_values(program, start), begin=begin,
         max_iterations=int(options.max_iterations), parts=int(options.parts), gradients=bool(options.gradients),
     )  # fmt: skip

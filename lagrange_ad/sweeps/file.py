@@ -15,7 +15,7 @@ from ..errors import CheckpointError, DeclarationError
 from ..program import Declarations
 from ..saving import (
     described_equations,
-    described_parameters,
+    described_symbols,
     interval,
     read_arrays,
     require_equal,
@@ -122,4 +122,5 @@ def described(program: Declarations, plan: Plan, over: Over, recipe: Recipe, chu
         about["start= point"] = shown(np.concatenate([recipe.begin.values, recipe.begin.state]))
     others = [symbol for symbol in lowered.symbols.values() if symbol.name not in over.names]
     about |= {f"value of the input {s.name!r}": shown(s.value) for s in others if s.kind == "input"}
-    return about | described_parameters(others) | described_equations(lowered.objective, lowered.equations)
+    about |= described_symbols(others, lambda name: plan.roles.changed.get(name, ""))
+    return about | described_equations(lowered.objective, lowered.equations)

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeclarationError, ShapeError, UnknownNameError
-from ..expression import Array, Shape
-from ..program import Declarations, key_name, numeric
+from ..expression import Array, Expression, Shape
+from ..printing import to_text
+from ..program import Declarations, numeric
+from ..program.selection import selected
 from ..solution.plan import Plan
-from ..text import listing, nearest
+from ..text import listing
 
 
 class Grid(Mapping[Any, Any]):
@@ -52,11 +54,12 @@ def grid(values: Mapping[Any, Any] | None = None, /, **named: Any) -> Grid:
 class Over:
     """The points of a sweep: ``given`` (points, elements) are the values of the state elements ``columns``.
 
-    ``names`` are swept, ``shape`` is that of the points in result arrays, ``order`` that in which they are gone
-    through.
+    ``names`` are swept, each of a shape in ``shapes``; ``shape`` is that of the points in result arrays, ``order`` that
+    in which they are gone through.
     """
 
     names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
     shape: Shape
     given: Array
     columns: Array
@@ -80,12 +83,13 @@ def points_of(program: Declarations, plan: Plan, values: Any) -> Over:
                                f"sweep(la.grid(a=..., b=...)), got {values!r}")
     if not values:
         raise DeclarationError("sweep has no name to go over: sweep({'I': np.linspace(0, 1, 11)})")
+    places: dict[str, Array] = {}
     arrays: dict[str, Array] = {}
     for key, value in values.items():
-        name = _given_name(program, key)
+        name, columns = _given_elements(program, plan, key)
         if name in arrays:
             raise DeclarationError(f"the values of {name!r} are given twice")
-        arrays[name] = _series(name, value, program.symbols[name].shape)
+        places[name], arrays[name] = columns, _series(name, value, columns.shape)
     lengths = {name: len(array) for name, array in arrays.items()}
     if isinstance(values, Grid):
         shape = tuple(lengths.values())
@@ -98,21 +102,29 @@ def points_of(program: Declarations, plan: Plan, values: Any) -> Over:
         shape = (next(iter(lengths.values())),)
         chosen = [np.arange(shape[0])] * len(arrays)
     given = [array[at] for array, at in zip(arrays.values(), chosen, strict=True)]
-    where = [plan.lowered.state.slices[name] for name in arrays]
-    columns = np.concatenate([np.arange(s.start, s.stop) for s in where])
-    return Over(tuple(arrays), shape, np.concatenate(given, axis=1), columns, there_and_back(shape))
+    columns = np.concatenate([np.ravel(at) for at in places.values()])
+    if len(np.unique(columns)) < len(columns):
+        raise DeclarationError(f"{listing(arrays)} have elements in common: each can have one value a point")
+    shapes = tuple(tuple(at.shape) for at in places.values())
+    return Over(tuple(arrays), shapes, shape, np.concatenate(given, axis=1), columns, there_and_back(shape))
 
 
-def _given_name(program: Declarations, key: Any) -> str:
-    """The name of an input or a parameter, as it is or as a symbol."""
-    name = program.full_name(key_name(key, program))
-    if not isinstance(name, str) or name not in program.symbols:
-        known = [s.name for s in program.symbols.values() if s.kind != "variable"]
-        raise UnknownNameError(f"the program {program.name!r} has no input or parameter {name!r} to sweep"
-                               f"{nearest(str(name), known)}; it has {listing(known) or 'none'}")
-    if program.symbols[name].kind == "variable":
-        raise DeclarationError(f"{name!r} is a variable: the equations determine it. Sweep inputs and parameters")
-    return name
+def _given_elements(program: Declarations, plan: Plan, key: Any) -> tuple[str, Array]:
+    """The name of what is swept, and its state elements: a symbol or elements of one, all of them given."""
+    try:
+        symbol, columns = selected(program, key)
+    except UnknownNameError as error:
+        given = plan.roles.given_names()
+        raise UnknownNameError(f"there is nothing to sweep: {error}; given are {listing(given) or 'none'}") from None
+    if isinstance(key, Expression):
+        name = symbol.name if key.op == "symbol" else to_text(key, 60)
+    else:
+        name = symbol.name if columns.shape == symbol.shape and "[" not in key else str(program.full_name(key))
+    if plan.unknown[columns].any():
+        found = "a variable" if symbol.kind == "variable" else "freed"
+        raise DeclarationError(f"{name!r} is {found}: the equations determine it. Sweep inputs, parameters, and what "
+                               f"was fixed: p.fix({name!r}) and p.free(...) swap roles")
+    return name, columns
 
 
 def _series(name: str, value: Any, shape: Shape) -> Array:

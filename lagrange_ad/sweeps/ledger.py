@@ -16,7 +16,7 @@ NOT_RUN, SOLVED, FAILED, LOST = 0, 1, 2, 3
 class Ledger:
     """One row a point: ``status``, the user's part of the ``state`` (NaN unless solved), ``errors`` by point.
 
-    ``lam`` (points, equation rows) and ``w`` (points, user's state) are multipliers and adjoints, NaN where there are
+    ``lam`` (points, equation rows) and ``w`` (points, user's state) are multipliers and gradients, NaN where there are
     none; None where they are not wanted along the way.
     """
 

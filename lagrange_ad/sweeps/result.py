@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DomainError, SolveError, UnknownNameError
-from ..expression import Array, Expression
+from ..expression import Array, Expression, Symbol
 from ..lagrangian import require_objective
 from ..lowering import Blocks
 from ..program import element_name
@@ -130,9 +130,8 @@ class Sweep(Shown):
     def values(self) -> Mapping[str, Array]:
         """The values gone through, by name, at every point."""
         arrays, at = {}, 0
-        for name in self.names:
-            shape = self._state.shapes[self._state.slices.number[name]]
-            size = int(np.prod(shape))
+        for name, shape in zip(self.names, self._over.shapes, strict=True):
+            size = math.prod(shape)
             arrays[name] = _frozen(self._over.given[:, at : at + size].reshape(*self.shape, *shape))
             at += size
         return arrays
@@ -216,10 +215,9 @@ class Sweep(Shown):
 
     @cached_property
     def gradient(self) -> Named:
-        """dJ/dx by input and parameter at every point. NaN where singular."""
-        names = [name for name, symbol in self._plan.lowered.symbols.items() if symbol.kind != "variable"]
-        return Named("input or parameter", names, lambda name: self._block(self._adjoints[1], name), self._owner,
-                     column="gradient")
+        """dJ/dx by input, parameter and fixed variable at every point, 0 where freed. NaN where singular."""
+        return Named("input or parameter", self._plan.roles.given_names(),
+                     lambda name: self._block(self._adjoints[1], name), self._owner, column="gradient")
 
     # tables ------------------------------------------------------------------------------------------------------
 
@@ -240,9 +238,15 @@ class Sweep(Shown):
         return [self._state.element(column) for column in self._over.columns.tolist()]
 
     def _elements(self, most: int) -> list[int]:
-        """The elements of variables of at most so many elements."""
-        blocks = [self._state.slices[s.name] for s in self._plan.lowered.symbols.values() if s.kind == "variable"]
-        return [i for block in blocks if block.stop - block.start <= most for i in range(block.start, block.stop)]
+        """The elements that are found, of symbols of at most so many elements."""
+        unknown, slices = self._plan.unknown, self._state.slices
+        return [i for s in self._found if math.prod(s.shape) <= most
+                for i in range(slices[s.name].start, slices[s.name].stop) if unknown[i]]
+
+    @property
+    def _found(self) -> list[Symbol]:
+        """The symbols that have elements found from the equations."""
+        return [s for s in self._plan.lowered.symbols.values() if self._plan.roles.has_unknown(s.name)]
 
     def write_csv(self, path: str | PathLike[str]) -> None:
         """Write :meth:`table` as CSV, one line a point; empty cells where a point has no solution."""
@@ -260,7 +264,7 @@ class Sweep(Shown):
             "program": lowered.name, "names": list(self.names), "shape": list(self.shape), "success": self.success,
             "reason": self.reason, "message": self.message, "seconds": self.seconds,
             "values": {name: array.tolist() for name, array in self.values.items()},
-            "variables": {name: self[name].tolist() for name, s in lowered.symbols.items() if s.kind == "variable"},
+            "variables": {s.name: self[s.name].tolist() for s in self._found},
             "failed": [{"index": index, "message": text} for index, text in self.errors.items()],
         }
         if lowered.objective is not None:
@@ -279,7 +283,7 @@ class Sweep(Shown):
         from ..display.curves import plot_curves
 
         symbols = self._plan.lowered.symbols
-        scalars = [s.name for s in symbols.values() if s.kind == "variable" and s.shape == ()]
+        scalars = [s.name for s in self._found if s.shape == ()]
         if not scalars and self._plan.lowered.objective is not None:
             scalars = [self._plan.lowered.objective.name]
         units = {name: symbol.unit for name, symbol in symbols.items() if symbol.unit}
@@ -320,16 +324,15 @@ class Sweep(Shown):
         """Whether an element of the state has a column: of small variables."""
         block = self._state.block_of(element)
         symbol = self._plan.lowered.symbols[self._state.names[block]]
-        return symbol.kind == "variable" and is_small(math.prod(symbol.shape), symbol.labels is not None)
+        return bool(self._plan.unknown[element]) and is_small(math.prod(symbol.shape), symbol.labels is not None)
 
     def _notes(self, left: bool) -> list[str]:
         notes = [f"point {index}: {shorten(text.splitlines()[0], 300)}"
                  for index, text in list(self.errors.items())[:MOST_ERRORS]]
         if len(self._ledger.errors) > MOST_ERRORS:
             notes.append(f"… {len(self._ledger.errors) - MOST_ERRORS} more failed: errors has them")
-        lowered = self._plan.lowered
-        large = [f"{s.name} {s.shape}" for s in lowered.symbols.values()
-                 if s.kind == "variable" and not is_small(math.prod(s.shape), s.labels is not None)]
+        large = [f"{s.name} {s.shape}" for s in self._found
+                 if not is_small(math.prod(s.shape), s.labels is not None)]
         if large or left:
             notes.append(f"not shown: {listing(large)}" if large else "more columns are in table()")
         return notes

@@ -201,11 +201,9 @@ class SolvedObjective:
         self._plan, self._state = plan, at.state.copy()
         self._start = Start(self._state, np.ones(lowered.state.size, dtype=bool), declared.domain,
                             at.offset)
-        given = [lowered.state.slices[name] for name, s in lowered.symbols.items() if s.kind != "variable"]
-        self.elements = np.concatenate([np.empty(0, np.int64), *(np.arange(s.start, s.stop) for s in given)])
+        self.elements = np.flatnonzero(~plan.unknown)
         self.at = self._state[self.elements]
-        gradient = at.gradient
-        self.gradient = np.concatenate([np.empty(0), *(np.ravel(gradient[name]) for name in gradient)])
+        self.gradient = at.adjoints[1][self.elements]
         self.has_cycles = any(isinstance(step, BlockStep) for step in plan.steps)
 
     def value(self, x: Array) -> Array:

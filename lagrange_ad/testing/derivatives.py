@@ -91,15 +91,17 @@ def _point(program: Declarations, values: Mapping[str, Any], start: Point | None
 
 def _nearby(program: Declarations, at: Point, count: int, spread: float, random: np.random.Generator,
             found: Collected) -> Iterable[Point]:
-    """Points with inputs and parameters changed at random, inside their bounds."""
+    """Points with inputs, parameters and what is fixed changed at random, inside their bounds."""
     for _ in range(count):
         values = {}
         for symbol in program.symbols.values():
-            if symbol.kind != "variable":
+            if not program.is_found(symbol):
                 here = at.values[symbol.name]
                 size = np.where(here == 0.0, 1.0, np.abs(here))
                 moved = here + spread * size * random.uniform(-1.0, 1.0, here.shape)
-                values[symbol.name] = np.clip(moved, symbol.lower, symbol.upper)
+                moved = np.clip(moved, symbol.lower, symbol.upper)
+                low, high = symbol.domain
+                values[symbol.name] = np.where((moved > low) & (moved < high), moved, here)
         yield _point(program, values, at if at.solved else None, found)
 
 
