@@ -28,12 +28,13 @@ from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
-from .sweeps import Sweep, grid
+from .sweeps import Branch, Sweep, grid
 from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "Branch",
     "CheckpointError",
     "ConvergenceError",
     "DeclarationError",

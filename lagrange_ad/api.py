@@ -17,7 +17,8 @@ from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
 from .solution.evaluation import MAX_ITERATIONS, declared_state
 from .solution.showing import cycles_in_words
-from .sweeps import Options, Sweep
+from .sweeps import Branch, Following, Options, Sweep
+from .sweeps import follow as follow_branch
 from .sweeps import sweep as run_sweep
 from .tables import Report, Shown
 from .text import shorten
@@ -179,6 +180,29 @@ class Program(Shown, Declarations):
             start=start, gradients=gradients, executor=executor, chunks=chunks, progress=progress, callback=callback,
             time_limit=time_limit, file=file, file_every=file_every, resume=resume, parts=parts,
             max_iterations=max_iterations))
+
+    def follow(self, parameter: Any, *, direction: float = 1, lower: float | None = None, upper: float | None = None,
+               steps: int = 200, step: float = 0.1, until: Any = None, start: Any = None, callback: Any = None,
+               progress: bool | None = None, time_limit: float | None = None) -> Branch:
+        """Follow the branch of solutions in one input or parameter (or an element), round its turning points.
+
+        It begins at the declared values, solved as :meth:`evaluate` does from ``start``, or at a point given as
+        ``start``, and goes to larger values of the parameter, or to smaller ones with ``direction=-1``. Each step
+        predicts along the tangent and corrects with the unknown held that changes fastest: the parameter where it can
+        be, another one near a turning point. ``step`` is the longest step, relative to the sizes of what changes; steps
+        are made shorter where the branch bends. Turning points are found and are points of the result: ``b.turning``.
+
+        It ends where the parameter meets ``lower`` or ``upper`` (exactly), after ``steps`` steps, at the first point
+        where ``until`` holds, a comparison such as ``np.max(u) >= 5``, after ``time_limit`` seconds, where
+        ``callback(number, point)`` returns True, by Ctrl-C, or where no step leads on; ``b.reason`` says which.
+        A bifurcation is not noticed: one of its branches is followed.
+
+        Raises what :meth:`evaluate` raises for the first point, ConvergenceError where the branch cannot be begun
+        there, and DeclarationError for what cannot be. Source: Rheinboldt and Burkardt, ACM TOMS 9 (1983).
+        """
+        return follow_branch(self, parameter, Following(
+            direction=direction, lower=lower, upper=upper, steps=steps, step=step, until=until, start=start,
+            callback=callback, progress=progress, time_limit=time_limit))
 
     # showing -----------------------------------------------------------------------------------------------
 

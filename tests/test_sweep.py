@@ -257,7 +257,7 @@ def test_a_singular_solution_has_no_gradient_and_is_no_failure() -> None:
 @pytest.mark.parametrize(("values", "error", "words"), [
     ({}, la.DeclarationError, "no name to go over"),
     ([1, 2], la.DeclarationError, "takes values by name"),
-    ({"J0": [1.0]}, la.UnknownNameError, "nothing to sweep: .* no input, parameter or variable 'J0'; .* given are I, R"),
+    ({"J0": [1.0]}, la.UnknownNameError, "nothing to sweep: .* no input, parameter or variable 'J0'; .* are I, R"),
     ({"n1": [1.0]}, la.DeclarationError, "'n1' is a variable"),
     ({"I": [1.0, 2.0], "R": [1.0]}, la.ShapeError, "2 for 'I', 1 for 'R': give equally many, or la.grid"),
     ({"I": 1.0}, la.ShapeError, r"must have shape \(points,\), one a point, got shape \(\); for one value, p.set"),

@@ -86,7 +86,7 @@ def points_of(program: Declarations, plan: Plan, values: Any) -> Over:
     places: dict[str, Array] = {}
     arrays: dict[str, Array] = {}
     for key, value in values.items():
-        name, columns = _given_elements(program, plan, key)
+        name, columns = given_elements(program, plan, key)
         if name in arrays:
             raise DeclarationError(f"the values of {name!r} are given twice")
         places[name], arrays[name] = columns, _series(name, value, columns.shape)
@@ -109,7 +109,7 @@ def points_of(program: Declarations, plan: Plan, values: Any) -> Over:
     return Over(tuple(arrays), shapes, shape, np.concatenate(given, axis=1), columns, there_and_back(shape))
 
 
-def _given_elements(program: Declarations, plan: Plan, key: Any) -> tuple[str, Array]:
+def given_elements(program: Declarations, plan: Plan, key: Any) -> tuple[str, Array]:
     """The name of what is swept, and its state elements: a symbol or elements of one, all of them given."""
     try:
         symbol, columns = selected(program, key)
