@@ -1,7 +1,7 @@
 """Bratu's problem on a square, followed round its turning point: −Δu = λ·exp(u), u = 0 on the boundary.
 
-Up to λ* = 6.8081 there are two solutions, beyond it none. ``follow`` goes up one branch and back on the other, and finds
-λ* of the difference scheme, which two grids extrapolate to that of the differential equation.
+Up to λ* = 6.8081 there are two solutions, beyond it none. ``follow`` goes up one branch and back on the other, and
+finds λ* of the difference scheme, which two grids extrapolate to that of the differential equation.
 Run it: ``python examples/bratu.py --plot fold.png``
 """
 

@@ -154,7 +154,7 @@ class Program(Shown, Declarations):
               resume: bool = False, parts: int = 32, max_iterations: int = MAX_ITERATIONS) -> Sweep:
         """Solve at many values of inputs or parameters, following the branch of solutions from point to point.
 
-        ``values`` by name, one a point: ``{"I": np.linspace(0.01, 1, 100)}``; of an array of shape S, (points, *S).
+        ``values`` by name, one a point: ``{"I": np.linspace(0.01, 1, 100)}``; of an array of shape S, ``(points, *S)``.
         Several names go together, point by point; ``la.grid(a=..., b=...)`` is every combination. ``s["n2"]`` is the
         array of all points. The program itself is not changed.
 
