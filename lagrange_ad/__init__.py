@@ -29,11 +29,13 @@ from .optimization import AscentResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
 from .solution.diagnosis import Diagnosis, Finding
+from .sweeps import Branch, Sweep, grid
 from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "Branch",
     "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
@@ -58,11 +60,13 @@ __all__ = [
     "SingularError",
     "SolveError",
     "StructureError",
+    "Sweep",
     "UnknownNameError",
     "__version__",
     "ascent",
     "external",
     "gradient",
+    "grid",
     "interpolate",
     "logsumexp",
     "read",

@@ -106,10 +106,9 @@ class Best:
         return self.scales
 
     def give_up(self, record: Record) -> bool:
-        """End at the best point, with what the methods said."""
+        """End at the best point; ``record.tried`` has what the methods said."""
         r = self.problem.residual(self.x)
         if len(record.tried) == 1:
             return record.stop(self.x, r, record.tried[0][1])
-        first = dict(reversed(record.tried))  # what a method said when it was tried first
-        said = [f"{name}: {first[name]}" for name in dict.fromkeys(name for name, _ in record.tried)]
-        return record.stop(self.x, r, "; ".join(said))
+        names = dict.fromkeys(name for name, _ in record.tried)
+        return record.stop(self.x, r, f"none of {len(names)} methods solved it")

@@ -78,7 +78,8 @@ def unsolved_finding(lowered: Lowered, report: BlockReport) -> Finding:
     worst = np.argsort(-np.abs(report.residuals), kind="stable")[:WORST].tolist()
     details = [_worst(lowered, report, i) for i in worst]
     details += [_history(report.record.steps)] if len(report.record.steps) > 2 else []
-    details += [f"{method}: {said}" for method, said in report.record.tried] if len(report.record.tried) > 1 else []
+    first = dict(reversed(report.record.tried))  # what a method said when it was tried first
+    details += [f"{method}: {first[method]}" for method in dict(report.record.tried)] if len(first) > 1 else []
     return Finding(
         "unsolved", "error",
         f"the block {{{elements(lowered.state, report.step.columns)}}} of {lowered.name!r} did not converge: "
