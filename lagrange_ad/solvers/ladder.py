@@ -62,7 +62,7 @@ def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
     """Methods from x, one after the other until one succeeds; ``record.tried`` has what each said."""
     start = x.copy()
     best = Best(problem, start)
-    for rung in (*rungs[:2], ONE_UNKNOWN, *rungs[2:]) if len(x) == 1 else rungs:
+    for rung in _rungs_for(x, rungs):
         left = limit - record.iterations
         if left <= 0 and record.steps:
             break
@@ -75,8 +75,17 @@ def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
         record.tried.append((rung.name, record.message))
         if good:
             return True
+        if len(x) > 1 and not np.isfinite(record.residuals).all():
+            return False  # no method can begin where there is no value
         best.look(record.x)
     return best.give_up(record)
+
+
+def _rungs_for(x: Array, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    """A single unknown is bracketed after the trust region; complex steps are Newton's alone."""
+    if np.iscomplexobj(x):
+        return rungs[:1]
+    return (*rungs[:2], ONE_UNKNOWN, *rungs[2:]) if len(x) == 1 else rungs
 
 
 class Best:
