@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import solvers
 from .api import Program, read, reads
 from .errors import (
     CheckpointError,
@@ -73,6 +74,7 @@ __all__ = [
     "reads",
     "softmax",
     "softplus",
+    "solvers",
     "testing",
     "trace",
     "value_and_gradient",

@@ -379,3 +379,31 @@ def test_newton_agrees_with_scipy() -> None:
     found = solved("newton", ArrayProblem(residual, 5), np.zeros(5)).x
     expected = optimize.root(residual, np.zeros(5), tol=1e-14).x
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_start_without_a_value_is_said_at_once() -> None:
+    problem = ArrayProblem(lambda x: [np.log(x[0]) - x[1], x[1] - 1.0], 2)
+    record = solved("auto", problem, [-1.0, 1.0])
+    assert not record.converged and record.message == "the residual is not finite at the start"
+    assert len(record.tried) == 1 and record.iterations == 0
+
+
+def test_solvers_through_a_program() -> None:
+    """y·eʸ = 10 from −5: Newton's method goes off to −∞, the choice is made for the block."""
+    p = la.Program("lambert")
+    y = p.variable("y", start=-5.0)
+    p.equate(y * np.exp(y), p.input("c", 10.0))
+    p.minimize(y)
+    at = p.evaluate()
+    assert at["y"] == pytest.approx(1.7455280027406994, rel=1e-14)
+    assert at.gradient["c"] == pytest.approx(1.0 / (np.exp(at["y"]) * (1.0 + at["y"])), rel=1e-12)
+    record = at.blocks[0].record
+    assert record.method == "bracket" and record.tried[0][0] == "newton"
+    p.solver("y", la.solvers.Newton())
+    with pytest.raises(la.ConvergenceError, match="did not converge"):
+        p.evaluate()
+    p.solver("y", "homotopy")
+    with pytest.raises(la.ConvergenceError, match="the curve"):
+        p.evaluate()
+    p.solver("y", la.solvers.Homotopy(backward=True, max_iterations=2000))
+    assert p.evaluate()["y"] == pytest.approx(1.7455280027406994, rel=1e-14)

@@ -72,7 +72,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Auto(Method):
-    """Newton's method, and where it gives up trust regions, continuation, pseudo time, bracketing; see ``ladder``."""
+    """Newton's method, and where it gives up trust regions, continuation, pseudo time, bracketing.
+
+    All together have ``max_iterations``; ``solvers/ladder.py`` has the order.
+    """
 
     name: ClassVar[str] = "auto"
 

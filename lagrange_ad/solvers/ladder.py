@@ -1,9 +1,9 @@
 """The automatic choice of a method: cheap ones first, the next where one gives up; the first success ends.
 
 Newton's method → trust region, residuals weighed as they are written and by the sizes of their equations, from the
-start and from the best point so far → heavily damped steps → continuation along curves from the start → pseudo time; a
-single unknown is bracketed early. All together have ``limit`` iterations. Where all fail, the record ends at the best
-point met.
+start and from the best point so far → heavily damped steps → trust region from points about the start → continuation
+along curves from the start → pseudo time; a single unknown is bracketed early. All together have ``limit`` iterations.
+Where all fail, the record ends at the best point met.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .bracket import bracket
 from .homotopy import homotopy
 from .linear import Linear
 from .newton import newton
-from .problem import Array, Problem, Record
+from .problem import Array, Problem, Record, longest_step
 from .scaling import Scales, scales_of
 from .transient import transient
 from .trust_region import levenberg_marquardt, trust_region
@@ -34,13 +34,17 @@ Solve = Callable[..., bool]
 
 @dataclass(frozen=True)
 class Rung:
-    """A method with its options; ``from_best``: it begins at the best point so far, not at the start."""
+    """A method with its options; ``share``: how many iterations it may have at most.
+
+    It begins at the start; ``from_best``: at the best point so far; ``beside`` k > 0: at the k-th point about it.
+    """
 
     name: str
     solve: Solve
     options: dict[str, Any] = field(default_factory=dict)
     share: int | None = None
     from_best: bool = False
+    beside: int = 0
 
 
 RUNGS = (
@@ -49,6 +53,7 @@ RUNGS = (
     Rung("trust-region", trust_region, {"patience": PATIENCE}),
     Rung("trust-region", trust_region, {"patience": PATIENCE, "as_written": True}, from_best=True),
     Rung("levenberg-marquardt", levenberg_marquardt, {"patience": PATIENCE, "damping": 1.0}),
+    *(Rung("trust-region", trust_region, {"patience": PATIENCE, "as_written": True}, beside=k) for k in (1, 2, 3)),
     Rung("homotopy", homotopy, {"kind": "newton"}, share=SHARE),
     Rung("homotopy", homotopy, {"kind": "fixed-point"}, share=SHARE),
     Rung("homotopy", homotopy, {"kind": "newton", "backward": True}, share=SHARE),
@@ -64,21 +69,43 @@ def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
         return newton(problem, x, record, linear, limit, goal=goal)
     start = x.copy()
     best = Best(problem, start)
-    for rung in (*rungs[:2], ONE_UNKNOWN, *rungs[2:]) if len(x) == 1 else rungs:
+    for rung in _rungs_for(x, rungs):
         left = limit - record.iterations
         if left <= 0 and record.steps:
             break
         if rung.from_best and best.is_start:
             continue
-        begin = best.x if rung.from_best else start
+        begin = best.x if rung.from_best else point_beside(problem, start, rung.beside)
         allowed = min(left, rung.share or left)
         record.method = rung.name
         good = rung.solve(problem, begin.copy(), record, linear, allowed, goal=goal, **rung.options)
         record.tried.append((rung.name, record.message))
         if good:
             return True
+        if len(x) > 1 and not np.isfinite(record.residuals).all():
+            return False  # no method can begin where there is no value
         best.look(record.x)
     return best.give_up(record)
+
+
+def _rungs_for(x: Array, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    """A single unknown is bracketed after the trust region; complex steps are Newton's alone."""
+    if np.iscomplexobj(x):
+        return rungs[:1]
+    return (*rungs[:2], ONE_UNKNOWN, *rungs[2:]) if len(x) == 1 else rungs
+
+
+def point_beside(problem: Problem, x: Array, k: int) -> Array:
+    """The k-th point about x, up to the size of each unknown away and inside the domains; x itself for k = 0.
+
+    The displacements are fixed (no random numbers), so that a program has one answer.
+    """
+    if k == 0:
+        return x
+    size = np.abs(x)
+    size = np.maximum(size, 1e-2 * size.max()) if size.any() else np.ones(len(x))
+    d = size * np.cos(2.4 * np.arange(len(x)) + 1.3 * (k - 1))
+    return np.asarray(x + longest_step(problem, x, d) * d)
 
 
 class Best:
