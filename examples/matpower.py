@@ -23,11 +23,10 @@ LOAD, GENERATOR, REFERENCE, ISOLATED = 1, 2, 3, 4
 class Grid:
     """Buses, branches and generators by position; powers and admittances per unit, angles in radians.
 
-    ``number`` and ``kind`` are the names and the types of the buses, ``setpoint`` the magnitude each should hold
-    (that of its generators, else of the case). ``start`` and ``end`` are the buses of each branch, ``at`` the bus of
-    each generator. The admittance of a branch is its two-port [[ff, ft], [tf, tt]]: conductances ``g`` and
-    susceptances ``b``, both (4, n_branch) in the order ff, ft, tf, tt. ``costs`` are rows of the file, one a
-    generator.
+    ``number`` and ``kind`` are names and types of the buses, ``setpoint`` the magnitude each should hold (that of its
+    generators, else of the case). ``start`` and ``end`` are the buses of each branch, ``at`` the bus of each generator.
+    The admittance of a branch is its two-port [[ff, ft], [tf, tt]]: conductances ``g`` and susceptances ``b``, both (4,
+    n_branch) in the order ff, ft, tf, tt. ``costs`` are rows of the file, one a generator.
     """
 
     name: str
