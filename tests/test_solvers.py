@@ -120,8 +120,8 @@ def test_when_all_fail_the_best_point_stays() -> None:
     assert np.abs(record.residuals).max() < 1.001
     names = [name for name, _ in record.tried]
     assert names[:2] == ["newton", "trust-region"] and {"homotopy", "pseudo-transient"} <= set(names)
-    assert "local minimum here that is no solution" in dict(record.tried)["trust-region"]
-    assert record.message == "none of 5 methods solved it"
+    assert any("local minimum here that is no solution" in said for _, said in record.tried)
+    assert record.message.startswith("none of") and record.message.endswith("methods solved it")
 
 
 def test_the_limit_is_for_all_methods_together() -> None:
@@ -285,6 +285,11 @@ def test_anderson_on_linear_equations_is_done_in_n_steps() -> None:
     record = solved(la.solvers.FixedPoint(anderson=4), problem, np.zeros(4))
     assert record.converged and record.iterations <= 9
     np.testing.assert_allclose(record.x, np.linalg.solve(np.eye(4) - a, b), rtol=1e-12)
+
+
+def test_anderson_remembers_no_more_than_there_are_unknowns() -> None:
+    record = solved(la.solvers.FixedPoint(anderson=5), Closed(lambda x: np.cos(x) - x, 1, explicit=True), [0.0])
+    assert record.converged and record.x[0] == pytest.approx(0.7390851332151607, rel=1e-14)
 
 
 def test_what_is_no_contraction_is_said() -> None:

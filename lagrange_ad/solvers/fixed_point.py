@@ -53,9 +53,10 @@ class Memory:
         self.residuals: list[Array] = []
 
     def learn(self, dx: Array, dr: Array) -> None:
-        """Remember a pair of differences."""
-        if self.window:
-            self.points, self.residuals = [*self.points, dx][-self.window :], [*self.residuals, dr][-self.window :]
+        """Remember a pair of differences; of n unknowns no more than n, which span everything."""
+        most = min(self.window, len(dx))
+        if most:
+            self.points, self.residuals = [*self.points, dx][-most:], [*self.residuals, dr][-most:]
 
     def forget(self) -> None:
         """Begin anew."""
