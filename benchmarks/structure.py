@@ -101,8 +101,8 @@ def structure_of(pattern: Pattern) -> Structure:
                      loops=loops_of(default_executor()))
 
 
-def pyomo_blocks(pattern: Pattern) -> Callable[[], int]:
-    """Pyomo's block triangular form of the same pattern as a matrix; the number of blocks."""
+def pyomo_blocks(pattern: Pattern) -> Callable[[], Any]:
+    """Pyomo's block triangular form of the same pattern as a matrix."""
     from pyomo.contrib.incidence_analysis.triangularize import block_triangularize
     from scipy import sparse
 
@@ -110,7 +110,7 @@ def pyomo_blocks(pattern: Pattern) -> Callable[[], int]:
     explicit = np.flatnonzero(own >= 0)
     rows, columns = np.concatenate([rows, explicit]), np.concatenate([columns, own[explicit]])
     matrix = sparse.coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(own), len(own)))
-    return lambda: len(block_triangularize(matrix)[0])
+    return lambda: block_triangularize(matrix)
 
 
 def our_model(pattern: Pattern) -> la.Program:
@@ -151,45 +151,48 @@ def _equations(pattern: Pattern) -> list[tuple[int, list[int]]]:
     return [(left, parents[bounds[i] : bounds[i + 1]]) for i, left in enumerate(own.tolist())]
 
 
-def pyomo_model_blocks(pattern: Pattern) -> Callable[[], int]:
+def pyomo_model_blocks(pattern: Pattern) -> Callable[[], Any]:
     """From a Pyomo model to its blocks."""
     from pyomo.contrib.incidence_analysis import IncidenceGraphInterface
 
     model = pyomo_model(pattern)
-    return lambda: len(IncidenceGraphInterface(model, include_inequality=False).block_triangularize()[0])
+    return lambda: IncidenceGraphInterface(model, include_inequality=False).block_triangularize()
 
 
-def our_blocks(pattern: Pattern) -> Callable[[], int]:
-    """From index arrays to the number of blocks of our schedule, explicit rows counted one by one."""
+def our_blocks(pattern: Pattern) -> Callable[[], Any]:
+    """From index arrays to our schedule."""
     structure = structure_of(pattern)
-    return lambda: _count(build_schedule(structure))
+    return lambda: build_schedule(structure)
 
 
-def our_model_blocks(pattern: Pattern) -> Callable[[], int]:
+def our_model_blocks(pattern: Pattern) -> Callable[[], Any]:
     """From declared equations to the number of blocks; each call analyses a program that was not analysed before."""
     p = our_model(pattern)
 
-    def analyse() -> int:
+    def analyse() -> Any:
         p.parameter(f"another{time.perf_counter_ns()}", 0.0)  # a declaration: nothing is remembered after it
-        return _count(p.schedule.schedule)
+        return p.schedule.schedule
 
     return analyse
 
 
-def _count(schedule: Any) -> int:
-    assert isinstance(schedule, Schedule)
-    return sum(1 if isinstance(step, Block) else len(step.rows) for step in schedule.steps)
+def count(result: Any) -> int:
+    """The number of blocks, of our schedule or of Pyomo's (row blocks, column blocks); explicit rows are one each."""
+    if not isinstance(result, Schedule):
+        return len(result[0])
+    return sum(1 if isinstance(step, Block) else len(step.rows) for step in result.steps)
 
 
-def seconds(works: list[Callable[[], int]], repeats: int) -> list[float]:
-    """Median processor seconds of each, taking turns; one round warms up."""
+def seconds(works: list[Callable[[], Any]], repeats: int) -> list[float]:
+    """Median processor seconds of each, taking turns; one round warms up. To forget a result takes no time here."""
     times: list[list[float]] = [[] for _ in works]
     for turn in range(repeats + 1):
         for work, taken in zip(works, times, strict=True):
             begin = time.process_time()
-            work()
+            result = work()
             if turn:
                 taken.append(time.process_time() - begin)
+            del result
     return [statistics.median(taken) for taken in times]
 
 
@@ -201,7 +204,7 @@ def rows_of(name: str, size: int, peer: int, repeats: int, ways: tuple[Any, Any]
         small = shuffled(SHAPES[name](peer))
         works.append(theirs(small))
         sizes.append(peer)
-        wanted, found = ours(small)(), works[1]()
+        wanted, found = count(ours(small)()), count(works[1]())
         differs = "same blocks" if wanted == found else f"{found} blocks, ours {wanted}"
     each = [taken / n for taken, n in zip(seconds(works, repeats), sizes, strict=True)]
     lines = [[name, "lagrange_ad", power(size), duration(each[0] * size), duration(each[0]), "1", "", ""]]
