@@ -26,20 +26,17 @@ Apply: TypeAlias = Callable[[Array], Array]
 class Krylov:
     """Solve the linear systems of a block iteratively.
 
-    Args:
-        method: ``gmres``, ``lgmres``, ``bicgstab``, ``gcrotmk``, ``tfqmr`` or ``cgs``; ``cg`` and ``minres`` are for
-            symmetric Jacobians.
-        tolerance: ‖b − J x‖ ≤ tolerance·‖b‖ for multipliers and tangents; Newton's corrections need less far from the
-            solution and ask for less.
-        restart: basis vectors of ``gmres`` before it starts over.
-        max_iterations: iterations (products with J) of one solve at most.
-        preconditioner: ``None``; ``"jacobi"``, the diagonal; ``"ilu"``, an incomplete factorisation by SuperLU; or a
-            function ``make(J, x)``, called for every new J, a ``LinearOperator`` (``matvec``: J·v, ``rmatvec``:
-            Jᵀ·v) at the unknowns ``x``, in the order of ``block.unknowns``. It returns a function v ↦ M⁻¹ v, M ≈ J.
-            For multipliers M⁻ᵀ v is needed as well: then return two functions (M⁻¹, M⁻ᵀ), or an object with
-            ``matvec`` and ``rmatvec``, or one with ``solve(v)`` and ``solve(v, "T")``, such as scipy's ``splu`` and
-            ``spilu``. With ``None`` and with a function no matrix is ever made.
-        drop_tol, fill_factor: of ``"ilu"``; smaller and larger make it more exact.
+    ``method`` is ``gmres``, ``lgmres``, ``bicgstab``, ``gcrotmk``, ``tfqmr`` or ``cgs``; ``cg`` and ``minres`` are for
+    symmetric Jacobians. ‖b − J x‖ ≤ ``tolerance``·‖b‖ for multipliers and tangents; Newton's corrections need less far
+    from the solution and ask for less. ``restart``: basis vectors of ``gmres`` before it starts over;
+    ``max_iterations``: products with J of one solve at most.
+
+    ``preconditioner`` is None; ``"jacobi"``, the diagonal; ``"ilu"``, an incomplete factorisation by SuperLU
+    (``drop_tol`` smaller and ``fill_factor`` larger make it more exact); or a function ``make(J, x)``, called for every
+    new J, a ``LinearOperator`` (``matvec``: J·v, ``rmatvec``: Jᵀ·v) at the unknowns ``x``, in the order of
+    ``block.unknowns``. It returns a function v ↦ M⁻¹ v, M ≈ J. For multipliers M⁻ᵀ v is needed as well: then return two
+    functions (M⁻¹, M⁻ᵀ), or an object with ``matvec`` and ``rmatvec``, or one with ``solve(v)`` and ``solve(v, "T")``,
+    such as scipy's ``splu`` and ``spilu``. With None and with a function no matrix is ever made.
 
     Raises DeclarationError for a method or a preconditioner that there is not.
     """
