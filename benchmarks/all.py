@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SCRIPTS = ("limits", "six_equations", "cheap_gradient", "power_flow", "recurrence", "robertson", "network", "declare",
-           "random_expression")
+           "random_expression", "nonlinear_systems")
 
 
 def output_of(name: str, options: list[str]) -> str:
