@@ -8,6 +8,8 @@ import pytest
 from scipy import sparse
 from test_examples_theory import EXAMPLES, module, run
 
+import lagrange_ad as la
+
 PGLIB = EXAMPLES.parent.parent / "shared" / "cases" / "pglib"
 OWN = EXAMPLES / "data" / "pglib" / "pglib_opf_case14_ieee.m"
 
@@ -134,3 +136,133 @@ def test_a_grid_that_cannot_carry_what_its_case_says(capsys: pytest.CaptureFixtu
     assert module("power_flow")["main"]([str(path)]) == 1
     assert "--balanced scales the generators" in capsys.readouterr().out
     assert module("power_flow")["main"]([str(path), "--balanced"]) == 0
+
+
+# recycles -----------------------------------------------------------------------------------------------------------
+
+
+def test_williams_otto_reaches_the_published_optimum() -> None:
+    example = module("williams_otto")
+    p = example["model"]()
+    at = p.evaluate(example["BEST"])
+    assert at.objective == pytest.approx(121.10876663986626, rel=1e-12)  # published: 121.1
+    wanted = [46.81011014057584, 145.14474678914934, 7.6765032650630465, 143.7373982475286, 19.076183014132013,
+              3.1710188464146687]  # fmt: skip
+    np.testing.assert_allclose(at["effluent"], wanted, rtol=1e-10)
+    for name, slope in at.gradient.items():
+        assert abs(slope * at[name]) < 1e-8, name
+    found, _ = example["best"](p)
+    assert found.objective == pytest.approx(121.10876663986626, rel=1e-10) and found["product"] < 4.763
+
+
+def test_williams_otto_s_gradient_and_balances() -> None:
+    p = module("williams_otto")["model"]()
+    at = p.evaluate()
+    assert {s.name for s in p.symbols.values() if s.kind == "variable" and s.value is not None} == {"effluent"}
+    for name in ("FA", "FB", "V", "T", "eta"):
+        step = 1e-5 * at[name]
+        up, down = (p.evaluate({name: at[name] + change}, start=at).objective for change in (step, -step))
+        assert at.gradient[name] == pytest.approx((up - down) / (2 * step), rel=1e-7)
+    out = at["waste"] + at["product"] + np.sum(at["purge"])
+    assert at["FA"] + at["FB"] == pytest.approx(out, rel=1e-13)
+
+
+def test_williams_otto_prints(tmp_path: Path) -> None:
+    printed = run(tmp_path, "williams_otto")
+    assert re.findall(r"ROI (\S+) %", printed) == ["82.4442", "121.1088", "121.1088"]
+    assert "the ROI does not depend on its size" in printed
+
+
+def test_the_ammonia_loop_by_going_round_it() -> None:
+    example = module("flowsheet")
+    condenser, other = example["Condenser"](), example["Condenser"]()
+    p = example["model"](condenser)
+    at = p.evaluate()
+    by_newton = condenser.calls
+    recycle, rounds = example["round_and_round"](at, other)
+    np.testing.assert_allclose(at["recycle"], recycle, atol=1e-8)
+    assert by_newton < rounds / 5
+    for name, step in (("purged", 1e-5), ("temperature", 1e-2), ("conversion", 1e-5)):
+        up, down = (p.evaluate({name: at[name] + change}, start=at).objective for change in (step, -step))
+        assert at.gradient[name] == pytest.approx((up - down) / (2 * step), rel=1e-6)
+    atoms = np.array([[2, 0, 0, 1], [0, 2, 0, 3], [0, 0, 1, 0]])  # of nitrogen, hydrogen, argon: none made, none lost
+    np.testing.assert_allclose(atoms @ (at["liquid"] + at["purge"]), atoms @ example["FEED"], rtol=1e-12)
+
+
+def test_the_condenser_s_equilibrium() -> None:
+    example = module("flowsheet")
+    flow = np.array([60.0, 180.0, 30.0, 50.0])
+    for temperature in (245.0, 270.0):
+        vapour = example["Condenser"]()(flow, temperature)
+        y, x = vapour / vapour.sum(), (flow - vapour) / (flow - vapour).sum()
+        np.testing.assert_allclose((y / x)[:3], example["GASES"], rtol=1e-11)
+        assert y[3] / x[3] == pytest.approx(10 ** (4.86886 - 1113.928 / (temperature - 10.409)) / 100, rel=1e-11)
+    np.testing.assert_array_equal(example["Condenser"]()(np.array([60.0, 180.0, 30.0, 0.1]), 280.0)[3], 0.1)
+
+
+def test_flowsheet_prints(tmp_path: Path) -> None:
+    printed = run(tmp_path, "flowsheet")
+    for _, slope, again in re.findall(r"^(purged|temperature|conversion) +\S+ +(\S+) +(\S+)$", printed, re.MULTILINE):
+        assert float(slope) == pytest.approx(float(again), rel=1e-6)
+    best = re.search(r"best: purge (\S+), earned (\S+), slope (\S+);", printed)
+    assert best is not None and 0.02 < float(best[1]) < 0.023 and abs(float(best[3])) < 1e-3
+
+
+# equation files -----------------------------------------------------------------------------------------------------
+
+
+def read(name: str) -> la.Program:
+    return la.read(str(EXAMPLES / f"{name}.lag"))
+
+
+def test_the_list_of_equation_files_is_whole() -> None:
+    listed = set(re.findall(r"\]\((\w+)\.lag\)", (EXAMPLES / "README.md").read_text(encoding="utf-8")))
+    assert listed == {path.stem for path in EXAMPLES.glob("*.lag")}
+
+
+def test_diode_resistor_by_lambert_s_function() -> None:
+    from scipy.special import lambertw
+
+    p = read("diode_resistor")
+    for volts, ohms in ((5.0, 1000.0), (1.0, 1000.0), (12.0, 470.0)):
+        at = p.evaluate(Vs=volts, R=ohms)
+        vt, saturation = at["Vt"], at["Is"]
+        w = lambertw(saturation * ohms / vt * np.exp((volts + saturation * ohms) / vt)).real
+        assert at["I"] == pytest.approx(vt / ohms * w - saturation, rel=1e-12)
+        assert at.gradient["Vs"] == pytest.approx(1000 * w / (1 + w) / ohms, rel=1e-12)
+
+
+def test_transistor_follows_its_current_gain() -> None:
+    at = read("transistor").evaluate()
+    known = {"VB": 0.6580461021994042, "VC": 9.73160921839988, "IC": 0.0011341953908000596}
+    for name, value in known.items():
+        assert at[name] == pytest.approx(value, rel=1e-11)
+    assert at.gradient["beta"] * at["beta"] / at.objective == pytest.approx(1.0, abs=0.005)
+
+
+def test_speed_reducer_at_its_published_optimum() -> None:
+    p = read("speed_reducer")
+    at = p.evaluate()
+    assert at.objective == pytest.approx(2994.471066, abs=5e-7)
+    size = {c.name: float(at[c.name]) for c in p.constraints}
+    limit = {"space": 40.0}
+    active = [name for name, value in size.items() if value > limit.get(name, 1.0) - 1e-9]
+    assert active == ["stress1", "stress2", "narrow", "bearing2"]
+    assert all(value <= limit.get(name, 1.0) + 1e-12 for name, value in size.items())
+
+
+def test_combustion_to_the_published_digits() -> None:
+    at = read("combustion").evaluate()
+    published = (0.0031141, 34.5979, 0.0650418, 0.859378, 0.0369519)
+    assert tuple(float(f"{at[f'x{i}']:.6g}") for i in range(1, 6)) == published
+
+
+def test_heart_dipole_has_a_root_and_its_mirror_image() -> None:
+    p = read("heart_dipole")
+    at = p.evaluate()
+    mirrored = dict(zip("abcdtuvw", (at[name] for name in "badcutwv"), strict=True))
+    other = p.evaluate(start=mirrored)
+    known = [-0.3783733944345965, -0.3116266056, -0.3722442301180634, 0.3282442301, 2.494300312085459, -1.282227094]
+    both = [[at[name] for name in "abcdtu"], [other[name] for name in "abcdtu"]]
+    assert min(np.abs(np.subtract(values, known)).max() for values in both) < 1e-9
+    assert other["a"] == pytest.approx(at["b"], rel=1e-12) and other["t"] == pytest.approx(at["u"], rel=1e-12)
