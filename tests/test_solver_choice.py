@@ -96,3 +96,17 @@ def test_scales_are_checked(scale: object, message: str) -> None:
     lowered = p.schedule.lowered
     assert lowered.unknown_scale is not None and lowered.unknown_scale.tolist() == [1e3]
     assert lowered.equation_scale is not None and lowered.equation_scale.tolist() == [10.0]
+
+
+def test_a_fixed_point_iteration_is_in_gauss_and_seidels_order() -> None:
+    """A ring of five: torn, one residual goes through all of it; untorn, each takes the others as they were."""
+    p = la.Program("ring")
+    u = p.variable("u", shape=5, start=0.5)
+    p.equate(u, 0.9 * np.cos(np.roll(u, 1)))
+    expected, counts = p.evaluate()["u"], []
+    for tear in (None, False):
+        p.solver("u", la.solvers.FixedPoint(anderson=0), tear=tear)
+        at = p.evaluate()
+        np.testing.assert_allclose(at["u"], expected, rtol=1e-12)
+        counts.append(at.blocks[0].iterations)
+    assert 3 * counts[0] < counts[1]

@@ -71,6 +71,8 @@ def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, 
             f"p.solver({name!r}, ...): {method!r} needs the entries of the Jacobian, which linear= does not make; take "
             "method='newton', or a preconditioner of entries, la.solvers.Krylov(preconditioner='ilu')"
         )
+    if tear is None and isinstance(chosen, FixedPoint):
+        tear = True  # so that what is not torn comes one after the other: Gauss and Seidel's order
     return SolverChoice(name, elements, chosen, linear, _torn(program, name, tear),
                         None if tolerance is None else float(tolerance), max_iterations)
 

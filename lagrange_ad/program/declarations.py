@@ -165,9 +165,10 @@ class Declarations(Roles):
         are solved: ``"auto"``, ``"lu"``, ``"klu"``, ``"krylov"``, or an object such as ``la.solvers.Krylov(...)``.
 
         ``tear=True`` solves in a few unknowns of a cycle, from which the others follow by propagation, chosen by the
-        library; ``tear=["y2"]`` says which must be among them. ``tolerance``, relative to the sizes of the equations,
-        ends a solve before its residuals are at rounding level; ``max_iterations`` is the limit of all its methods
-        together. docs/cycles.md says more.
+        library; ``tear=["y2"]`` says which must be among them. A fixed-point iteration is torn unless ``tear=False``:
+        what is not torn comes one after the other, in Gauss and Seidel's order. ``tolerance``, relative to the sizes of
+        the equations, ends a solve before its residuals are at rounding level; ``max_iterations`` is the limit of all
+        its methods together. docs/solving.md says more.
 
         Raises UnknownNameError and DeclarationError; nothing is changed then.
         """
