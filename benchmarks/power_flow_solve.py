@@ -271,7 +271,7 @@ def openmdao(grid: Grid, gradient: bool) -> Work:
             partials["losses", "x"] = np.concatenate([w[given.others], w[n + given.loads]])
             partials["losses", "held"] = w[n + given.held]
 
-    problem, flow = om.Problem(), Flow()
+    problem, flow = om.Problem(reports=False), Flow()
     problem.model.add_subsystem("flow", flow, promotes=["*"])
     problem.model.add_subsystem("losses_of", Losses(), promotes=["*"])
     flow.nonlinear_solver = om.NewtonSolver(solve_subsystems=False, iprint=-1, atol=TOLERANCE, rtol=1e-99)
