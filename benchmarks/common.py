@@ -30,7 +30,8 @@ import lagrange_ad as la
 Array = np.ndarray
 EXAMPLES = Path(__file__).parent.parent / "examples"
 sys.path.append(str(EXAMPLES))  # some models and a reader of files are there
-PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "autograd", "pyoptinterface")
+PACKAGES = ("numpy", "scipy", "llvmlite", "numba", "casadi", "jax", "torch", "autograd", "pyoptinterface", "openmdao",
+            "optimistix", "pyomo")
 
 
 @dataclass(frozen=True)

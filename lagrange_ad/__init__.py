@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import solvers
 from .api import Program, read, reads
 from .errors import (
     CheckpointError,
@@ -28,20 +29,25 @@ from .lagrangian import Lagrangian
 from .optimization import AscentResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
+from .solution.diagnosis import Diagnosis, Finding
+from .sweeps import Branch, Sweep, grid
 from .tracing import trace, value_and_gradient
 from .views import ReducedView
 
 __all__ = [
     "AscentResult",
+    "Branch",
     "CheckpointError",
     "ConvergenceError",
     "DeclarationError",
     "DerivativeError",
+    "Diagnosis",
     "DomainError",
     "EquationFileError",
     "Expression",
     "ExpressionTypeError",
     "External",
+    "Finding",
     "Function",
     "Jacobian",
     "LagrangeError",
@@ -55,17 +61,20 @@ __all__ = [
     "SingularError",
     "SolveError",
     "StructureError",
+    "Sweep",
     "UnknownNameError",
     "__version__",
     "ascent",
     "external",
     "gradient",
+    "grid",
     "interpolate",
     "logsumexp",
     "read",
     "reads",
     "softmax",
     "softplus",
+    "solvers",
     "testing",
     "trace",
     "value_and_gradient",

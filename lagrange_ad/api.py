@@ -15,8 +15,12 @@ from .optimization import AscentResult, Stopping, ascend
 from .program import Declarations, Scope
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
+from .solution.diagnosis import Diagnosis
 from .solution.evaluation import MAX_ITERATIONS, declared_state
 from .solution.showing import cycles_in_words
+from .sweeps import Branch, Following, Options, Sweep
+from .sweeps import follow as follow_branch
+from .sweeps import sweep as run_sweep
 from .tables import Report, Shown
 from .text import shorten
 from .views import ReducedView
@@ -73,6 +77,24 @@ class Program(Shown, Declarations):
             raise DeclarationError(f"max_iterations must be an integer ≥ 0, got {max_iterations!r}")
         return evaluate_program(self, {**(values or {}), **named}, start=start, perturbation=perturbation,
                                 max_iterations=max_iterations)
+
+    def diagnose(self, values: Mapping[str, Any] | None = None, /, *, at: Point | None = None, start: Any = None,
+                 **named: Any) -> Diagnosis:
+        """What is wrong with this program, or with one solve of it, in its names, and what to try.
+
+        Takes values and a start as :meth:`evaluate` does, or ``at``, a point that was computed: also that of a failed
+        solve, ``err.at``. Looks for equations that are too many or too few, the same twice or nearly dependent, for bad
+        scaling, values without digits, edges of domains, other solutions, names without effect. Prints as a report;
+        ``.ok``, ``.findings`` and ``.to_dict()`` are data; true where anything was found.
+
+        Never raises for a model that is wrong. Raises DeclarationError and UnknownNameError for arguments that are.
+        """
+        if values is not None and not isinstance(values, Mapping):
+            raise DeclarationError(f"diagnose takes values by name, diagnose(x=0.5) or diagnose({{'x': 0.5}}), got "
+                                   f"{values!r}; a point is given by at=")
+        from .solution.diagnosis.diagnose import diagnose_program
+
+        return diagnose_program(self, {**(values or {}), **named}, at=at, start=start)
 
     @property
     def schedule(self) -> Plan:
@@ -144,6 +166,62 @@ class Program(Shown, Declarations):
                       checkpoint_every=checkpoint_every, resume=resume)
 
     descend = ascend
+
+    def sweep(self, values: Mapping[Any, Any], *, start: Any = None, gradients: bool = False, executor: Any = None,
+              chunks: int | None = None, progress: bool | None = None, callback: Any = None,
+              time_limit: float | None = None, file: str | PathLike[str] | None = None, file_every: Any = "10s",
+              resume: bool = False, parts: int = 32, max_iterations: int = MAX_ITERATIONS) -> Sweep:
+        """Solve at many values of inputs or parameters, following the branch of solutions from point to point.
+
+        ``values`` by name, one a point: ``{"I": np.linspace(0.01, 1, 100)}``; of an array of shape S, ``(points, *S)``.
+        Several names go together, point by point; ``la.grid(a=..., b=...)`` is every combination. ``s["n2"]`` is the
+        array of all points. The program itself is not changed.
+
+        The first solve begins at the declared starts, or at ``start`` (as in :meth:`evaluate`), each further one where
+        the last good points lead to. Where one fails, up to ``parts`` more solves go there from the last good point in
+        parts; then the point is in ``s.failed`` with its reason in ``s.errors``, NaN in the arrays, and the next one
+        starts from the last good point again. ``gradients=True`` computes multipliers along the way.
+
+        ``executor``, any concurrent.futures.Executor (threads, processes, Dask's ``client.get_executor()``), gets the
+        points in ``chunks`` of neighbours; each follows its own branch from the start, so that results depend on the
+        chunks but not on how many workers there are. Points whose worker died are among the failed.
+
+        ``callback(index, point)`` is called with every point when it is known (None for one that failed) and ends the
+        sweep by returning True; so do ``time_limit`` (seconds) and Ctrl-C: what is done is returned, the rest is in
+        ``s.not_run``. ``progress`` shows a bar (None: on a terminal). ``file`` (.npz) is written every ``file_every``
+        (points, or a time such as "30s") and at the end; ``resume=True`` goes on from it, with the arrays that a sweep
+        never interrupted would have.
+
+        Raises UnknownNameError, DeclarationError, ShapeError for values that cannot be, and CheckpointError for a file
+        of another sweep.
+        """
+        return run_sweep(self, values, Options(
+            start=start, gradients=gradients, executor=executor, chunks=chunks, progress=progress, callback=callback,
+            time_limit=time_limit, file=file, file_every=file_every, resume=resume, parts=parts,
+            max_iterations=max_iterations))
+
+    def follow(self, parameter: Any, *, direction: float = 1, lower: float | None = None, upper: float | None = None,
+               steps: int = 200, step: float = 0.1, until: Any = None, start: Any = None, callback: Any = None,
+               progress: bool | None = None, time_limit: float | None = None) -> Branch:
+        """Follow the branch of solutions in one input or parameter (or an element), round its turning points.
+
+        It begins at the declared values, solved as :meth:`evaluate` does from ``start``, or at a point given as
+        ``start``, and goes to larger values of the parameter, or to smaller ones with ``direction=-1``. Each step
+        predicts along the tangent and corrects with the unknown held that changes fastest: the parameter where it can
+        be, another one near a turning point. ``step`` is the longest step, relative to the sizes of what changes; steps
+        are made shorter where the branch bends. Turning points are found and are points of the result: ``b.turning``.
+
+        It ends where the parameter meets ``lower`` or ``upper`` (exactly), after ``steps`` steps, at the first point
+        where ``until`` holds, a comparison such as ``np.max(u) >= 5``, after ``time_limit`` seconds, where
+        ``callback(number, point)`` returns True, by Ctrl-C, or where no step leads on; ``b.reason`` says which.
+        A bifurcation is not noticed: one of its branches is followed.
+
+        Raises what :meth:`evaluate` raises for the first point, ConvergenceError where the branch cannot be begun
+        there, and DeclarationError for what cannot be. Source: Rheinboldt and Burkardt, ACM TOMS 9 (1983).
+        """
+        return follow_branch(self, parameter, Following(
+            direction=direction, lower=lower, upper=upper, steps=steps, step=step, until=until, start=start,
+            callback=callback, progress=progress, time_limit=time_limit))
 
     # showing -----------------------------------------------------------------------------------------------
 

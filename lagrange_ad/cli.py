@@ -1,4 +1,4 @@
-"""The command ``lagrange-ad``: evaluate, improve, show or check the program of an equation file.
+"""The command ``lagrange-ad``: evaluate, improve, sweep, show or check the program of an equation file.
 
 Takes the command line, writes tables or JSON to standard output and errors as plain text to standard error.
 Exit codes: 0 it worked; 1 the numbers failed (no solution, no convergence, a wrong derivative); 2 bad input (a file, a
@@ -76,6 +76,31 @@ def _ascend(options: argparse.Namespace) -> int:
     return _fail(result.message, NOT_CONVERGED)
 
 
+def _sweep(options: argparse.Namespace) -> int:
+    from .errors import DeclarationError
+    from .sweeps import grid
+
+    program = _read(options)
+    if options.plot:
+        from .display.plots import require_matplotlib
+
+        require_matplotlib()
+    values = dict(options.over)
+    if len(values) < len(options.over):
+        raise DeclarationError("--over names something twice")
+    given = {} if options.file_every is None else {"file_every": options.file_every}
+    result = program.sweep(
+        grid(values) if options.grid else values, gradients=options.gradients, time_limit=options.time_limit,
+        file=options.results, resume=options.resume, progress=False if options.json else None, **given,
+    )
+    _write_shown(result, options.json)
+    if options.csv:
+        result.write_csv(options.csv)
+    if options.plot:
+        result.plot(path=options.plot)
+    return WORKED if result.success else _fail(result.message, NOT_CONVERGED)
+
+
 def _show(options: argparse.Namespace) -> int:
     program = _read(options)
     lagrangian = str(program.lagrangian) if program.objective is not None else None
@@ -99,6 +124,12 @@ def _check(options: argparse.Namespace) -> int:
     if not report.solved:
         return _fail("the equations have no solution here, so the gradient was not checked", NOT_CONVERGED)
     return WORKED
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    found = _read(options).diagnose()
+    _write_shown(found.reworded(in_words_of_files), options.json)
+    return WORKED if found.ok else NOT_CONVERGED
 
 
 _ASCENT = ("rate", "steps", "method", "line_search", "gradient_tolerance", "time_limit", "checkpoint",
@@ -177,6 +208,7 @@ def _read(options: argparse.Namespace) -> Any:
 
 IN_A_FILE = (
     ("(variable(..., start=), or evaluate(start={...}))", "('variable NAME start VALUE', or --start NAME=VALUE)"),
+    ("variable(..., start=)", "'variable NAME start VALUE'"),
     ("a domain=(low, high)", "a 'domain (low, high)' after it"),
     ("declare one with minimize(expr) or maximize(expr)", "state one in the file, 'minimize …' or 'maximize …'"),
     ("declare one with input(name, value)", "state one in the file, 'input NAME = VALUE'"),
@@ -187,7 +219,7 @@ IN_A_FILE = (
 )
 """What messages advise in Python, and what a user of files and of this command does instead."""
 
-_KEYWORD = re.compile(r"(?<![\w.])(rate|method|line_search|steps|checkpoint|resume)=(True\b)?(?=(['\w])?)")
+_KEYWORD = re.compile(r"(?<![\w.])(rate|method|line_search|steps|checkpoint|resume|file)=(True\b)?(?=(['\w])?)")
 
 
 def in_words_of_files(text: str) -> str:
@@ -240,7 +272,7 @@ def _plain(value: Any) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lagrange-ad",
-        description="Values, multipliers and gradients of the equations in a file, and gradient ascent.",
+        description="Values, multipliers and gradients of the equations in a file, sweeps and gradient ascent.",
         epilog="Exit codes: 0 it worked, 1 no solution, no convergence or a wrong derivative, 2 bad input.",
     )
     parser.add_argument("--version", action="version", version=f"lagrange-ad {_version()}")
@@ -248,8 +280,12 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "evaluate", _evaluate, "solve the equations; values, multipliers and the gradient")
     ascend = _command(commands, "ascend", _ascend, "improve the objective step by step along its gradient")
     _add_ascent(ascend)
+    sweep = _command(commands, "sweep", _sweep, "solve at many values, each solve from the last",
+                     "sweep circuit.lag --over I=0.01:1:100")
+    _add_sweep(sweep)
     show = _command(commands, "show", _show, "the declarations, the Lagrangian and the order of solution")
     show.add_argument("--plot", metavar="PNG", type=_picture, help="draw the program (.png, .svg or .pdf)")
+    _command(commands, "diagnose", _diagnose, "say what is wrong with the equations, or with their solution")
     check = _command(commands, "check", _check, "compare every derivative with differences of values")
     check.add_argument("--hessian", action="store_true", help="check second derivatives too")
     check.add_argument("--nearby", metavar="N", type=int, default=0,
@@ -257,8 +293,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, run: Any, summary: str) -> argparse.ArgumentParser:
-    example = f"example: lagrange-ad {name} domke.lag --set x=0.2"
+def _command(commands: Any, name: str, run: Any, summary: str, usage: str = "") -> argparse.ArgumentParser:
+    example = f"example: lagrange-ad {usage or f'{name} domke.lag --set x=0.2'}"
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=example
     )
@@ -314,6 +350,46 @@ def _add_ascent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", metavar="PNG", type=_picture, help="draw the history (.png, .svg or .pdf)"
     )
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--over", metavar="NAME=VALUES", type=_series, action="append", required=True,
+        help="FROM:TO:COUNT, the same with :log, or a list, as in I=0.01:1:100, k=1e-3:1e3:7:log or R=50,100,200; "
+        "several go together, point by point",
+    )
+    parser.add_argument("--grid", action="store_true", help="go through every combination of several --over")
+    parser.add_argument("--gradients", action="store_true", help="compute multipliers along the way, into --file")
+    parser.add_argument("--csv", metavar="CSV", type=_output, help="write a table of all points")
+    parser.add_argument("--plot", metavar="PNG", type=_picture, help="draw the variables (.png, .svg or .pdf)")
+    parser.add_argument("--file", metavar="NPZ", type=_output, dest="results",
+                        help="keep the results in a file as it goes")
+    parser.add_argument("--file-every", metavar="N|TIME", type=_interval,
+                        help="how often: a number of points, or a time such as 30s or 5min (default 10s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the file of --file, where there is one")
+    parser.add_argument("--time", metavar="SECONDS", type=_positive, dest="time_limit", help="stop after this time")
+
+
+def _series(text: str) -> tuple[str, list[float]]:
+    """The name and the values of FROM:TO:COUNT, FROM:TO:COUNT:log or a list."""
+    import numpy as np
+
+    name, _, rest = (part.strip() for part in text.partition("="))
+    parts = rest.split(":")
+    wrong = argparse.ArgumentTypeError(
+        f"{text!r} is not NAME=FROM:TO:COUNT, NAME=FROM:TO:COUNT:log or NAME=1,2,5, as in I=0.01:1:100"
+    )
+    if not (name and rest) or len(parts) == 2 or len(parts) > 4 or (len(parts) == 4 and parts[3].strip() != "log"):
+        raise wrong
+    if len(parts) == 1:
+        return name, [_assignment(f"{name}={item}")[1] for item in rest.split(",")]
+    low, high = (_assignment(f"{name}={end}")[1] for end in parts[:2])
+    if not parts[2].strip().isdecimal() or int(parts[2]) < 1:
+        raise argparse.ArgumentTypeError(f"{parts[2]!r} in {text!r} is not a number of points (1, 2, …)")
+    if len(parts) == 4 and not (low > 0 and high > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: steps of equal ratio need positive ends")
+    make = np.geomspace if len(parts) == 4 else np.linspace
+    return name, make(low, high, int(parts[2])).tolist()
 
 
 def _assignment(text: str) -> tuple[str, float]:

@@ -6,6 +6,7 @@ Errors of a failed solve keep the last iterate in ``err.at``, so that nothing co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -37,15 +38,25 @@ class MissingObjectiveError(LagrangeError, ValueError):
 
 
 class StructureError(LagrangeError, ValueError):
-    """Equations that cannot determine the variables, whatever the numbers (structural singularity)."""
+    """Equations that cannot determine the variables, whatever the numbers (structural singularity).
+
+    ``err.findings`` is what its message is made of, as data.
+    """
+
+    def __init__(self, message: str, findings: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
 
 
 class SolveError(LagrangeError, RuntimeError):
-    """A computation that failed on the numbers; ``err.at`` is the last iterate with its residuals."""
+    """A computation that failed on the numbers; ``err.at`` is the last iterate with its residuals.
 
-    def __init__(self, message: str, at: Any = None) -> None:
+    ``err.findings`` is what its message is made of, as data.
+    """
+
+    def __init__(self, message: str, at: Any = None, findings: Sequence[Any] = ()) -> None:
         super().__init__(message)
-        self.at = at
+        self.at, self.findings = at, findings
 
 
 class ConvergenceError(SolveError):

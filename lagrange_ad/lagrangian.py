@@ -19,7 +19,6 @@ from .program import Constraint, Equation, fit, numeric
 from .solution import Plan, Point
 from .solution import full as full_space
 from .solution.evaluation import DeclaredState
-from .solution.roles import part_of
 from .text import listing, nearest
 
 MOST_TERMS = 60
@@ -39,9 +38,8 @@ class Lagrangian:
     def __init__(self, plan: Plan, declared: DeclaredState) -> None:
         self._plan, self._declared = plan, declared
         lowered = self._lowered = plan.lowered
-        inputs = [s.name for s in lowered.symbols.values() if s.kind == "input"]
-        self.inputs, self._at_inputs = part_of(lowered, inputs, ~plan.unknown)
-        self.variables, self._at_variables = part_of(lowered, lowered.symbols, plan.unknown)
+        self.inputs, self._at_inputs = plan.roles.blocks(("input",), found=False)
+        self.variables, self._at_variables = plan.roles.blocks(("input", "parameter", "variable"), found=True)
         rows = [*zip(lowered.rows.names, lowered.rows.shapes, strict=True)][: len(lowered.equations)]
         rows += [*zip(lowered.constraint_rows.names, lowered.constraint_rows.shapes, strict=True)]
         self.multipliers = Blocks([name for name, _ in rows], [shape for _, shape in rows], [None] * len(rows))

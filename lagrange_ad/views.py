@@ -21,7 +21,6 @@ from .program.starts import require_domain
 from .solution import Point, plan_of
 from .solution.evaluation import DeclaredState, declared_state, solve_from, starting_state
 from .solution.plan import BlockStep
-from .solution.roles import part_of
 from .solution.showing import in_parts, shape_text
 from .tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
 from .text import listing, nearest, number
@@ -51,7 +50,7 @@ class ReducedView(Shown):
                 f"{program.name!r} has no inputs, so there is nothing to optimize: "
                 + (f"freed: {listing(every)}" if every else "declare one with input(name, value)")
             )
-        self.inputs, self._places = part_of(self._plan.lowered, [s.name for s in given], ~self._plan.unknown)
+        self.inputs, self._places = roles.blocks(("input",), found=False)
         self._shapes = {s.name: s.shape for s in given}
         self._x0 = self.join({s.name: s.value for s in given})
         self._lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in given})

@@ -207,3 +207,31 @@ def test_gradient_ascent_refuses_in_words(tmp_path: Path, arguments: list[str], 
 def test_gradient_ascent_that_does_not_converge_says_so_by_its_exit_code(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert "limit of 1 steps" in run(tmp_path, "gradient_ascent", "domke", "--rate", "1e-6", "--steps", "1", code=1)
+
+
+# sweeps and branches ----------------------------------------------------------------------------------------------
+
+
+def test_the_sweep_of_a_circuit_goes_on_from_its_file(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = run(tmp_path, "sweep", "--plot", "curve.png", "--file", "curve.npz")
+    assert "100 solved of 100 points" in printed
+    rows = re.findall(r"^ +(\d\.\d{3}) +(\S+) +(\S+)$", printed, re.MULTILINE)
+    assert [row[0] for row in rows] == ["0.100", "0.400", "0.700", "1.000"]
+    p = module("sweep")["model"]()
+    for current, n2, slope in rows:
+        at = p.evaluate(I=float(current))
+        assert float(n2) == pytest.approx(at["n2"], abs=1e-4)
+        ahead, behind = (p.evaluate(I=float(current) + step).objective for step in (1e-5, -1e-5))
+        assert float(slope) == pytest.approx((ahead - behind) / 2e-5, rel=1e-4)
+    again = run(tmp_path, "sweep", "--file", "curve.npz")
+    assert re.findall(r"^ +(\d\.\d{3}) +(\S+) +(\S+)$", again, re.MULTILINE) == rows
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.npz", "curve.png"]
+
+
+def test_bratu_finds_its_turning_point(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = run(tmp_path, "bratu", "--points", "15", "--plot", "fold.png")
+    found = re.search(r"extrapolated: λ\* = (\S+), published (\S+)", printed)
+    assert found is not None and float(found[1]) == pytest.approx(float(found[2]), abs=1e-3)
+    assert (tmp_path / "fold.png").stat().st_size > 10_000

@@ -72,6 +72,8 @@ def test_choices_are_copied_and_pickled() -> None:
     (("y1",), {"max_iterations": 0}, "max_iterations= .* integer ≥ 1, got 0"),
     (("y1",), {"tear": ["z1"]}, "tear= .* names variables to solve for, got z1"),
     (("y1",), {"tear": []}, "empty list"),
+    (("y1",), {"linear": "qr"}, "linear= is one of 'auto'"),
+    (("y1", "trust-region"), {"linear": "krylov"}, "needs the entries of the Jacobian"),
 ])
 def test_what_cannot_be_is_refused_and_changes_nothing(arguments: tuple[str, ...], words: dict[str, object],
                                                        message: str) -> None:

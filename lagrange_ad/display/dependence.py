@@ -53,7 +53,7 @@ def dependence(plan: Plan) -> Dependence:
         source, target = np.append(source, parents), np.append(target, np.full(len(parents), n - 1))
     source, target = _distinct(n, source, target)
     component = strong_components(n, source, target)
-    columns = [step.columns for step in plan.steps if isinstance(step, BlockStep)]
+    columns = [step.user_columns for step in plan.steps if isinstance(step, BlockStep)]
     blocks = [_symbols_at(lowered, each) for each in columns]
     equations: dict[int, list[int]] = {}
     for number, symbol in zip(equation.tolist(), determined.tolist(), strict=True):

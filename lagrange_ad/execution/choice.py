@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
+from ..structure.loops import Loops, in_python
 from .protocol import Executor
 from .reference import ReferenceExecutor
 
@@ -33,3 +34,12 @@ def default_executor() -> Executor:
             RuntimeWarning, stacklevel=2,
         )
         return ReferenceExecutor()
+
+
+def loops_of(executor: Executor) -> Loops:
+    """How loops over single elements run beside an executor: compiled beside the native one, else in Python."""
+    if executor.name != "native":
+        return in_python
+    from .native.integers import natively
+
+    return natively

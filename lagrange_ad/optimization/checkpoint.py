@@ -1,38 +1,37 @@
 """Checkpoints: everything a run is at one moment, in one .npz file of plain arrays, from which it goes on bit for bit.
 
-A file is written beside its place, flushed to the disk and moved there whole, so a killed process leaves the one before
-or the new one. It holds no pickle and no random state. What program and options it is of stands in it as text.
+How files are written and compared is told in ``saving``; here is what they hold. There is no random state.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-import re
 import time
 import warnings
-import zipfile
 from dataclasses import dataclass
-from datetime import timedelta
-from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, DeclarationError
-from ..expression import Array, Expression
-from ..printing import to_text
+from .. import saving
+from ..errors import CheckpointError
+from ..expression import Array
+from ..saving import (
+    described_equations,
+    described_symbols,
+    interval,
+    read_arrays,
+    require_equal,
+    shown,
+    write_arrays,
+)
 from ..views import ReducedView
 from .methods import State
 from .result import FIELDS, StepRecord
 
 FORMAT = 1
-MOST_EQUATIONS = 1000
-"""The texts of more equations than this are not kept."""
 _ARRAYS = ("x", "slope", "start", "next_start", "best_x", "best_start")
 _NUMBERS = ("step", "value", "rate", "norm", "quiet", "best_value")
 
@@ -102,29 +101,8 @@ class Saver:
 
 
 def checked_path(path: Any) -> Path:
-    """A path that could be a file's. Raises CheckpointError for a folder, or a file in no folder."""
-    if not isinstance(path, str | PathLike):
-        raise DeclarationError(f"checkpoint= takes the path of a file, such as 'run.npz', got {path!r}")
-    place = Path(path)
-    if place.is_dir():
-        raise CheckpointError(f"checkpoint={str(path)!r} is a folder: name a file in it")
-    if not place.parent.is_dir():
-        raise CheckpointError(f"there is no folder {str(place.parent)!r} for the checkpoint {place.name!r}")
-    return place
-
-
-def interval(every: Any) -> tuple[int | None, float | None]:
-    """(steps, None) or (None, seconds) of ``checkpoint_every``: an integer, or a time such as "30s" or "5min"."""
-    if isinstance(every, Integral) and not isinstance(every, bool) and int(every) >= 1:
-        return int(every), None
-    if isinstance(every, timedelta) and every.total_seconds() >= 0:
-        return None, every.total_seconds()
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", every) if isinstance(every, str) else None
-    if match is None:
-        raise DeclarationError(
-            f"checkpoint_every must be a number of steps such as 100, or a time such as '30s' or '5min', got {every!r}"
-        )
-    return None, float(match[1]) * {"s": 1.0, "min": 60.0, "h": 3600.0}[match[2]]
+    """A path that could be a checkpoint's. Raises CheckpointError for a folder, or a file in no folder."""
+    return saving.checked_path(path, "checkpoint", "checkpoint", "run.npz")
 
 
 # the file -------------------------------------------------------------------------------------------------------
@@ -132,33 +110,12 @@ def interval(every: Any) -> tuple[int | None, float | None]:
 
 def write(path: Path, saved: Saved) -> None:
     """Put a checkpoint in its place, whole or not at all. Raises OSError."""
-    content = io.BytesIO()
-    np.savez(content, **_arrays(saved))
-    beside = path.with_name(path.name + ".partial")
-    with open(beside, "wb") as stream:
-        stream.write(content.getbuffer())
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The move itself to the disk, where the system knows how."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_arrays(path, {"format": FORMAT, "about": saved.about, "still": list(saved.place.still)}, _arrays(saved))
 
 
 def _arrays(saved: Saved) -> dict[str, Any]:
     place = saved.place
-    head = {"format": FORMAT, "about": saved.about, "still": list(place.still)}
-    arrays: dict[str, Any] = {"head": np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)}
-    arrays |= {name: np.asarray(getattr(place, name)) for name in _NUMBERS}
+    arrays: dict[str, Any] = {name: np.asarray(getattr(place, name)) for name in _NUMBERS}
     arrays |= {name: getattr(place, name) for name in _ARRAYS if getattr(place, name) is not None}
     arrays |= {f"state.{name}": array for name, array in place.state.items()}
     arrays |= {f"history.{name}": np.array([getattr(r, name) for r in saved.history]) for name in FIELDS}
@@ -176,14 +133,8 @@ def read(path: str | PathLike[str]) -> Saved:
         raise CheckpointError(f"there is no checkpoint {name!r} to resume from: leave out resume=, or, with "
                               "checkpoint=, say resume=True to go on where there is one")
     try:
-        with open(name, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        head = json.loads(arrays["head"].tobytes())
-        if head["format"] != FORMAT:
-            raise CheckpointError(f"{name!r} has the checkpoint format {head['format']}, this version of lagrange_ad "
-                                  f"reads {FORMAT}: resume it with the version that wrote it")
-        return _saved(head, arrays)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        return _saved(*read_arrays(name, "checkpoint", FORMAT))
+    except saving.DAMAGE as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{name!r} is not a checkpoint of ascend, or it is damaged: name the file that "
@@ -214,48 +165,20 @@ def describe(view: ReducedView) -> dict[str, str]:
     sides = {"start": view.x0, "lower bound": view.lower, "upper bound": view.upper}
     for name, shape in zip(view.inputs.names, view.inputs.shapes, strict=True):
         about[f"shape of the input {name!r}"] = str(shape)
-        about |= {f"{what} of the input {name!r}": _shown(view.inputs.get(flat, name)) for what, flat in sides.items()}
-    for symbol in lowered.symbols.values():
-        role = view.role_of(symbol.name)
-        if role:
-            about[f"role of the {symbol.kind} {symbol.name!r}"] = role
-        if role and symbol.value is not None:
-            about[f"value of the {symbol.kind} {symbol.name!r}"] = _shown(symbol.value)
-        elif symbol.kind == "parameter":
-            about[f"shape of the parameter {symbol.name!r}"] = str(symbol.shape)
-            about[f"value of the parameter {symbol.name!r}"] = _shown(symbol.value)
-        elif symbol.kind == "variable" and symbol.value is not None:
-            about[f"start of the variable {symbol.name!r}"] = _shown(symbol.value)
-    about["objective"] = str(lowered.objective)
-    if len(lowered.equations) <= MOST_EQUATIONS:
-        about |= {f"equation {equation.name!r}": str(equation) for equation in lowered.equations}
-    return about
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Expression):
-        return to_text(value, 400)
-    array = np.asarray(value, dtype=np.float64)
-    if array.size <= 3:
-        return str(array.tolist())
-    return f"an array with the checksum {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"
+        about |= {f"{what} of the input {name!r}": shown(view.inputs.get(flat, name)) for what, flat in sides.items()}
+    return about | described_symbols(lowered.symbols.values(), view.role_of) | described_equations(
+        lowered.objective, lowered.equations)
 
 
 def require_same(name: str, saved: Saved, about: dict[str, str], first: tuple[float, Array]) -> None:
     """Raises CheckpointError, saying what differs, where a checkpoint is not of this program and these options."""
-    then = saved.about
-    keys = [key for key in [*about, *(key for key in then if key not in about)] if about.get(key) != then.get(key)]
-    if not keys and not _agree(saved.first, first):
-        keys = ["objective or its gradient at the start of the run, so some equation or constant"]
-        then, about = ({keys[0]: repr(value)} for value in (saved.first[0], first[0]))
-    if not keys:
-        return
-    lines = [f"  {key}: {then.get(key, 'none')} in the checkpoint, {about.get(key, 'none')} here" for key in keys[:5]]
-    more = [f"  … and {len(keys) - 5} more"] if len(keys) > 5 else []
-    raise CheckpointError("\n".join([
-        f"{name!r} is the checkpoint of another run; what differs:", *lines, *more,
-        "  resume with the same program, values and options, or start anew without resume=",
-    ]))  # fmt: skip
+    then, head = saved.about, f"{name!r} is the checkpoint of another run"
+    advice = "resume with the same program, values and options, or start anew without resume="
+    require_equal(then, about, head, "checkpoint", advice)
+    if not _agree(saved.first, first):
+        what = "objective or its gradient at the start of the run, so some equation or constant"
+        before, here = ({what: f"{value!r}, {shown(slope)}"} for value, slope in (saved.first, first))
+        require_equal(before, here, head, "checkpoint", advice)
 
 
 def _agree(one: tuple[float, Array], other: tuple[float, Array]) -> bool:

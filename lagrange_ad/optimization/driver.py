@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
@@ -22,8 +21,9 @@ import numpy as np
 
 from ..errors import DeclarationError, DomainError, SingularError, SolveError, UnknownNameError
 from ..expression import Array
+from ..progress import bar
 from ..solution import Point
-from ..solution.diagnosis import objective_message
+from ..solution.diagnosis.culprit import objective_message
 from ..text import listing
 from ..views import ReducedView
 from .batches import naming_the_step
@@ -425,10 +425,5 @@ def _why(at: Point) -> str:
 
 def _progress(wanted: bool | None, steps: int) -> Any:
     """A context that gives the function to call at every step: a bar on a terminal, else nothing."""
-    import sys
-
-    if wanted is False or (wanted is None and not sys.stderr.isatty()):
-        return nullcontext(lambda record: None)
-    from .progress import StepBar
-
-    return StepBar(steps)
+    return bar("ascend", steps, wanted, lambda record: (
+        record.step, f"objective {record.objective:.8g}  gradient {record.gradient_norm:.2e}"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DeclarationError
 from ..expression import Array
-from ..solvers import method_named
+from ..solvers import Auto, Bracket, FixedPoint, Newton, linear_solves, method_named
 from ..text import listing
 from .selection import selected
 
@@ -65,7 +65,13 @@ def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, 
         raise DeclarationError(
             f"max_iterations= of p.solver({name!r}, ...) is an integer ≥ 1, got {max_iterations!r}"
         )
-    return SolverChoice(name, elements, method_named(method), linear, _torn(program, name, tear),
+    chosen, solves = method_named(method), linear_solves(linear)
+    if solves.is_matrix_free and not isinstance(chosen, Auto | Newton | FixedPoint | Bracket):
+        raise DeclarationError(
+            f"p.solver({name!r}, ...): {method!r} needs the entries of the Jacobian, which linear= does not make; take "
+            "method='newton', or a preconditioner of entries, la.solvers.Krylov(preconditioner='ilu')"
+        )
+    return SolverChoice(name, elements, chosen, linear, _torn(program, name, tear),
                         None if tolerance is None else float(tolerance), max_iterations)
 
 

@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ..expression import Array
 from ..lowering import Lowered
-from ..solvers import Model, Record
-from .plan import BlockStep, WideStep
+from ..solvers import Linear, Model, Record, linear_solves
+from .operators import BlockOperator
+from .plan import BlockStep, SequenceStep, WideStep
 
 
 @dataclass(eq=False, repr=False)
 class BlockReport:
     """How the solve of one block went.
 
-    ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation;
+    ``equations`` and ``unknowns`` are element names, ``residual`` the largest |r|, ``residuals`` one an equation that
+    is solved; those that are eliminated, where the block is solved in ``torn`` unknowns alone, come after these.
     ``message`` says why it stopped. ``guessed`` names unknowns that had no start and no equation to give one;
-    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular.
+    ``nudges`` counts how often the solve moved off a point where the Jacobian was singular. ``error`` estimates how
+    far each unknown is from the solution; ``state`` is the whole state.
     """
 
     step: BlockStep
     lowered: Lowered
     record: Record = field(default_factory=Record)
     guessed_columns: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    state: Array = field(default_factory=lambda: np.empty(0))
+
+    @cached_property
+    def error(self) -> Array:
+        """An estimate of |x − x*| an unknown: |J⁻¹ r|, and what rounding of the residuals leaves; computed when read.
+
+        Infinite where the Jacobian is singular.
+        """
+        from .trust import block_error
+
+        return block_error(self)
 
     @property
     def equations(self) -> list[str]:
         """The names of the equations' elements."""
-        return [self.lowered.row_name(row) for row in self.step.rows.tolist()]
+        return [self.lowered.row_name(row) for row in self.step.user_rows.tolist()]
 
     @property
     def unknowns(self) -> list[str]:
         """The names of the unknown elements, in the order of the equations they are matched to."""
-        return [self.lowered.state.element(column) for column in self.step.columns.tolist()]
+        return [self.lowered.state.element(column) for column in self.step.user_columns.tolist()]
+
+    @property
+    def torn(self) -> list[str]:
+        """The unknowns that suffice to propagate the others; starts are wanted for these."""
+        columns = self.step.columns[self.step.schedule.torn]
+        return [self.lowered.state.element(column) for column in columns.tolist()]
 
     @property
     def guessed(self) -> list[str]:
@@ -44,7 +65,7 @@ class BlockReport:
     @property
     def size(self) -> int:
         """Number of unknowns."""
-        return len(self.step.columns)
+        return len(self.step.user_columns)
 
     @property
     def converged(self) -> bool:
@@ -92,7 +113,9 @@ class BlockReport:
     def __str__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
         iterations = f"{self.iterations} iteration{'s' * (self.iterations != 1)}"
-        return f"block of {self.size} {state} after {iterations}, residual {self.residual:.3g}"
+        solved = len(self.step.columns)
+        torn = f", solved in {solved} torn," if solved < self.size else ""
+        return f"block of {self.size}{torn} {state} after {iterations}, residual {self.residual:.3g}"
 
 
 def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None:
@@ -102,13 +125,25 @@ def propagate_wide(step: WideStep, z: Array, offset: Array, work: Array) -> None
     z[step.own] = work[step.rows]
 
 
+def propagate_explicit(step: WideStep | SequenceStep, z: Array, offset: Array, work: Array) -> None:
+    """The same, one row after the other where the step says so."""
+    if isinstance(step, SequenceStep):
+        z[step.own] = offset[step.rows]
+        step.sequential.propagate(z)
+    else:
+        propagate_wide(step, z, offset, work)
+
+
 class BlockProblem:
     """The equations of one block as a function of its unknowns, at a state whose other elements stand still.
 
-    The unknowns of the last residual, with the auxiliaries that follow them, stand in ``z``.
+    The unknowns of the last residual, with what follows from them, stand in ``z``. ``matrix_free``: models have an
+    operator for a matrix.
     """
 
-    def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array) -> None:
+    def __init__(self, step: BlockStep, z: Array, offset: Array, domain: tuple[Array, Array], work: Array,
+                 matrix_free: bool = False) -> None:
+        self.matrix_free = matrix_free
         self.step, self.z, self.offset, self.work = step, z, offset, work
         self.low, self.high = (end[step.columns] for end in domain)
         self.explicit = step.own[: len(step.rows)] == step.columns
@@ -117,15 +152,30 @@ class BlockProblem:
         self.equation_scale = unset if lowered.equation_scale is None else lowered.equation_scale[step.rows]
 
     def residual(self, x: Array) -> Array:
-        """r = ε + Σ φ − own of the user's rows, after the auxiliaries are propagated (in ``z``)."""
+        """r = ε + Σ φ − own of the rows solved, after what is eliminated was propagated (in ``z``)."""
         self.z[self.step.columns] = x
-        for auxiliary in self.step.auxiliaries:
-            propagate_wide(auxiliary, self.z, self.offset, self.work)
+        for level in self.step.eliminated:
+            propagate_explicit(level, self.z, self.offset, self.work)
         return residuals(self.step, self.z, self.offset, self.work)
 
     def model(self, x: Array) -> Model:
-        """∂r/∂z of all rows, auxiliaries after the user's, at ``z`` as it stands."""
+        """∂r/∂z of all rows, eliminated ones last, at ``z`` as it stands."""
+        if self.matrix_free:
+            return Model(BlockOperator(self.step, self.z), self.z[self.step.columns], len(x))
         return Model(self.step.jacobian(self.z), self.z[self.step.all_columns], len(x))
+
+
+def linear_of(step: BlockStep) -> Linear:
+    """The linear solves of a block as the user wants them; its pattern is made where matrices are wanted."""
+    choice = "auto" if step.choice is None else step.choice.linear
+    found = linear_solves(choice)
+    return found if found.is_matrix_free else linear_solves(choice, step.pattern.system)
+
+
+def model_at(step: BlockStep, z: Array) -> Model:
+    """The linear model of a block at a state."""
+    with np.errstate(all="ignore"):
+        return Model(step.jacobian(z), z[step.all_columns], len(step.rows))
 
 
 def residuals(step: BlockStep, z: Array, offset: Array, work: Array) -> Array:

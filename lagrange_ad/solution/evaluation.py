@@ -16,7 +16,7 @@ from ..program import Declarations, element_name, fit, key_name, numeric
 from ..program.starts import has_start, require_domain, starting_numbers
 from ..solvers import MAX_ITERATIONS
 from ..text import listing, nearest, number
-from .diagnosis import failure
+from .diagnosis.failure import failure
 from .forward import Solved, Start, propagate
 from .plan import Plan, make_plan
 from .point import Point, element_number
@@ -57,13 +57,19 @@ def evaluate_program(
     max_iterations: int = MAX_ITERATIONS,
 ) -> Point:
     """The point at given inputs and parameters; others keep their declared values. See ``Program.evaluate``."""
+    plan, begin = prepared(program, values, start, perturbation)
+    return solve_from(plan, begin, max_iterations)
+
+
+def prepared(program: Declarations, values: Mapping[str, Any] | None, start: Any = None,
+             perturbation: Mapping[str, Any] | None = None) -> tuple[Plan, Start]:
+    """The plan, and the state before a forward pass, for what :func:`evaluate_program` is given."""
     given = given_values(program, values or {})
     plan = plan_of(program)
     declared = declared_state(program, plan)
     names = {equation.name for equation in program.equations} if perturbation else set()
     added = {program.full_name(name, names): value for name, value in (perturbation or {}).items()}
-    begin = starting_state(plan, declared, given, _start_values(program, start), added)
-    return solve_from(plan, begin, max_iterations)
+    return plan, starting_state(plan, declared, given, check_starts(program, start), added)
 
 
 def solve_from(plan: Plan, begin: Start, max_iterations: int = MAX_ITERATIONS) -> Point:
@@ -105,8 +111,8 @@ def given_values(program: Declarations, values: Mapping[str, Any]) -> dict[str, 
     return checked
 
 
-def _start_values(program: Declarations, start: Any) -> dict[str, Any]:
-    """Starts of variables by name, from a point or a mapping."""
+def check_starts(program: Declarations, start: Any) -> dict[str, Any]:
+    """Starts of variables by name, checked, from a point or a mapping."""
     if start is None:
         return {}
     if isinstance(start, Point):

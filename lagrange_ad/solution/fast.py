@@ -58,7 +58,7 @@ class FastPath:
         self._tapes = compiled.value(inputs), compiled.value_and_gradient(inputs, sign)
         self._counts = [tape.count for tape in self._tapes]
         steps = compiled.block_steps
-        self._unknowns = np.concatenate([step.columns for step in steps]) if steps else None
+        self._unknowns = np.concatenate([step.user_columns for step in steps]) if steps else None
         self.start: Array | None = None
         self._free: list[Workspace] = []
         self._drive = drive()

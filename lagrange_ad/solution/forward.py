@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..expression import Array
-from ..solvers import Auto, Linear, Record
-from .block import BlockProblem, BlockReport, propagate_wide, residuals
-from .plan import BlockStep, Plan, SequenceStep, Step, blamed
+from ..solvers import Auto, Record
+from .block import BlockProblem, BlockReport, linear_of, propagate_explicit, propagate_wide, residuals
+from .plan import BlockStep, Plan, SequenceStep, Step, WideStep, blamed
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
@@ -181,7 +181,7 @@ class Reports(Sequence[BlockReport]):
             r = residuals(step, self._z, start.offset, work)
         record = Record("newton", converged=True, message="solved by compiled code", x=self._z[step.columns],
                         iterations=int(self._iterations[number]), residuals=r)
-        return BlockReport(step, self._plan.lowered, record, _guessed(step, start))
+        return BlockReport(step, self._plan.lowered, record, _guessed(step, start), self._z)
 
 
 def _propagated(plan: Plan, step: Step, start: Start, z: Array, work: Array) -> bool:
@@ -192,11 +192,8 @@ def _propagated(plan: Plan, step: Step, start: Start, z: Array, work: Array) -> 
 
 def _explicit(step: Step, z: Array, offset: Array, work: Array) -> bool:
     """Run a wide or sequential step; whether no value is NaN."""
-    if isinstance(step, SequenceStep):
-        z[step.own] = offset[step.rows]
-        step.sequential.propagate(z)
-    elif not isinstance(step, BlockStep):
-        propagate_wide(step, z, offset, work)
+    if not isinstance(step, BlockStep):
+        propagate_explicit(step, z, offset, work)
     return not np.isnan(z[step.own]).any()
 
 
@@ -208,14 +205,14 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
     _sweep(step, start, z, work)
-    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start))
-    problem = BlockProblem(step, z, start.offset, start.domain, work)
-    choice = step.choice
+    report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start), state=z)
+    linear, choice = linear_of(step), step.choice
+    problem = BlockProblem(step, z, start.offset, start.domain, work, linear.is_matrix_free)
     if choice is None:
-        Auto().solve(problem, z[step.columns], report.record, Linear(), max_iterations)
+        Auto().solve(problem, z[step.columns], report.record, linear, max_iterations)
     else:
         limit = max_iterations if choice.max_iterations is None else choice.max_iterations
-        choice.method.solve(problem, z[step.columns], report.record, Linear(), limit)
+        choice.method.solve(problem, z[step.columns], report.record, linear, limit, choice.tolerance)
     return report
 
 
@@ -229,7 +226,22 @@ def _guessed(step: BlockStep, start: Start) -> Array:
 def _sweep(step: BlockStep, start: Start, z: Array, work: Array) -> None:
     """One propagation for the unknowns without a start; where it gives no finite number, they stay as they were."""
     for part in step.sweep:
+        if start.started[part.own].all():
+            continue
         before = z[part.own]
-        propagate_wide(part, z, start.offset, work)
-        new, (low, high) = z[part.own], (end[part.own] for end in start.domain)
-        z[part.own] = np.where(np.isfinite(new) & (new > low) & (new < high) & ~start.started[part.own], new, before)
+        propagate_explicit(part, z, start.offset, work)
+        good = _is_a_guess(part, z, start)
+        if isinstance(part, WideStep):
+            z[part.own] = np.where(good, z[part.own], before)
+        elif not good.all():  # what comes after the first that stays as it was has to be computed from that
+            z[part.own] = before
+            for level in step.sweep_levels(part.rows):
+                before = z[level.own]
+                propagate_wide(level, z, start.offset, work)
+                z[level.own] = np.where(_is_a_guess(level, z, start), z[level.own], before)
+
+
+def _is_a_guess(part: WideStep | SequenceStep, z: Array, start: Start) -> Array:
+    """Which of the values computed by a part of the sweep may stay."""
+    new, (low, high) = z[part.own], (end[part.own] for end in start.domain)
+    return np.asarray(np.isfinite(new) & (new > low) & (new < high) & ~start.started[part.own])

@@ -10,16 +10,17 @@ Sources: T. Vieira, "Backprop is not just the chain rule" (2017); Y. LeCun (1988
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import SingularError
 from ..expression import Array
-from ..solvers import Factor, Linear, SingularMatrixError, Substitution, Triangular, is_finite, refined
+from ..solvers import Linear, NotSolvedError, SingularMatrixError
 from ..text import listing
-from .block import BlockReport
+from .block import BlockReport, linear_of
 from .forward import Reports, Solved, restored
+from .operators import BlockOperator
 from .plan import BlockStep, Plan, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: 
     if isinstance(step, BlockStep):
         lam[step.all_rows] = _block_multipliers(step, z, w[step.all_columns], report)
     elif isinstance(step, SequenceStep):
-        lam[step.rows] = sequence_factor(step, z).solve(-w[step.own], transposed=True)
+        lam[step.rows] = step.factor(z).solve(-w[step.own], transposed=True)
     else:
         lam[step.rows] = w[step.own]
     step.run.adjoint(z, lam, w)
@@ -159,39 +160,45 @@ def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: 
 
 
 def _block_multipliers(step: BlockStep, z: Array, w: Array, report: BlockReport | None) -> Array:
-    """λ with (∂r/∂z)ᵀ λ = −w, by the solve's last factors refined against the Jacobian at the solution."""
-    matrix = step.jacobian(z)
-    factor = None if report is None or report.record.linear is None else report.record.linear.factor
-    if factor is not None and np.isrealobj(z):
-        found = refined(factor, matrix, -w, transposed=True)
-        if found is not None:
-            return found
-    factor = block_factor(step, matrix, report)
-    found = refined(factor, matrix, -w, transposed=True)
-    return factor.solve(-w, transposed=True) if found is None else found
+    """λ with (∂r/∂z)ᵀ λ = −w, by the factors that the solve left where they will do."""
+    return solved_with(step, linear_at(step, z, report), -w, transposed=True)
 
 
-def block_factor(step: BlockStep, matrix: Any, report: BlockReport | None) -> Factor:
-    """The factors of a block's Jacobian; raises SingularError with the block's names."""
+def linear_at(step: BlockStep, z: Array, report: BlockReport | None) -> Linear:
+    """The linear solves of a block at a state, with the factors that are there; its Jacobian is computed once."""
+    linear = None if report is None or not np.isrealobj(z) else report.record.linear
+    if linear is None:
+        linear = linear_of(step)
+        if report is not None and np.isrealobj(z):
+            report.record.linear = linear
+    if linear.where is not z:
+        free = linear.is_matrix_free
+        matrix, columns = (BlockOperator(step, z), step.columns) if free else (step.jacobian(z), step.all_columns)
+        linear.update(matrix, z[columns], where=z)
+    return linear
+
+
+def solved_with(step: BlockStep, linear: Linear, b: Array, transposed: bool = False) -> Array:
+    """x with ∂r/∂z x = b, or its transpose; raises SingularError with the block's names."""
+    operator = linear.matrix
     try:
-        factor = Factor(matrix)
+        if not isinstance(operator, BlockOperator):
+            return linear.solve(b, transposed, accuracy=0.0)
+        if b.ndim > 1:
+            return np.stack([solved_with(step, linear, column, transposed) for column in b.T], axis=1)
+        through = operator.solved_transposed if transposed else operator.solved
+        return through(lambda right: linear.solve(right, transposed, accuracy=0.0), b)
+    except NotSolvedError as error:
+        raise SingularError(f"the linear system of the block {{{_names(step)}}} at the solution: {error}") from None
     except SingularMatrixError as error:
-        lowered = step.cut.lowered
-        names = listing([lowered.state.element(column) for column in step.columns.tolist()])
-        raise SingularError(
-            f"{error} at the solution, so the equations of the block {{{names}}} have no multipliers there: a small "
-            "change of a right side moves the solution without bound. The values stand. Look for a turning point, "
-            "two equations that say the same, or a double root"
-        ) from None
-    if report is not None:
-        report.record.linear = Linear.of(matrix, factor)
-    return factor
+        from .diagnosis.singular import singular_error
+
+        raise singular_error(step, operator, error) from None
 
 
-def sequence_factor(step: SequenceStep, z: Array) -> Triangular | Substitution:
-    """∂r/∂z of a sequence, ready to solve with: unit triangular in its order, up to the sign."""
-    matrix = step.jacobian(z)
-    return Triangular(matrix) if is_finite(matrix) else Substitution(matrix)
+def _names(step: BlockStep) -> str:
+    """The unknowns of a block."""
+    return listing([step.cut.lowered.state.element(column) for column in step.columns.tolist()])
 
 
 def tangents(plan: Plan, z: Array, dz: Array, reports: Sequence[BlockReport]) -> Array:
@@ -212,9 +219,9 @@ def _tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: Mappi
     if isinstance(step, BlockStep):
         explicit = np.flatnonzero(step.own >= 0)
         change[step.all_rows[explicit]] -= dz[step.own[explicit]]
-        factor = block_factor(step, step.jacobian(z), by_step.get(id(step)))
-        dz[step.all_columns] = -factor.solve(change[step.all_rows])
+        linear = linear_at(step, z, by_step.get(id(step)))
+        dz[step.all_columns] = -solved_with(step, linear, change[step.all_rows])
     elif isinstance(step, SequenceStep):
-        dz[step.own] = -sequence_factor(step, z).solve(change[step.rows])
+        dz[step.own] = -step.factor(z).solve(change[step.rows])
     else:
         dz[step.own] = change[step.rows]

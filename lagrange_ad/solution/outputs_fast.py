@@ -24,7 +24,7 @@ class Tape:
         self.compiled, self.inputs = compiled, inputs
         self.calls: CallList = compiled.outputs(inputs)
         steps = compiled.block_steps
-        self.unknowns = np.concatenate([step.columns for step in steps]) if steps else None
+        self.unknowns = np.concatenate([step.user_columns for step in steps]) if steps else None
 
 
 class Workspace:

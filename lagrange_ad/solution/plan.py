@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..execution import Executor, Run, default_executor
+from ..execution import Executor, Run, default_executor, loops_of
 from ..execution.protocol import Sequential
 from ..expression import Array
 from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
 from ..program.choices import SolverChoice, chosen_for
-from ..solvers import System
+from ..solvers import Substitution, System, Triangular, is_finite
 from ..structure import (
     Block,
     Deficiency,
@@ -29,6 +30,7 @@ from ..structure import (
     Structure,
     Wide,
     build_schedule,
+    collector_paused,
     describe,
     levels,
     reachable,
@@ -37,9 +39,10 @@ from ..structure import Step as ScheduleStep
 from ..structure.blocks import changes
 from ..tables import Report, Shown
 from ..text import listing
-from .deficiency import structure_error
+from .diagnosis.structural import structure_error
 from .roles import PlanRoles
 from .showing import schedule_report
+from .torn import Part, joined, wanted_torn
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
@@ -99,8 +102,8 @@ class Coupled:
     run: Run
 
     @cached_property
-    def pattern(self) -> tuple[Array, System]:
-        """Which entries of ``run.jacobian`` lie inside, and the matrix they make with the −1 of own after them."""
+    def pattern(self) -> Assembly:
+        """Where the entries of ``run.jacobian`` go, and the −1 of own."""
         rows, columns = self.run.jacobian_pattern()
         local_row, local_column = numbering(self.all_rows), numbering(self.all_columns)
         j = local_column(columns)
@@ -108,14 +111,26 @@ class Coupled:
         explicit = local_column(self.own)
         diagonal = np.flatnonzero((self.own >= 0) & (explicit >= 0))
         i = np.concatenate([local_row(rows[entries]), diagonal])
-        return entries, System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+        system = System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
+        slot = np.full(len(j), len(system.rows), dtype=np.int32)  # one more takes what lies outside
+        slot[entries] = system.slot[: len(entries)]
+        return Assembly(system, slot, system.slot[len(entries) :])
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂z among these rows and their unknowns, at a state: an array, or CSC when large."""
-        entries, system = self.pattern
-        values = self.run.jacobian(z)[entries]
-        left = np.full(system.n_entries - len(entries), -1.0, dtype=values.dtype)
-        return system.matrix(np.concatenate([values, left]))
+        system, slot, left = self.pattern
+        size = len(system.rows)
+        data = self.run.jacobian_sums(z, slot, size + 1)[:size]
+        data[left] -= 1.0
+        return system.of_data(data)
+
+
+class Assembly(NamedTuple):
+    """The matrix of coupled rows: ``slot`` of every Jacobian entry, those of other unknowns last; ``left`` of −own."""
+
+    system: System
+    slot: Array
+    left: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +163,11 @@ class SequenceStep(Coupled):
         """The groups, for derivatives."""
         return self.cut.executor.run(self.ordered[0])
 
+    def factor(self, z: Array) -> Triangular | Substitution:
+        """∂r/∂z ready to solve with: unit triangular in its order, up to the sign."""
+        matrix = self.jacobian(z)
+        return Triangular(matrix) if is_finite(matrix) else Substitution(matrix)
+
     @cached_property
     def sequential(self) -> Sequential:
         """The rows, for values."""
@@ -157,10 +177,11 @@ class SequenceStep(Coupled):
 
 @dataclass(frozen=True, eq=False)
 class BlockStep(Coupled):
-    """Rows solved together for ``columns``; ``auxiliaries`` re-propagate what hangs on them, ``sweep`` guesses.
+    """Rows solved together for ``columns``; ``eliminated`` re-propagate what hangs on them, ``sweep`` guesses.
 
-    ``all_rows`` and ``all_columns`` have those of the auxiliaries after the user's. ``number`` counts blocks;
-    ``choice`` says how the user wants it to be solved, None for no choice.
+    What is eliminated are auxiliaries and, in a block solved in its torn unknowns alone, all others of the user's.
+    ``all_rows`` and ``all_columns`` have those after the ones solved for. ``number`` counts blocks; ``choice`` says how
+    the user wants it to be solved, None for no choice.
     """
 
     rows: Array
@@ -171,19 +192,32 @@ class BlockStep(Coupled):
     first_batch: int
     sweep_cut: Cut
     first_sweep: int
+    following: Sequence[Part]
+    guessing: Sequence[Part]
     reached: bool = True
     choice: SolverChoice | None = None
 
     @cached_property
     def all_rows(self) -> Array:  # type: ignore[override]
-        """The rows, those of auxiliaries after the user's."""
-        return np.concatenate([self.rows, *self.schedule.auxiliaries])
+        """The rows, eliminated ones last."""
+        return np.concatenate([self.rows, *self.schedule.eliminated])
 
     @cached_property
     def all_columns(self) -> Array:  # type: ignore[override]
-        """The unknowns, auxiliaries after the user's."""
+        """The unknowns, eliminated ones last."""
         own = self.cut.lowered.own
-        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.auxiliaries)])
+        return np.concatenate([self.columns, *(own[rows] for rows in self.schedule.eliminated)])
+
+    @cached_property
+    def user_rows(self) -> Array:
+        """All rows of the user's: those that are solved, then those that are eliminated."""
+        hidden = self.all_rows[len(self.rows) :]
+        return np.concatenate([self.rows, hidden[hidden < self.cut.lowered.n_user_rows]])
+
+    @cached_property
+    def user_columns(self) -> Array:
+        """The unknowns that these rows determine."""
+        return np.concatenate([self.columns, self.cut.lowered.own[self.user_rows[len(self.rows) :]]])
 
     @cached_property
     def own(self) -> Array:  # type: ignore[override]
@@ -191,29 +225,38 @@ class BlockStep(Coupled):
         return self.cut.lowered.own[self.all_rows]
 
     @cached_property
-    def auxiliaries(self) -> tuple[WideStep, ...]:
-        """The auxiliaries, level by level."""
-        return _levels(self.schedule.auxiliaries, self.cut, self.first_batch + 1)
+    def eliminated(self) -> tuple[WideStep | SequenceStep, ...]:
+        """What follows from the unknowns, in order."""
+        return _explicit_steps(self.following, self.cut, self.first_batch + 1)
 
     @cached_property
-    def sweep(self) -> tuple[WideStep, ...]:
-        """The first guess, level by level."""
-        return _levels(self.schedule.sweep, self.sweep_cut, self.first_sweep)
+    def sweep(self) -> tuple[WideStep | SequenceStep, ...]:
+        """The first guess, in order."""
+        return _explicit_steps(self.guessing, self.sweep_cut, self.first_sweep)
+
+    def sweep_levels(self, rows: Array) -> tuple[WideStep, ...]:
+        """The levels of one step of the sweep that is a sequence."""
+        inside = set(rows.tolist())
+        levels = [level for level in self.schedule.sweep if int(level[0]) in inside]
+        return wide_steps(self.cut.lowered, levels, self.cut.executor)
 
     @cached_property
     def run(self) -> Run:  # type: ignore[override]
         """The groups of all rows."""
-        last = self.first_batch + 1 + len(self.schedule.auxiliaries)
+        last = self.first_batch + 1 + len(self.following)
         return self.cut.executor.run([g for i in range(self.first_batch, last) for g in self.cut.groups[i]])
 
     @cached_property
     def residual_run(self) -> Run:
-        """The groups of the user's rows alone."""
+        """The groups of the rows that are solved."""
         return self.cut.executor.run(self.cut.groups[self.first_batch])
 
 
-def _levels(levels: Sequence[Array], cut: Cut, first: int) -> tuple[WideStep, ...]:
-    return tuple(WideStep(rows, cut.lowered.own[rows], cut, first + i) for i, rows in enumerate(levels))
+def _explicit_steps(parts: Sequence[Part], cut: Cut, first: int) -> tuple[WideStep | SequenceStep, ...]:
+    return tuple(
+        (SequenceStep if in_turn else WideStep)(rows, cut.lowered.own[rows], cut, first + i)
+        for i, (rows, in_turn) in enumerate(parts)
+    )
 
 
 Step = WideStep | SequenceStep | BlockStep
@@ -329,7 +372,7 @@ class Plan(Shown):
         return wide_steps(lowered, by_level, self.executor)
 
     def __str__(self) -> str:
-        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows)
+        return describe(self.schedule, self.lowered.row_name, self.lowered.n_user_rows, self.lowered.state.element)
 
     def __repr__(self) -> str:
         return f"<schedule of {self.lowered.name!r}: {len(self.steps)} steps, {self.lowered.n_rows} rows>"
@@ -356,7 +399,8 @@ def _levels_of_auxiliaries(lowered: Lowered) -> Array:
 
 def wide_steps(lowered: Lowered, batches: Sequence[Array], executor: Executor) -> tuple[WideStep, ...]:
     """Wide steps of given batches of explicit rows."""
-    return _levels(batches, Cut(lowered, batches, executor), 0)
+    cut = Cut(lowered, batches, executor)
+    return tuple(WideStep(rows, lowered.own[rows], cut, i) for i, rows in enumerate(batches))
 
 
 def distribute(groups: Sequence[Group], slot: Array, n_slots: int) -> list[list[Group]]:
@@ -392,7 +436,7 @@ def make_plan(lowered: Lowered, unknown: Array, started: Array, executor: Execut
     when the equations cannot determine what is to be found.
     """
     executor = executor or default_executor()
-    structure = _structure(lowered, unknown, started)
+    structure = _structure(lowered, unknown, started, executor, choices)
     schedule = build_schedule(structure)
     if isinstance(schedule, Deficiency):
         raise structure_error(lowered, PlanRoles(lowered, unknown), schedule)
@@ -408,7 +452,8 @@ def make_plan(lowered: Lowered, unknown: Array, started: Array, executor: Execut
     )
 
 
-def _structure(lowered: Lowered, unknown: Array, started: Array) -> Structure:
+def _structure(lowered: Lowered, unknown: Array, started: Array, executor: Executor,
+               choices: Sequence[SolverChoice]) -> Structure:
     auxiliary = np.zeros(lowered.n_rows, dtype=bool)
     auxiliary[lowered.n_user_rows :] = True
     preferred = np.full(len(lowered.rows.names), -1, dtype=np.int64)
@@ -420,6 +465,7 @@ def _structure(lowered: Lowered, unknown: Array, started: Array) -> Structure:
         row_start=lowered.rows.start, column_start=lowered.state.start, own=lowered.own, unknown=unknown,
         auxiliary=auxiliary, started=started, coarse_row=coarse_row, coarse_column=coarse_column,
         preferred=preferred, incidence=lowered.incidence,
+        tear=wanted_torn(choices, lowered.n_user, lowered.state.size), loops=loops_of(executor),
     )  # fmt: skip
 
 
@@ -450,6 +496,9 @@ def _without_repeats(first: Array, second: Array) -> tuple[Array, Array]:
 
 def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, bool]]:
     """The steps, explicit ones parted into rows that the objective depends on and, after them, the rest."""
+    if reached.all():
+        yield from zip(schedule.steps, repeat(True), strict=False)
+        return
     for step in schedule.steps:
         here = reached[step.rows]
         if isinstance(step, Block) or here.all() or not here.any():
@@ -459,9 +508,10 @@ def _split(schedule: Schedule, reached: Array) -> Iterator[tuple[ScheduleStep, b
             yield type(step)(step.rows[~here]), False
 
 
+@collector_paused()
 def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
            choices: Sequence[SolverChoice]) -> tuple[Step, ...]:
-    """The steps: one batch of rows each, a block's and then one a level of its auxiliaries."""
+    """The steps: one batch of rows each, a block's and then one a level of what it eliminates."""
     batches: list[Array] = []
     sweeps: list[Array] = []
     cut, sweep_cut = Cut(lowered, batches, executor), Cut(lowered, sweeps, executor)
@@ -471,11 +521,12 @@ def _steps(lowered: Lowered, schedule: Schedule, executor: Executor,
         number = len(batches)
         batches.append(step.rows)
         if isinstance(step, Block):
+            following, guessing = joined(step.eliminated), joined(step.sweep)
             steps.append(BlockStep(
-                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), reached,
-                _choice(step, choices, chosen, lowered)))
-            batches.extend(step.auxiliaries)
-            sweeps.extend(step.sweep)
+                step.rows, step.columns, step, n_blocks, cut, number, sweep_cut, len(sweeps), following, guessing,
+                reached, _choice(step, choices, chosen, lowered)))
+            batches.extend(rows for rows, _ in following)
+            sweeps.extend(rows for rows, _ in guessing)
             n_blocks += 1
         else:
             kind = WideStep if isinstance(step, Wide) else SequenceStep
@@ -487,7 +538,7 @@ def _choice(step: Block, choices: Sequence[SolverChoice], chosen: Array, lowered
     """The last choice made for any of a block's unknowns."""
     if not choices:
         return None
-    columns = np.concatenate([step.columns, *(lowered.own[rows] for rows in step.auxiliaries)])
+    columns = np.concatenate([step.columns, *(lowered.own[rows] for rows in step.eliminated)])
     last = int(chosen[columns].max())
     return choices[last] if last >= 0 else None
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,14 +22,18 @@ from ..program import element_name, fit, key_name, numeric
 from ..tables import Report, Shown
 from ..text import listing, nearest, number, values
 from .block import BlockReport
-from .diagnosis import objective_message, symbol_values
+from .diagnosis.culprit import objective_finding, symbol_values
+from .diagnosis.finding import in_words
 from .forward import Solved
 from .full import completed, residuals
 from .jacobian import Jacobian, jacobian_matrix, require_mode, spread_columns
 from .multipliers import adjoints, tangents
 from .outputs import Declared, arguments_of, needs_variant, outputs_of, positions, variant_of
 from .plan import Plan
-from .showing import GRADIENT, MULTIPLIER, named_report, point_report
+from .showing import GRADIENT, MULTIPLIER, named_report, point_data, point_report
+
+if TYPE_CHECKING:
+    from .trust import Effect
 
 _NOT_SOLVED = "this point is where a solve failed: its equations do not hold, so it has no {}"
 MOST_SHOWN = 12
@@ -191,7 +195,8 @@ class Point(Shown):
             raise MissingObjectiveError(_no_objective(self._lowered.name, "objective value"))
         value = self._objective_value
         if np.isnan(value) and self.solved:
-            raise DomainError(objective_message(objective, self.values), self)
+            finding = objective_finding(objective, self.values)
+            raise DomainError(in_words([finding]), self, [finding])
         return value
 
     @property
@@ -212,6 +217,38 @@ class Point(Shown):
         with np.errstate(all="ignore"):
             self._plan.objective.values(self._solved.z, rows)
         return float(rows[self._lowered.objective_row])
+
+    @cached_property
+    def _effect(self) -> Effect:
+        from .trust import effect_of_residuals
+
+        if self._lowered.objective is None:
+            raise MissingObjectiveError(_no_objective(self._lowered.name, "estimate of it"))
+        return effect_of_residuals(self)
+
+    @property
+    def objective_error(self) -> float:
+        """Σ λ_i r_i over the equations of cycles: what to add to the objective for what their residuals do to it.
+
+        The residual r = right − left acts like ε = −r, so the objective at the solution is J + Σ λ_i r_i, but for terms
+        of second order in r. At the point of a failed solve J is :attr:`objective_estimate` − this: that of the last
+        iterate, with what follows the failed cycle computed. NaN where there are no multipliers. Raises
+        MissingObjectiveError.
+        """
+        return float(self._effect.shift.sum())
+
+    @property
+    def objective_margin(self) -> float:
+        """How far the objective may be off for its cycles: their residuals and the rounding of these, times λ."""
+        return abs(self.objective_error) + float(self._effect.margin.sum())
+
+    @property
+    def objective_estimate(self) -> float:
+        """J + Σ λ_i r_i, the Lagrangian: the objective at the solution as far as this point tells.
+
+        Where a solve failed it is better than the objective of the last iterate, if that is near a solution.
+        """
+        return self._effect.objective + self.objective_error
 
     @cached_property
     def adjoints(self) -> tuple[Array, Array]:
@@ -370,39 +407,13 @@ class Point(Shown):
     @cached_property
     def notes(self) -> list[str]:
         """What to know, in words: which values are infinite, which constraints have none, which slopes are NaN."""
-        from .notes import notes
+        from .diagnosis.values import value_findings
 
-        return notes(self)
+        return [finding.message for finding in value_findings(self)]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python numbers, lists and strings, for JSON."""
-        lowered = self._lowered
-        result: dict[str, Any] = {
-            "program": lowered.name,
-            "values": {name: value.tolist() for name, value in self.values.items()},
-            "blocks": [
-                {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
-                 "converged": b.converged, "message": b.message} for b in self.blocks
-            ],
-        }
-        if self.units:
-            result["units"] = self.units
-        if lowered.constraints:
-            result["constraints"] = {c.name: np.asarray(self[c.name]).tolist() for c in lowered.constraints}
-        if lowered.objective is not None and self.solved:
-            result["sense"] = lowered.objective.sense
-            try:
-                result["objective"] = self.objective
-            except DomainError as error:
-                result["message"] = str(error)
-        if self._why_no_multipliers:
-            result["message"] = self._why_no_multipliers
-        if self.notes:
-            result["notes"] = list(self.notes)
-        if self.has_multipliers:
-            result["multipliers"] = {name: np.asarray(value).tolist() for name, value in self.multiplier.items()}
-            result["gradient"] = {name: np.asarray(value).tolist() for name, value in self.gradient.items()}
-        return result
+        return point_data(self)
 
     def _report(self) -> Report:
         return point_report(self)

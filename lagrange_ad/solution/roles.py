@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -79,6 +79,28 @@ class PlanRoles:
             return "parameter"
         return "variable" if self.changed.get(symbol.name) == "freed" else symbol.kind
 
+    def blocks(self, kinds: Sequence[str], *, found: bool) -> tuple[Blocks, Array]:
+        """The elements that are found, or given, of symbols of some kinds as blocks of a flat vector; their places.
+
+        A symbol of which some elements are left out is a block of one axis, labelled with the indices of what is left.
+        """
+        symbols, state = list(self._lowered.symbols.values()), self._lowered.state
+        is_meant = [symbol.kind in kinds for symbol in symbols] + [False] * (len(state.names) - len(symbols))
+        flags = (self._unknown == found) & state.flags(is_meant)
+        numbers = np.concatenate([[0], np.cumsum(flags)])[state.start].tolist()
+        ends = state.start.tolist()
+        kept: list[tuple[str, Any, Any]] = []
+        for i, symbol in enumerate(symbols):
+            count, (start, stop) = numbers[i + 1] - numbers[i], ends[i : i + 2]
+            if count == stop - start and is_meant[i] and (count or (symbol.kind == "variable") == found):
+                kept.append((symbol.name, symbol.shape, symbol.labels))
+            elif count:
+                left = (start + np.flatnonzero(flags[start:stop])).tolist()
+                indices = [state.element(at)[len(symbol.name) + 1 : -1] for at in left]
+                kept.append((symbol.name, (count,), indices))
+        names, shapes, labels = zip(*kept, strict=True) if kept else ((), (), ())
+        return Blocks(names, shapes, labels), np.flatnonzero(flags)
+
     def masked(self, name: str, w: Array) -> Array:
         """w of a symbol in its shape, 0 at the elements that are found: the gradient."""
         block = self._lowered.state.get(w, name)
@@ -91,25 +113,3 @@ class PlanRoles:
 def all_unknown(lowered: Lowered, of_user: Array) -> Array:
     """Which state elements are to be found: those of the user, and all auxiliaries."""
     return np.concatenate([of_user, np.ones(lowered.state.size - lowered.n_user, dtype=bool)])
-
-
-def part_of(lowered: Lowered, names: Iterable[str], chosen: Array) -> tuple[Blocks, Array]:
-    """The chosen elements (flags of the state) of some symbols as blocks of a flat vector, and their places.
-
-    A symbol of which some elements are left out is a block of one axis, labelled with the indices of what is left.
-    """
-    kept: list[tuple[str, Any, Any]] = []
-    places = [np.empty(0, np.int64)]
-    for name in names:
-        where, symbol = lowered.state.slices[name], lowered.symbols[name]
-        flags = chosen[where]
-        if flags.all():
-            kept.append((name, symbol.shape, symbol.labels))
-            places.append(np.arange(where.start, where.stop))
-        elif flags.any():
-            at = np.flatnonzero(flags)
-            indices = [lowered.state.element(where.start + i)[len(name) + 1 : -1] for i in at.tolist()]
-            kept.append((name, (len(at),), indices))
-            places.append(at + where.start)
-    columns = zip(*kept, strict=True) if kept else ((), (), ())
-    return Blocks(*map(list, columns)), np.concatenate(places)

@@ -6,21 +6,25 @@ Takes points, mappings by name and plans; gives reports (``tables``). Nothing is
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DomainError
 from ..expression import Array, Symbol
 from ..lowering import Blocks
-from ..structure import Block, described_steps
+from ..structure import described_steps
 from ..tables import ARRAY_COLUMNS, Column, Report, Rows, Table, array_cells, is_small
 from ..text import listing, number, shorten, values
 
 if TYPE_CHECKING:
+    from .block import BlockReport
     from .plan import Plan
     from .point import Named, Point
 
 MOST_BLOCKS = 8
+MOST_ERRORS = 1000
+"""Plain data of a point has error estimates where it has at most this many cycles."""
 MOST_IN_WORDS = 6
 MOST_NAMES = 40
 MULTIPLIER, GRADIENT = "multiplier dJ/dε", "gradient dJ/dx"
@@ -31,6 +35,40 @@ def point_report(at: Point) -> Report:
     heading = at._head()
     tables = [*symbol_tables(at, "name"), *_equation_tables(at), *_constraint_tables(at)]
     return Report(heading, tables, list(_notes(at, heading)))
+
+
+def point_data(at: Point) -> dict[str, Any]:
+    """Everything a point has as plain Python numbers, lists and strings, for JSON."""
+    lowered, has_errors = at._lowered, len(at.blocks) <= MOST_ERRORS
+    result: dict[str, Any] = {
+        "program": lowered.name,
+        "values": {name: value.tolist() for name, value in at.values.items()},
+        "blocks": [
+            {"unknowns": b.unknowns, "equations": b.equations, "iterations": b.iterations, "residual": b.residual,
+             "converged": b.converged, "message": b.message,
+             **({"error": float(b.error.max(initial=0.0))} if has_errors else {})} for b in at.blocks
+        ],
+    }
+    if at.units:
+        result["units"] = at.units
+    if lowered.constraints:
+        result["constraints"] = {c.name: np.asarray(at[c.name]).tolist() for c in lowered.constraints}
+    if lowered.objective is not None and at.solved:
+        result["sense"] = lowered.objective.sense
+        try:
+            result["objective"] = at.objective
+        except DomainError as error:
+            result["message"] = str(error)
+    if lowered.objective is not None and at.blocks:
+        result["objective_error"], result["objective_estimate"] = at.objective_error, at.objective_estimate
+    if at._why_no_multipliers:
+        result["message"] = at._why_no_multipliers
+    if at.notes:
+        result["notes"] = list(at.notes)
+    if at.has_multipliers:
+        result["multipliers"] = {name: np.asarray(value).tolist() for name, value in at.multiplier.items()}
+        result["gradient"] = {name: np.asarray(value).tolist() for name, value in at.gradient.items()}
+    return result
 
 
 def in_parts(blocks: Blocks, chosen: Sequence[int]) -> tuple[Array, list[int]]:
@@ -162,7 +200,7 @@ def _notes(at: Point, heading: str) -> Iterator[str]:
         yield f"no multipliers and no gradient: {why}"
     yield from at.notes
     for report in reports[:MOST_BLOCKS]:
-        yield f"{report.kind} {{{listing(report.unknowns, 6)}}}: {report}"
+        yield f"{report.kind} {{{listing(report.unknowns, 6)}}}: {report}{_trust(at, report)}"
     if len(reports) > MOST_BLOCKS:
         yield f"… {len(reports) - MOST_BLOCKS} more blocks"
     guessed = at._solved.guessed_columns
@@ -170,6 +208,18 @@ def _notes(at: Point, heading: str) -> Iterator[str]:
         first = [at._lowered.state.element(column) for column in guessed[:MOST_BLOCKS].tolist()]
         more = f", … ({len(guessed)} in all)" if len(guessed) > len(first) else ""
         yield f"no start given for {', '.join(first)}{more}: began at 0 or the nearest bound"
+
+
+def _trust(at: Point, report: BlockReport) -> str:
+    """How far a block is off, and what its residuals do to the objective."""
+    if not report.converged:
+        known = at._lowered.objective is not None and np.isfinite(at.objective_estimate)
+        return f"; with λ·r the objective is near {number(f'{at.objective_estimate:.6g}')}" if known else ""
+    text = f", error ≤ {report.error.max(initial=0.0):.2g}"
+    if not at.has_multipliers:
+        return text
+    rows = report.step.rows
+    return f"{text}, objective ± {abs(at._effect.shift[rows].sum()) + at._effect.margin[rows].sum():.2g}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -204,7 +254,7 @@ def schedule_report(plan: Plan) -> Report:
     """The steps of a plan, one row each, or one for many alike."""
     lowered, steps = plan.lowered, len(plan.steps)
     heading = f"schedule of {lowered.name}: {steps} {'step' if steps == 1 else 'steps'}"
-    rows = described_steps(plan.schedule, lowered.row_name, lowered.n_user_rows)
+    rows = described_steps(plan.schedule, lowered.row_name, lowered.n_user_rows, lowered.state.element)
     return Report(heading, [Table("", [Column("step", role="kind"), Column("rows")], rows)])
 
 
@@ -214,7 +264,9 @@ def cycles_in_words(plan: Plan) -> str:
         shown = ", ".join(map(plan.lowered.state.element, columns[:MOST_IN_WORDS].tolist()))
         return shown if len(columns) <= MOST_IN_WORDS else f"{shown}, … ({len(columns)} in all)"
 
-    blocks = [step.columns for step in plan.schedule.steps if isinstance(step, Block)]
+    from .plan import BlockStep
+
+    blocks = [step.user_columns for step in plan.steps if isinstance(step, BlockStep)]
     cycles = [f"{{{elements(columns)}}}" for columns in blocks if len(columns) > 1]
     implicit = [elements(columns) for columns in blocks if len(columns) == 1]
     parts = [f"{'cycle' if len(cycles) == 1 else 'cycles'} {listing(cycles, MOST_IN_WORDS)}"] if cycles else []

@@ -2,7 +2,8 @@
 
 A step is accepted when the next simplified Newton correction, from the same factors, is shorter than this one
 (P. Deuflhard, Newton Methods for Nonlinear Problems, 2004, NLEQ-ERR), which does not depend on how equations are
-scaled; or when the residual itself becomes smaller.
+scaled; or when the residual itself becomes smaller. Where the factors are those of an earlier Jacobian, corrections are
+iterated with them, and the monotonicity is that of M⁻¹r with the earlier Jacobian M.
 """
 
 from __future__ import annotations
@@ -11,58 +12,65 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .linear import Linear, SingularMatrixError
-from .problem import Array, Model, Problem, Record, is_small, longest_step, size_of_unknowns
+from .arrival import CORRECTION, EXACTLY, Goal, Progress, equation_weights, last_step, unknown_sizes
+from .linear import Linear, NotSolvedError, SingularMatrixError
+from .problem import Array, Model, Problem, Record, longest_step
 
-MAX_ITERATIONS = 200
-CORRECTION = 1e-9
-"""A full step whose relative size is below this ends the iteration: the error left is its square."""
+MAX_ITERATIONS = 500
 HALVINGS = 80
 NUDGES = 4
 """How often a solve moves off a point with a singular Jacobian before it gives up."""
 
 
 class Moved(NamedTuple):
-    """Where a step led, and whether it was the last."""
+    """Where a step led, and what it says if it was the last."""
 
     x: Array
     r: Array
-    done: bool
+    message: str = ""
+    converged: bool = False
 
 
-def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: int) -> bool:
-    """Newton iterations from x until converged or stuck; ``record`` says which, and where."""
+def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: int, *, goal: Goal = EXACTLY,
+           patience: int | None = None) -> bool:
+    """Newton iterations from x until converged or stuck; ``record`` says which, and where.
+
+    ``patience``: give up when so many iterations have halved neither the residual nor the correction.
+    """
     r = problem.residual(x)
     if not np.isfinite(r).all():
+        record.met_outside(x)
         return record.stop(x, r, "the residual is not finite at the start")
     record.linear = linear
+    first, progress = float(np.abs(r).max(initial=0.0)), Progress(patience)
     for iteration in range(limit + 1):  # the last round only looks whether it has arrived
         record.note("newton", r)
         model = problem.model(x)
-        linear.update(model.matrix)
-        if (np.abs(r) <= model.rounding).all() or not r.any():
-            return record.stop(x, r, "residuals are at rounding level", converged=True)
+        linear.update(model.matrix, model.values)
+        arrived = goal.reached(problem, model, r, record)
+        if arrived:
+            return record.stop(x, r, arrived, converged=True)
         if iteration == limit:
             break
+        if progress.is_over(record):
+            return record.stop(x, r, f"{patience} iterations made little progress")
         record.iterations += 1
         try:
-            d = -linear.solve(model.right_side(r))[: len(r)]
+            d = -linear.correction(model.right_side(r))[: len(r)]
         except SingularMatrixError as error:
             record.iterations -= 1
-            nudged = _nudge(problem, x, record)
+            nudged = None if isinstance(error, NotSolvedError) else _nudge(problem, x, record)
             if nudged is None:
                 return record.stop(x, r, f"{error} at this point")
             x, r = nudged
             continue
-        moved = _line_search(problem, model, linear, x, r, d)
+        moved = _line_search(problem, model, linear, x, r, d, record, first)
         if moved is None:
             return record.stop(x, r, "no step along the Newton direction makes progress")
         x, r = moved.x, moved.r
-        if moved.done:
+        if moved.message:
             record.note("newton", r)
-            small = is_small(model, r, record.steps[0].residual)
-            stuck = "corrections became negligible while the residual did not: a slope grows without bound here"
-            return record.stop(x, r, "the last correction was negligible" if small else stuck, small)
+            return record.stop(x, r, moved.message, moved.converged)
     return record.stop(x, r, f"the limit of {limit} iterations was reached")
 
 
@@ -85,31 +93,29 @@ def _nudge(problem: Problem, x: Array, record: Record) -> tuple[Array, Array] | 
     return None
 
 
-def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Array, d: Array) -> Moved | None:
+def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Array, d: Array, record: Record,
+                 first: float) -> Moved | None:
     """Move along d; None: nowhere to go."""
-    scale = size_of_unknowns(x)
-    length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r)))
+    scale, weights = unknown_sizes(problem, x), equation_weights(problem)
+    length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r) / weights))
+    natural = float(np.max(np.abs(linear.estimate(model.right_side(r))[: len(r)]) / scale))
     t = longest_step(problem, x, d)
+    record.took(length, t)
     if t == 0.0:
         return None
     if length <= CORRECTION and t == 1.0:
-        return _last_step(problem, x, r, d)
+        last = last_step(problem, model, x, r, d, first)
+        return Moved(last.x, last.r, last.message, last.small)
     for _ in range(HALVINGS):
         trial = x + t * d
         new = problem.residual(trial)
         if np.isfinite(new).all():
-            simplified = float(np.max(np.abs(linear.solve(model.right_side(new))[: len(r)]) / scale))
-            if simplified <= (1.0 - t / 4.0) * length or float(np.max(np.abs(new))) < (1.0 - t / 2.0) * size:
-                return Moved(trial, new, False)
+            simplified = float(np.max(np.abs(linear.estimate(model.right_side(new))[: len(r)]) / scale))
+            if simplified <= (1.0 - t / 4.0) * natural or float(np.max(np.abs(new) / weights)) < (1.0 - t / 2.0) * size:
+                record.took(length, t)
+                return Moved(trial, new)
+        else:
+            record.met_outside(trial)
         t /= 2.0
     problem.residual(x)
     return None
-
-
-def _last_step(problem: Problem, x: Array, r: Array, d: Array) -> Moved:
-    """A negligible full step: taken when it does not make things worse, left when rounding does."""
-    new = problem.residual(x + d)
-    if np.isfinite(new).all() and np.abs(new).max() <= 2.0 * np.abs(r).max():
-        return Moved(x + d, new, True)
-    problem.residual(x)
-    return Moved(x, r, True)

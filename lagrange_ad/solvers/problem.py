@@ -6,7 +6,7 @@ are propagated by ``Problem.residual``; in the linear model they stand after the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
@@ -47,17 +47,29 @@ class Problem(Protocol):
 class Model:
     """The equations linearised: ``matrix`` ∂r/∂(x, hidden), square; ``values`` of its columns; n unknowns, equations.
 
-    ``matrix`` is an array or scipy.sparse CSC; rows of hidden unknowns stand after the n equations.
+    ``matrix`` is an array or scipy.sparse CSC; rows of hidden unknowns stand after the n equations. Where no matrix is
+    wanted it is a linear operator of n rows, the hidden unknowns following x.
     """
 
     matrix: Any
     values: Array
     n: int
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether there is no matrix, only its products."""
+        return hasattr(self.matrix, "matvec")
+
     @cached_property
     def terms(self) -> Array:
-        """Σ_j |∂r_i/∂x_j·x_j| (n,): what the residuals are differences of; 0 where that is not finite."""
-        found = (abs(self.matrix) @ np.abs(self.values))[: self.n]
+        """Σ_j |∂r_i/∂x_j·x_j| (n,): what the residuals are differences of; 0 where that is not finite.
+
+        Of an operator the largest |Σ_j ±∂r_i/∂x_j·x_j| of some signs, which is not more.
+        """
+        if self.is_operator:
+            found = _by_signs(self.matrix, self.values)
+        else:
+            found = (abs(self.matrix) @ np.abs(self.values))[: self.n]
         return np.where(np.isfinite(found), found, 0.0)
 
     @property
@@ -85,6 +97,13 @@ class Model:
         return full
 
 
+def _by_signs(operator: Any, values: Array) -> Array:
+    """max_s |J (s∘x)| over a few fixed patterns of signs, all of one sign among them."""
+    place = np.arange(len(values))
+    signs = [np.ones(len(values)), *(np.sign(np.cos(angle * place + 0.1)) for angle in (1.0, 2.4, 3.1))]
+    return np.asarray(np.max([np.abs(operator.matvec(sign * values)) for sign in signs], axis=0))
+
+
 @dataclass(frozen=True, slots=True)
 class Iteration:
     """One iteration: the largest |r| before it and whose, the longest relative correction, the part of it taken.
@@ -105,7 +124,9 @@ class Record:
     """How a solve went: ``message`` says why it stopped; ``x`` and ``residuals`` are those of its last point.
 
     ``methods`` lists what was tried, with what each said. ``nudges`` counts moves off points where the Jacobian was
-    singular. ``linear`` has the factors of the last Jacobian that was factored.
+    singular. ``linear`` has the factors of the last Jacobian that was factored. ``outside_x`` is the first trial point
+    at which the equations had no value, None where there was none. ``unknown_scale`` and ``equation_scale`` (n,) are
+    the sizes that the solve measured with, empty where it needed none.
     """
 
     method: str = "newton"
@@ -118,6 +139,9 @@ class Record:
     x: Array = field(default_factory=lambda: np.empty(0))
     residuals: Array = field(default_factory=lambda: np.empty(0))
     linear: Linear | None = None
+    outside_x: Array | None = None
+    unknown_scale: Array = field(default_factory=lambda: np.empty(0))
+    equation_scale: Array = field(default_factory=lambda: np.empty(0))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "linear": None}  # factors do not pickle; they are made again when needed
@@ -132,6 +156,17 @@ class Record:
         size = np.abs(r)
         worst = int(np.argmax(size)) if len(size) else -1
         self.steps.append(Iteration(method, float(size[worst]) if len(size) else 0.0, worst, **more))
+
+    def took(self, correction: float, part: float) -> None:
+        """How long the correction of the present iteration is, relative to the unknowns, and the part of it taken."""
+        self.steps[-1] = replace(self.steps[-1], correction=correction, part=part)
+
+    def met_outside(self, x: Array) -> None:
+        """Count a trial point without a value in the present iteration."""
+        if self.outside_x is None:
+            self.outside_x = x.copy()
+        if self.steps:
+            self.steps[-1] = replace(self.steps[-1], outside=self.steps[-1].outside + 1)
 
     def stop(self, x: Array, r: Array, message: str, converged: bool = False) -> bool:
         """End the solve at a point; hands ``converged`` back."""

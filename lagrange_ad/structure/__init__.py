@@ -4,14 +4,20 @@ schedule.
 
 from .blocks import levels, reachable, strong_components
 from .description import describe, described_steps
+from .loops import Loops
 from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, maximum_matching
 from .schedule import build_schedule
-from .steps import Block, Deficiency, Schedule, Sequence, Step, Structure, Wide
+from .steps import NOTHING, TEAR, TORN, Block, Deficiency, Schedule, Sequence, Step, Structure, Wide, collector_paused
+from .tearing import feedback_vertices
 
 __all__ = [
+    "NOTHING",
+    "TEAR",
+    "TORN",
     "Block",
     "Deficiency",
     "DulmageMendelsohn",
+    "Loops",
     "Matching",
     "Schedule",
     "Sequence",
@@ -19,8 +25,11 @@ __all__ = [
     "Structure",
     "Wide",
     "build_schedule",
-    "describe", "described_steps",
+    "collector_paused",
+    "describe",
+    "described_steps",
     "dulmage_mendelsohn",
+    "feedback_vertices",
     "levels",
     "maximum_matching",
     "reachable",

@@ -7,56 +7,79 @@ augmenting paths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from .blocks import Indices, compress
+from .blocks import Indices, transpose
+from .loops import Cells, Loops, in_python
 
 
-def assign_cheaply(n_rows: int, n_columns: int, rows: Indices, columns: Indices) -> Indices:
-    """The column (n_rows,) given to every row, or -1, such that (row, column) is one of the pairs and no
-    column is given twice. Rows and columns are nodes of one undirected graph here: column c is node n_rows
-    + c.
+def assign_cheaply(indptr: Indices, indices: Indices, n_columns: int, loops: Loops = in_python) -> Indices:
+    """The column (n_rows,) given to every row of a compressed pattern, or -1, such that the pairs are entries
+    and no column is given twice. Rows and columns are nodes of one undirected graph here: column c is node
+    n_rows + c.
     """
+    n_rows = len(indptr) - 1
     n = n_rows + n_columns
-    indptr, indices = compress(
-        n, n, np.concatenate((rows, columns + n_rows)), np.concatenate((columns + n_rows, rows))
-    )
+    rows_of_columns = transpose(indptr, indices, n_columns)
+    indptr = np.concatenate((indptr, indptr[-1] + rows_of_columns[0][1:]))
+    indices = np.concatenate((indices + n_rows, rows_of_columns[1]))
     degree = np.diff(indptr)
     order = np.argsort(degree[:n_rows], kind="stable")
-    partner = _pair_up(indptr.tolist(), indices.tolist(), degree.tolist(), order.tolist())
-    given = np.array(partner[:n_rows], np.int64)
+    partner, single, double = np.full(n, -1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    loops(pair_up, indptr, indices, n, order, n_rows, degree=degree, partner=partner, single=single, double=double)
+    given = partner[:n_rows]
     return np.where(given < 0, -1, given - n_rows)
 
 
-def _pair_up(first: list[int], adjacent: list[int], degree: list[int], order: list[int]) -> list[int]:
-    """The partner of every node, or -1; `degree` counts the neighbours without one."""
-    partner = [-1] * len(degree)
-    single = [node for node, count in enumerate(degree) if count == 1]
-    double = [node for node, count in enumerate(degree) if count == 2]
-    for node in _by_urgency(single, double, order):
+def pair_up(
+    first: Cells, adjacent: Cells, n: int, order: Cells, n_ordered: int, degree: Cells, partner: Cells, single: Cells,
+    double: Cells,
+) -> int:  # fmt: skip
+    """The partner of every node, or -1; a loop.
+
+    `degree` counts the neighbours without a partner. Nodes with one choice left (on the stack `single`) go first, then
+    those with two (`double`), then the rest in the given order.
+    """
+    singles = 0
+    doubles = 0
+    for node in range(n):
+        if degree[node] == 1:
+            single[singles] = node
+            singles += 1
+        if degree[node] == 2:
+            double[doubles] = node
+            doubles += 1
+    turn = 0
+    while True:
+        if singles > 0:
+            singles -= 1
+            node = single[singles]
+        elif doubles > 0:
+            doubles -= 1
+            node = double[doubles]
+        elif turn < n_ordered:
+            node = order[turn]
+            turn += 1
+        else:
+            return 0
         if partner[node] >= 0 or degree[node] == 0:
             continue
-        free = [other for other in adjacent[first[node] : first[node + 1]] if partner[other] < 0]
-        other = free[0] if len(free) == 1 else min(free, key=degree.__getitem__)
+        other = -1
+        for place in range(first[node], first[node + 1]):
+            neighbour = adjacent[place]
+            if partner[neighbour] < 0 and (other < 0 or degree[neighbour] < degree[other]):
+                other = neighbour
         partner[node] = other
         partner[other] = node
-        for end in (node, other):
-            for neighbour in adjacent[first[end] : first[end + 1]]:
-                left = degree[neighbour] = degree[neighbour] - 1
-                if left == 1:
-                    single.append(neighbour)
-                elif left == 2:
-                    double.append(neighbour)
-    return partner
-
-
-def _by_urgency(single: list[int], double: list[int], order: list[int]) -> Iterator[int]:
-    """Nodes with one choice left, then nodes with two, then the rest; both lists grow while this runs."""
-    for node in order:
-        while single or double:
-            yield single.pop() if single else double.pop()
-        yield node
-    while single or double:
-        yield single.pop() if single else double.pop()
+        for end in range(2):
+            if end == 1:
+                node = other
+            for place in range(first[node], first[node + 1]):
+                neighbour = adjacent[place]
+                degree[neighbour] -= 1
+                if degree[neighbour] == 1:
+                    single[singles] = neighbour
+                    singles += 1
+                elif degree[neighbour] == 2:
+                    double[doubles] = neighbour
+                    doubles += 1

@@ -7,16 +7,14 @@ normal graph.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .loops import Cells, Flags, Indices, Loops, in_python
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-Indices: TypeAlias = NDArray[np.int64]
-Flags: TypeAlias = NDArray[np.bool_]
 
 NARROW_FRONT = 64  # below this many nodes a round of array operations costs more than a plain loop
 NARROW_ROUNDS = 256  # so many narrow rounds are forgiven before the plain loop takes the rest
@@ -47,7 +45,7 @@ def renumber(count: int, label: Indices, source: Indices, target: Indices) -> In
     return place[label]
 
 
-def levels(n: int, source: Indices, target: Indices) -> Indices:
+def levels(n: int, source: Indices, target: Indices, loops: Loops = in_python) -> Indices:
     """The number of edges on the longest path to every node (n,) of an acyclic graph: 0 for its sources.
 
     Whole fronts are peeled by array operations while they are wide; a plain loop takes over when they stay
@@ -68,30 +66,32 @@ def levels(n: int, source: Indices, target: Indices) -> Indices:
         slot[reached] = np.arange(reached.size)  # of equal entries the last one stays
         front = reached[slot[reached] == np.arange(reached.size)]
     if front.size:
-        level = _levels_one_by_one(indptr, successors, waiting, level, front, depth)
+        queue = np.empty(n, np.int64)
+        queue[: front.size] = front
+        loops(number_levels, indptr, successors, front.size, depth, queue=queue, waiting=waiting, level=level)
     if (level < 0).any():
         raise ValueError(f"the graph has a cycle: {np.count_nonzero(level < 0)} of {n} nodes have no level")
     return level
 
 
-def _levels_one_by_one(
-    indptr: Indices, successors: Indices, waiting: Indices, level: Indices, front: Indices, depth: int
-) -> Indices:
-    """Go on with `levels` from a front at `depth`, node by node."""
-    first, after, missing, found = indptr.tolist(), successors.tolist(), waiting.tolist(), level.tolist()
-    nodes = front.tolist()
-    while nodes:
-        following = []
-        for node in nodes:
-            found[node] = depth
-            for place in range(first[node], first[node + 1]):
-                successor = after[place]
-                missing[successor] -= 1
-                if missing[successor] == 0:
-                    following.append(successor)
-        nodes = following
-        depth += 1
-    return np.array(found, np.int64)
+def number_levels(
+    first: Cells, successors: Cells, ready: int, depth: int, queue: Cells, waiting: Cells, level: Cells
+) -> int:
+    """Go on with `levels` from the front queue[:ready] at `depth`, node by node; a loop."""
+    for k in range(ready):
+        level[queue[k]] = depth
+    done = 0
+    while done < ready:
+        node = queue[done]
+        done += 1
+        for place in range(first[node], first[node + 1]):
+            successor = successors[place]
+            waiting[successor] -= 1
+            if waiting[successor] == 0:
+                level[successor] = level[node] + 1
+                queue[ready] = successor
+                ready += 1
+    return ready
 
 
 def reachable(n: int, source: Indices, target: Indices, starts: Indices) -> Flags:
@@ -110,6 +110,15 @@ def compress(n_rows: int, n_columns: int, rows: Indices, columns: Indices) -> tu
     """Compressed rows (indptr, indices) of a set of pairs: duplicates dropped, columns ascending in a row."""
     pattern = _pattern(n_rows, n_columns, rows, columns)
     return pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64)
+
+
+def transpose(indptr: Indices, indices: Indices, n_columns: int) -> tuple[Indices, Indices]:
+    """Compressed rows as compressed columns."""
+    from scipy.sparse import csr_array
+
+    present = np.ones(len(indices), np.bool_)
+    columns = csr_array((present, indices, indptr), shape=(len(indptr) - 1, n_columns)).tocsc()
+    return columns.indptr.astype(np.int64), columns.indices.astype(np.int64)
 
 
 def expand(indptr: Indices) -> Indices:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .blocks import Flags, Indices, changes, compress, levels, pick, strong_components
+from .loops import Loops
 from .matching import inverse, maximum_matching
 from .steps import Structure
 
@@ -47,7 +48,7 @@ def order_blocks(structure: Structure) -> CoarseOrder:
     between = (source >= 0) & (source != target)
     source, target = source[between], target[between]
     component = strong_components(n_blocks, source, target)
-    level = component_levels(component, source, target)
+    level = component_levels(component, source, target, structure.loops)
     lonely = np.bincount(component, minlength=n_blocks)[component] == 1
     itself = np.zeros(n_blocks, np.bool_)
     itself[structure.coarse_row[structure.coarse_column == column_block[structure.coarse_row]]] = True
@@ -83,12 +84,12 @@ def dependencies(
     return source[between], rows[between]
 
 
-def component_levels(component: Indices, source: Indices, target: Indices) -> Indices:
+def component_levels(component: Indices, source: Indices, target: Indices, loops: Loops) -> Indices:
     """The level of every node's component in the condensation."""
     before, after = component[source], component[target]
     between = before != after
     count = int(np.max(component, initial=-1)) + 1
-    return levels(count, before[between], after[between])[component]
+    return levels(count, before[between], after[between], loops)[component]
 
 
 def settle_auxiliaries(column_of_row: Indices, own: Indices, auxiliary: Flags) -> Indices:
@@ -184,7 +185,7 @@ def _match_blocks(structure: Structure, rows: Indices, columns: Indices, own_blo
     for_parts &= (own_block < 0) & (preferred < 0)
     usable = _fits(structure, rows, columns) & ~for_parts[rows]
     indptr, indices = compress(n_rows, n_columns, rows[usable], columns[usable])
-    column_block = maximum_matching(indptr, indices, n_columns, plain).column_of_row
+    column_block = maximum_matching(indptr, indices, n_columns, plain, structure.loops).column_of_row
     auxiliary = np.zeros(n_rows, np.bool_)
     auxiliary[structure.block_of_row] = structure.auxiliary
     return settle_auxiliaries(column_block, own_block, auxiliary & (own_block >= 0))

@@ -21,8 +21,10 @@ from .coarse import (
     identity_columns,
     settle_auxiliaries,
 )
+from .loops import Loops
 from .matching import DulmageMendelsohn, Matching, dulmage_mendelsohn, inverse, maximum_matching
-from .steps import Block, Structure
+from .steps import NOTHING, TORN, Block, Structure, collector_paused
+from .tearing import CHEAP, DEAR, NEVER, feedback_vertices
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ class ElementGraph:
     auxiliary: Flags
     self_reference: Flags
     started: Flags
+    tear: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,7 @@ def element_graph(structure: Structure, coarse: CoarseOrder) -> ElementGraph:
         structure.auxiliary[rows],
         self_reference,
         pick(structure.started.astype(np.int64), own) > 0,
+        structure.tear[columns],
     )
 
 
@@ -102,28 +106,33 @@ def match_elements(structure: Structure, coarse: CoarseOrder, graph: ElementGrap
     contained = np.zeros(len(graph.rows), np.bool_)
     contained[owner[graph.indices == candidate[owner]]] = True
     start = first_of_each(np.where(contained, candidate, -1))
-    return maximum_matching(graph.indptr, graph.indices, len(graph.columns), start)
+    return maximum_matching(graph.indptr, graph.indices, len(graph.columns), start, structure.loops)
 
 
-def order_elements(graph: ElementGraph, matching: Matching) -> ElementOrder:
+def order_elements(
+    structure: Structure, coarse: CoarseOrder, graph: ElementGraph, matching: Matching
+) -> ElementOrder:
     """Strong components and levels of perfectly matched elements."""
-    n = len(graph.rows)
+    n, loops = len(graph.rows), structure.loops
     column_of_row = settle_auxiliaries(matching.column_of_row, graph.own, graph.auxiliary)
     source, target = dependencies(column_of_row, n, expand(graph.indptr), graph.indices)
-    component = strong_components(n, source, target)
-    level = component_levels(component, source, target)
+    if structure.is_scalar and (graph.columns[column_of_row] == coarse.column_block[graph.rows]).all():
+        component = coarse.component[graph.rows]  # found already
+        component = _numbering(structure.n_rows, np.flatnonzero(np.bincount(component)))[component]
+    else:
+        component = strong_components(n, source, target)
+    level = component_levels(component, source, target, loops)
     lonely = np.bincount(component, minlength=n)[component] == 1
     explicit = lonely & (column_of_row == graph.own) & ~graph.self_reference
     representative = np.flatnonzero(~explicit)
-    number = _numbering(n, np.unique(component[representative]))[component]
-    first = np.unique(number[representative], return_index=True)[1]
-    representative = representative[first]
+    representative = representative[first_of_each(component[representative]) >= 0]
+    number = _numbering(n, component[representative])[component]
     return ElementOrder(
         graph.rows,
         graph.columns[column_of_row],
         graph.rows[explicit],
         level[explicit],
-        _make_blocks(graph, column_of_row, number, source, target),
+        _make_blocks(graph, column_of_row, number, source, target, loops),
         level[representative],
         graph.rows[representative],
     )
@@ -150,35 +159,82 @@ def _numbering(n: int, members: Indices) -> Indices:
 
 
 def _make_blocks(
-    graph: ElementGraph, column_of_row: Indices, number: Indices, source: Indices, target: Indices
+    graph: ElementGraph, column_of_row: Indices, number: Indices, source: Indices, target: Indices, loops: Loops
 ) -> list[Block]:
     """One Block for every block number; `number` is -1 for the rows outside blocks."""
     count = int(np.max(number, initial=-1)) + 1
     if not count:
         return []
     inside = number >= 0
-    solved = np.flatnonzero(inside & ~graph.auxiliary)
+    between = inside[source] & (number[source] == number[target])
+    source, target = source[between], target[between]
+    torn = _torn_rows(graph, column_of_row, number, source, target, loops)
+    asked = np.zeros(count + 1, np.bool_)  # the last for rows outside blocks
+    asked[number[graph.tear[column_of_row] > NOTHING]] = True
+    eliminated = inside & ~torn & (graph.auxiliary | asked[number])
+    solved = np.flatnonzero(inside & ~eliminated)
     solved = solved[np.argsort(number[solved], kind="stable")]
-    bounds = np.searchsorted(number[solved], np.arange(count + 1))
-    auxiliary = inside & graph.auxiliary
-    between = auxiliary[source] & auxiliary[target] & (number[source] == number[target])
-    auxiliary_level = _levels_among(auxiliary, source[between], target[between])
-    rows = split(graph.rows[solved], bounds)
-    columns = split(graph.columns[column_of_row[solved]], bounds)
-    auxiliaries = _layers(graph.rows, number, auxiliary_level, count)
-    sweeps = _layers(graph.rows, number, _sweep_levels(graph, column_of_row, number), count)
-    return [Block(*parts) for parts in zip(rows, columns, auxiliaries, sweeps, strict=True)]
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(number[solved], minlength=count))))
+    among = eliminated[source] & eliminated[target]
+    level = _levels_among(eliminated, source[among], target[among], loops)
+    sweep = _sweep_levels(graph, column_of_row, number, torn, loops)
+    with collector_paused():
+        return list(map(
+            Block,
+            split(graph.rows[solved], bounds),
+            split(graph.columns[column_of_row[solved]], bounds),
+            _layers(graph.rows, number, level, count),
+            _layers(graph.rows, number, sweep, count),
+            _places(torn[solved], bounds),
+        ))  # fmt: skip
 
 
-def _sweep_levels(graph: ElementGraph, column_of_row: Indices, number: Indices) -> Indices:
+def _torn_rows(
+    graph: ElementGraph, column_of_row: Indices, number: Indices, source: Indices, target: Indices, loops: Loops
+) -> Flags:
+    """Which rows of blocks to tear, so that the others follow one after the other: see ``tearing``.
+
+    What determines another column than its own, or contains its own, is torn, and what the user wants torn; of the
+    rest rather what has a start, and no auxiliaries.
+    """
+    plain = (column_of_row == graph.own) & ~graph.self_reference & (graph.tear[column_of_row] < TORN) | graph.auxiliary
+    torn: Flags = (number >= 0) & ~plain
+    cost = np.where(graph.auxiliary, NEVER, np.where(graph.started, CHEAP, DEAR))
+    among = plain[source] & plain[target]
+    known = None if torn.any() else number
+    torn |= feedback_vertices(len(number), source[among], target[among], cost, loops, known)
+    return torn
+
+
+def _places(torn: Flags, bounds: Indices) -> list[Indices]:
+    """The places of the torn rows within each block, of those between `bounds`."""
+    size = np.diff(bounds)
+    places = [np.zeros(1, np.int64)] * len(size)  # a block of one row is torn there
+    several = np.flatnonzero(size > 1)
+    if several.size:
+        found = np.flatnonzero(torn)
+        ends = np.searchsorted(found, bounds)
+        owner = np.repeat(np.arange(len(size)), np.diff(ends))
+        found -= bounds[owner]
+        for block, start, stop in zip(*(x.tolist() for x in (several, ends[several], ends[several + 1])), strict=True):
+            places[block] = found[start:stop]
+    return places
+
+
+def _sweep_levels(
+    graph: ElementGraph, column_of_row: Indices, number: Indices, torn: Flags, loops: Loops
+) -> Indices:
     """The level of every row that takes part in its block's first guess, -1 for others.
 
-    Edges are those among these rows, less those that leave an ordinary row inside a cycle of them.
+    Edges are those among these rows; inside a cycle of them less those that leave a torn row, or one that
+    determines another column than the one guessed here.
     """
     n = len(number)
     row_of_column = inverse(column_of_row, n)
     explicit = (number >= 0) & (graph.own >= 0) & (graph.auxiliary | ~graph.started)
     explicit &= pick(number, pick(row_of_column, graph.own)) == number
+    if not explicit.any():
+        return np.full(n, -1, np.int64)
     settled = explicit & (column_of_row == graph.own)
     claims = np.concatenate((np.where(settled, graph.own, -1), np.where(explicit & ~settled, graph.own, -1)))
     claims = first_of_each(claims)
@@ -187,26 +243,28 @@ def _sweep_levels(graph: ElementGraph, column_of_row: Indices, number: Indices) 
     between = (swept[target] >= 0) & (number[source] == number[target])
     source, target = source[between], target[between]
     component = strong_components(n, source, target)
-    kept = (component[source] != component[target]) | graph.auxiliary[source]
-    return _levels_among(swept >= 0, source[kept], target[kept])
+    kept = (component[source] != component[target]) | ~(torn[source] | (swept[source] != column_of_row[source]))
+    return _levels_among(swept >= 0, source[kept], target[kept], loops)
 
 
-def _levels_among(members: Flags, source: Indices, target: Indices) -> Indices:
+def _levels_among(members: Flags, source: Indices, target: Indices, loops: Loops) -> Indices:
     """Levels of the graph of the `members` alone, -1 for other nodes; the edges lie among the members."""
     level = np.full(len(members), -1, np.int64)
     nodes = np.flatnonzero(members)
     place = _numbering(len(members), nodes)
-    level[nodes] = levels(len(nodes), place[source], place[target])
+    level[nodes] = levels(len(nodes), place[source], place[target], loops)
     return level
 
 
 def _layers(rows: Indices, number: Indices, level: Indices, count: int) -> list[tuple[Indices, ...]]:
     """For each of `count` blocks the rows of level 0, 1, … as arrays; rows of level -1 are left out."""
     members = np.flatnonzero(level >= 0)
+    if not members.size:
+        return [()] * count
     members = members[np.lexsort((level[members], number[members]))]
     block, depth = number[members], level[members]
     changes = np.flatnonzero((np.diff(block) != 0) | (np.diff(depth) != 0)) + 1
-    bounds = np.concatenate(([0], changes, [len(members)])) if len(members) else np.zeros(1, np.int64)
+    bounds = np.concatenate(([0], changes, [len(members)]))
     layers: list[list[Indices]] = [[] for _ in range(count)]
     for owner, piece in zip(block[bounds[:-1]].tolist(), split(rows[members], bounds), strict=True):
         layers[owner].append(piece)

@@ -2,7 +2,7 @@
 
 Takes the bipartite graph as compressed rows (equation → its unknowns), gives the pairs as two index arrays.
 Karp and Sipser's cheap assignment first, then augmenting paths by depth-first search with lookahead and
-alternating direction (Pothen and Fan 1990; Duff, Kaya and Uçar 2011), all of it in loops.
+alternating direction (Pothen and Fan 1990; Duff, Kaya and Uçar 2011).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from .assignment import assign_cheaply
 from .blocks import Flags, Indices, expand, reachable
+from .loops import Cells, Loops, in_python
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class DulmageMendelsohn:
 
 
 def maximum_matching(
-    indptr: Indices, indices: Indices, n_columns: int, start: Indices | None = None
+    indptr: Indices, indices: Indices, n_columns: int, start: Indices | None = None, loops: Loops = in_python
 ) -> Matching:
     """A maximum matching of the rows of a compressed pattern with its columns.
 
@@ -59,11 +60,24 @@ def maximum_matching(
     n_rows = len(indptr) - 1
     column_of_row = np.full(n_rows, -1, np.int64) if start is None else np.array(start, np.int64)
     if (column_of_row < 0).any():
-        search = _Search(indptr, indices, n_columns, column_of_row)
-        search.assign_cheaply()
-        search.augment()
-        column_of_row = np.array(search.column_of_row, np.int64)
+        given = assign_cheaply(*_free_pattern(indptr, indices, n_columns, column_of_row), n_columns, loops)
+        column_of_row = np.maximum(column_of_row, given)
+        if (column_of_row < 0).any():
+            row_of_column = inverse(column_of_row, n_columns)
+            room = {name: np.zeros(n_rows, np.int64) for name in ("look", "after", "visited", "path", "unmatched")}
+            loops(augment, indptr, indices, n_rows, column_of_row=column_of_row, row_of_column=row_of_column, **room)
     return Matching(column_of_row, inverse(column_of_row, n_columns))
+
+
+def _free_pattern(
+    indptr: Indices, indices: Indices, n_columns: int, column_of_row: Indices
+) -> tuple[Indices, Indices]:
+    """The pattern without the entries of rows and columns that are paired."""
+    if (column_of_row < 0).all():
+        return indptr, indices
+    owner = expand(indptr)
+    free = (column_of_row[owner] < 0) & (inverse(column_of_row, n_columns)[indices] < 0)
+    return np.concatenate(([0], np.cumsum(np.bincount(owner[free], minlength=len(indptr) - 1)))), indices[free]
 
 
 def inverse(column_of_row: Indices, n_columns: int) -> Indices:
@@ -74,92 +88,84 @@ def inverse(column_of_row: Indices, n_columns: int) -> Indices:
     return row_of_column
 
 
-class _Search:
-    """The state of the search, in Python lists, which single-element loops read several times faster than
-    arrays.
+def augment(
+    first: Cells, columns: Cells, n_rows: int, column_of_row: Cells, row_of_column: Cells, look: Cells, after: Cells,
+    visited: Cells, path: Cells, unmatched: Cells,
+) -> int:  # fmt: skip
+    """Phases of disjoint augmenting paths, until a phase finds none; a loop.
+
+    `unmatched` has room for every row. `look[row]` is where the row's next free column may stand; it never goes back,
+    since a matched column stays matched. `after[row]` is the next entry to descend into in this phase.
     """
+    left = 0
+    for row in range(n_rows):
+        look[row] = first[row]
+        visited[row] = -1
+        if column_of_row[row] < 0:
+            unmatched[left] = row
+            left += 1
+    phase = 0
+    while left > 0:
+        failed = 0
+        for k in range(left):
+            root = unmatched[k]
+            if grow(root, phase, first, columns, column_of_row, row_of_column, look, after, visited, path) == 0:
+                unmatched[failed] = root
+                failed += 1
+        if failed == left:
+            return left
+        left = failed
+        phase += 1
+    return 0
 
-    def __init__(self, indptr: Indices, indices: Indices, n_columns: int, column_of_row: Indices) -> None:
-        self.pattern = (indptr, indices)
-        self.n_columns = n_columns
-        self.first: list[int] = indptr.tolist()
-        self.columns: list[int] = indices.tolist()
-        self.column_of_row: list[int] = column_of_row.tolist()
-        self.row_of_column: list[int] = inverse(column_of_row, n_columns).tolist()
 
-    def assign_cheaply(self) -> None:
-        """Pair free rows with free columns by local choices."""
-        indptr, indices = self.pattern
-        owner = expand(indptr)
-        taken = np.array(self.column_of_row) >= 0, np.array(self.row_of_column) >= 0
-        free = ~taken[0][owner] & ~taken[1][indices]
-        given = assign_cheaply(len(indptr) - 1, self.n_columns, owner[free], indices[free])
-        for row in np.flatnonzero(given >= 0).tolist():
-            self._flip([row], int(given[row]))
+def grow(
+    root: int, phase: int, first: Cells, columns: Cells, column_of_row: Cells, row_of_column: Cells, look: Cells,
+    after: Cells, visited: Cells, path: Cells,
+) -> int:  # fmt: skip
+    """Search one augmenting path from the unmatched `root`, and flip it if there is one; whether there is.
 
-    def augment(self) -> None:
-        """Phases of disjoint augmenting paths, until a phase finds none."""
-        last = self.first[1:]
-        look = self.first[:-1]
-        after = self.first[:-1]
-        visited = [-1] * len(look)
-        unmatched = [row for row, column in enumerate(self.column_of_row) if column < 0]
-        phase = 0
-        while unmatched:
-            failed = [row for row in unmatched if not self._grow(row, phase, look, after, last, visited)]
-            if len(failed) == len(unmatched):
-                return
-            unmatched = failed
-            phase += 1
-
-    def _grow(
-        self, root: int, phase: int, look: list[int], after: list[int], last: list[int], visited: list[int]
-    ) -> bool:
-        """Search one augmenting path from the unmatched `root`, and flip it if there is one.
-
-        `look[row]` is where the row's next free column may stand; it never goes back, since a matched column
-        stays matched. `after[row]` is the next entry to descend into in this phase.
-        """
-        columns, row_of_column, first = self.columns, self.row_of_column, self.first
-        path = [root]
-        after[root] = first[root]
-        while path:
-            row = path[-1]
-            end = last[row]
-            place = look[row]
-            while place < end and row_of_column[columns[place]] >= 0:
-                place += 1
-            look[row] = place
-            if place < end:
-                self._flip(path, columns[place])
-                return True
-            place = after[row]
-            if phase & 1:  # fairness: odd phases read the row backwards
-                mirror = first[row] + end - 1
-                while place < end and visited[row_of_column[columns[mirror - place]]] == phase:
-                    place += 1
-                step = mirror - place
-            else:
-                while place < end and visited[row_of_column[columns[place]]] == phase:
-                    place += 1
-                step = place
-            after[row] = place + 1
-            if place < end:
-                row = row_of_column[columns[step]]
-                visited[row] = phase
-                after[row] = first[row]
-                path.append(row)
-            else:
-                path.pop()
-        return False
-
-    def _flip(self, path: list[int], column: int) -> None:
-        """Give the last row of the path `column`, and every earlier row its successor's former column."""
-        for row in reversed(path):
-            former = self.column_of_row[row]
-            self.column_of_row[row] = column
-            self.row_of_column[column] = row
-            column = former
+    Odd phases read rows backwards, which is fairer to the columns that stand last.
+    """
+    path[0] = root
+    after[root] = first[root]
+    depth = 1
+    while depth > 0:
+        row = path[depth - 1]
+        end = first[row + 1]
+        place = look[row]
+        while place < end and row_of_column[columns[place]] >= 0:
+            place += 1
+        look[row] = place
+        if place < end:
+            column = columns[place]
+            while depth > 0:
+                depth -= 1
+                former = column_of_row[path[depth]]
+                column_of_row[path[depth]] = column
+                row_of_column[column] = path[depth]
+                column = former
+            return 1
+        place = after[row]
+        step = place
+        searching = 1
+        while searching and place < end:
+            step = place
+            if phase & 1:
+                step = first[row] + end - 1 - place
+            place += 1
+            if visited[row_of_column[columns[step]]] != phase:
+                searching = 0
+        after[row] = place
+        if searching:
+            depth -= 1
+        else:
+            row = row_of_column[columns[step]]
+            visited[row] = phase
+            after[row] = first[row]
+            path[depth] = row
+            depth += 1
+    return 0
 
 
 def dulmage_mendelsohn(

@@ -42,7 +42,7 @@ def build_schedule(structure: Structure, narrow: int = NARROW) -> Schedule | Def
         matching = match_elements(structure, coarse, graph)
     if not matching.perfect:
         return Deficiency(deficient_parts(graph, matching), structure.n_rows, unknown_columns)
-    return _merge(structure, coarse, order_elements(graph, matching), narrow)
+    return _merge(structure, coarse, order_elements(structure, coarse, graph, matching), narrow)
 
 
 def _merge(structure: Structure, coarse: CoarseOrder, order: ElementOrder, narrow: int) -> Schedule:
@@ -61,7 +61,7 @@ def _merge(structure: Structure, coarse: CoarseOrder, order: ElementOrder, narro
         rows, time = rows[by_time], time[by_time]
     batches = _Batches.cut(rows, time)
     block_order = np.lexsort((order.representative, block_time))
-    blocks = [order.blocks[number] for number in block_order.tolist()]
+    blocks = list(map(order.blocks.__getitem__, block_order.tolist()))
     return Schedule(_steps(batches, blocks, block_time[block_order], narrow), column_of_row)
 
 

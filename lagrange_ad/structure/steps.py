@@ -6,17 +6,38 @@ Rows are elements of equations, columns are elements of the flat state. Both are
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
 from .blocks import Flags, Indices
+from .loops import Loops, in_python
 from .matching import DulmageMendelsohn
 
+NOTHING, TEAR, TORN = 0, 1, 2
+"""What the user may want of a column: nothing; that its block be solved in its torn columns alone; that it be one."""
+
 Incidence: TypeAlias = Callable[[Indices], tuple[Indices, Indices]]
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No rounds of the garbage collector while steps are made by the million: it would look at all of them each time.
+
+    They are in no cycles of references.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +54,9 @@ class Structure:
     incidence(row_blocks): the pairs (rows, columns) of those row blocks such that the right side of the row
     contains the column. Duplicates and known columns are allowed; `own` is a pair only where the right side
     contains it.
+    tear (n_columns,): NOTHING, or, for blocks that are to be solved in their torn columns alone, TEAR or TORN for
+    columns in them; by default none.
+    loops: how loops over single elements run.
     """
 
     row_start: Indices
@@ -45,6 +69,12 @@ class Structure:
     coarse_column: Indices
     preferred: Indices
     incidence: Incidence
+    tear: Indices = field(default_factory=lambda: np.zeros(0, np.int8))
+    loops: Loops = in_python
+
+    def __post_init__(self) -> None:
+        if not len(self.tear):
+            object.__setattr__(self, "tear", np.zeros(len(self.unknown), np.int8))
 
     @property
     def n_rows(self) -> int:
@@ -53,6 +83,11 @@ class Structure:
     @property
     def n_columns(self) -> int:
         return len(self.unknown)
+
+    @cached_property
+    def is_scalar(self) -> bool:
+        """Whether the declared blocks are elements themselves."""
+        return bool((self.row_size == 1).all() and (self.column_size == 1).all())
 
     @cached_property
     def row_size(self) -> Indices:
@@ -93,22 +128,24 @@ class Sequence:
     rows: Indices
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)  # not frozen: that would take four times as long to make, and there are 10^6
 class Block:
     """Rows to be solved together: they are strongly connected, or implicit, or refer to themselves.
 
-    `columns[i]` is matched to `rows[i]`, neither contains auxiliaries. `auxiliaries` are the auxiliary rows
-    inside the block, in levels: the rows of one array depend on those of earlier arrays, on `columns` and on
-    what came before the block. `sweep` are the explicit rows whose own unknown has no start, auxiliaries
-    among them, also in levels: running them in this order from the starts makes a first guess. Where such
-    rows form a cycle, each takes the others as they stand; auxiliaries always come after what they are made
-    of.
+    `columns[i]` is matched to `rows[i]`, neither contains auxiliaries. `eliminated` are explicit rows inside the
+    block that are not solved but follow, in levels: each from `columns`, earlier levels and what came before the
+    block. They are the auxiliaries and, where the block is to be solved in its torn columns alone, all other rows
+    that are not torn. `torn` are places in `rows` and `columns`: given these columns, all others can be propagated.
+    `sweep` are the explicit rows whose own unknown has no start, auxiliaries among them, also in levels: running
+    them in this order from the starts makes a first guess, in which each row but the torn ones comes before what
+    uses it. So starts are needed for the torn columns only.
     """
 
     rows: Indices
     columns: Indices
-    auxiliaries: tuple[Indices, ...]
+    eliminated: tuple[Indices, ...]
     sweep: tuple[Indices, ...]
+    torn: Indices
 
 
 Step: TypeAlias = Wide | Sequence | Block

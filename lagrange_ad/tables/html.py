@@ -26,10 +26,11 @@ def _table(table: Table) -> str:
     caption = [f"<caption>{escape(table.heading)}</caption>"] if table.heading else []
     head = _row("th", table.columns, (column.heading for column in table.columns))
     body = [_row("td", table.columns, row) for row in table.rows]
-    return "\n".join(["<table>", *caption, f"<thead>{head}</thead>", "<tbody>", *body, "</tbody>", "</table>"])
+    headed = [f"<thead>{head}</thead>"] if any(column.heading for column in table.columns) else []
+    return "\n".join(["<table>", *caption, *headed, "<tbody>", *body, "</tbody>", "</table>"])
 
 
 def _row(tag: str, columns: Sequence[Column], cells: Iterable[str]) -> str:
-    written = (f"<{tag}{_SIDE[column.numeric]}>{escape(cell)}</{tag}>"
+    written = (f"<{tag}{_SIDE[column.numeric]}>{_lines(cell)}</{tag}>"
                for column, cell in zip(columns, cells, strict=True))
     return f"<tr>{''.join(written)}</tr>"

@@ -39,7 +39,7 @@ def grids(table: Table, width: int) -> list[RichTable]:
 
 
 def _grid(table: Table, kept: Sequence[int]) -> RichTable:
-    result = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    result = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(table.columns[i].heading for i in kept))
     for i in kept:
         column = table.columns[i]
         result.add_column(

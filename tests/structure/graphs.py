@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import networkx as nx
 import numpy as np
 
-from lagrange_ad.structure import Block, Schedule, Sequence, Structure, Wide
+from lagrange_ad.structure import NOTHING, TORN, Block, Schedule, Sequence, Structure, Wide
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Builder:
     preferred: list[int] = field(default_factory=list)
     pairs: list[list[tuple[int, int]]] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
+    tear: dict[int, int] = field(default_factory=dict)
 
     def columns(self, size: int = 1, unknown: bool = True, started: bool = True) -> np.ndarray:
         first = self.column_start[-1]
@@ -62,6 +63,7 @@ class Builder:
             table[:, 1],
             np.array(self.preferred, np.int64),
             self.incidence,
+            np.array([self.tear.get(column, NOTHING) for column in range(len(self.unknown))], np.int8),
         )
 
 
@@ -149,8 +151,9 @@ def _validate_explicit(structure, schedule, graph, step, done) -> None:
 def _validate_block(structure, schedule, graph, step, done) -> None:
     assert (schedule.column_of_row[step.rows] == step.columns).all()
     assert len(step.rows) and not structure.auxiliary[step.rows].any()
-    hidden = [row for layer in step.auxiliaries for row in layer.tolist()]
-    assert structure.auxiliary[hidden].all()
+    hidden = [row for layer in step.eliminated for row in layer.tolist()]
+    is_asked = structure.tear[schedule.column_of_row[[*step.rows, *hidden]]].any()
+    assert is_asked or structure.auxiliary[hidden].all()
     members = step.rows.tolist() + hidden
     assert len(set(members)) == len(members) and not done & set(members)
     inner = graph.subgraph(members)
@@ -160,8 +163,19 @@ def _validate_block(structure, schedule, graph, step, done) -> None:
         assert schedule.column_of_row[row] != structure.own[row] or graph.has_edge(row, row)
     done |= set(members)
     assert all(parent in done for row in members for parent in graph.predecessors(row))
-    _validate_layers(graph.subgraph(hidden), step.auxiliaries)
+    _validate_layers(graph.subgraph(hidden), step.eliminated)
+    _validate_torn(structure, schedule, graph, step, members, is_asked)
     _validate_sweep(structure, schedule, step, members)
+
+
+def _validate_torn(structure, schedule, graph, step, members, is_asked) -> None:
+    """All rows but the torn ones give their own column, and have no cycle among themselves."""
+    torn = step.rows[step.torn]
+    followers = np.setdiff1d(members, torn)
+    assert (schedule.column_of_row[followers] == structure.own[followers]).all()
+    assert nx.is_directed_acyclic_graph(graph.subgraph(followers.tolist()))
+    assert (structure.tear[schedule.column_of_row[followers]] != TORN).all()
+    assert len(torn) == len(step.rows) or not is_asked
 
 
 def _validate_layers(graph: nx.DiGraph, layers: tuple[np.ndarray, ...]) -> None:
@@ -188,6 +202,7 @@ def _validate_sweep(structure, schedule, step, members) -> None:
         if row in level and column in sweeper and sweeper[column] != row:
             graph.add_edge(sweeper[column], row)
     component = {row: i for i, part in enumerate(nx.strongly_connected_components(graph)) for row in part}
+    torn = set(step.rows[step.torn].tolist())
     for source, target in graph.edges:
-        if component[source] != component[target] or structure.auxiliary[source]:
+        if component[source] != component[target] or source not in torn:
             assert level[source] < level[target]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lagrange_ad.structure import Deficiency, build_schedule
+from lagrange_ad.structure import TEAR, TORN, Deficiency, build_schedule
 
 from .graphs import Builder, perfectly_matched, validate
 
@@ -37,6 +37,8 @@ def structures(draw):
             b.rows(rows, own=draw(st.sampled_from(blocks))[:1].repeat(len(columns)))
     if draw(st.integers(0, 4)) == 0:
         b.unknown[0], b.unknown[sum(sizes)] = False, True
+    columns = st.integers(0, sum(sizes) - 1)
+    b.tear = draw(st.dictionaries(columns, st.sampled_from([TEAR, TORN]), max_size=2))
     return b.build(), draw(st.integers(1, 4))
 
 

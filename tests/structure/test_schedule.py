@@ -64,7 +64,7 @@ def test_sellar_cycle():
     block, after = scheduled(b).steps
     assert isinstance(block, Block) and isinstance(after, Wide)
     assert block.rows.tolist() == [*row1, *row2] and block.columns.tolist() == [*y1, *y2]
-    assert block.auxiliaries == () and [layer.tolist() for layer in block.sweep] == [row2.tolist()]
+    assert block.eliminated == () and [layer.tolist() for layer in block.sweep] == [row2.tolist()]
     assert after.rows.tolist() == row3.tolist()
     assert 2 not in b.asked_by_schedule
 
@@ -129,7 +129,7 @@ def test_flip_through_an_auxiliary_keeps_it_with_its_block():
     first, second = scheduled(b).steps
     assert (first.rows.tolist(), first.columns.tolist()) == (target.tolist(), y.tolist())
     assert (second.rows.tolist(), second.columns.tolist()) == (define.tolist(), u.tolist())
-    assert [layer.tolist() for layer in second.auxiliaries] == [hidden.tolist()]
+    assert [layer.tolist() for layer in second.eliminated] == [hidden.tolist()]
 
 
 def test_two_equations_of_one_auxiliary_are_deficient():
@@ -270,7 +270,7 @@ def test_auxiliaries_inside_a_cycle():
     rows = b.rows([scale, scale, scale], own=y)
     (block,) = scheduled(b).steps
     assert block.rows.tolist() == rows.tolist() and block.columns.tolist() == y.tolist()
-    assert [layer.tolist() for layer in block.auxiliaries] == [inner.tolist(), outer.tolist()]
+    assert [layer.tolist() for layer in block.eliminated] == [inner.tolist(), outer.tolist()]
     assert [layer.tolist() for layer in block.sweep] == [inner.tolist(), outer.tolist(), rows.tolist()]
 
 

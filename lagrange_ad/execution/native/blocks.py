@@ -34,7 +34,7 @@ class BlockLike(Protocol):
     @property
     def columns(self) -> Array: ...
     @property
-    def auxiliaries(self) -> tuple[Array, ...]: ...
+    def eliminated(self) -> tuple[Array, ...]: ...
     @property
     def sweep(self) -> tuple[Array, ...]: ...
 
@@ -88,7 +88,7 @@ class BlockTable:
                  compile_from: int, wanted: Array) -> None:
         self._own, self._compile_from = own, compile_from
         self._blocks = blocks
-        all_rows = [np.concatenate([b.rows, *b.auxiliaries]) for b in blocks]
+        all_rows = [np.concatenate([b.rows, *b.eliminated]) for b in blocks]
         called = rows_of_calls(groups, len(own))
         fits = [len(rows) <= LARGEST and not called[rows].any() for rows in all_rows]
         self.fits = np.array(fits, dtype=bool) & wanted
@@ -96,7 +96,7 @@ class BlockTable:
         self._size = np.array([len(rows) for rows in all_rows], dtype=np.int64)
         self._rows = np.concatenate(all_rows) if all_rows else np.empty(0, np.int64)
         self._first = np.concatenate([[0], np.cumsum(self._size)])
-        columns = [np.concatenate([b.columns, *(own[a] for a in b.auxiliaries)]) for b in blocks]
+        columns = [np.concatenate([b.columns, *(own[a] for a in b.eliminated)]) for b in blocks]
         self._columns = np.concatenate(columns) if columns else np.empty(0, np.int64)
         number = np.repeat(np.arange(len(blocks)), self._size)
         local = np.arange(len(number)) - self._first[number]

@@ -1,42 +1,24 @@
-"""What went wrong in a forward pass, in the user's words: which equation, which function, what to try."""
+"""Where a value that is NaN or infinite comes from: which function of which equation, and its argument.
+
+Takes expressions and the user's values by name; gives sentences.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
-from ..elementary import TABLE
-from ..errors import ConvergenceError, DomainError, SolveError
-from ..expression import Array, Expression, evaluate_nodes
-from ..lowering import Lowered
-from ..printing import place, to_text
-from ..program import Equation, Objective
-from ..text import listing, number
-from .block import BlockReport
-from .forward import Solved
-from .plan import BlockStep, Plan
+from ...elementary import TABLE
+from ...expression import Array, Expression, evaluate_nodes
+from ...lowering import Lowered
+from ...printing import place, to_text
+from ...program import Equation, Objective
+from ...text import number
+from .finding import Finding
 
-
-def failure(plan: Plan, solved: Solved, at: Any) -> SolveError:
-    """The error for a forward pass that stopped; ``at`` is the point to hand back with it."""
-    lowered, step = plan.lowered, solved.failed
-    assert step is not None
-    if not isinstance(step, BlockStep):
-        bad = step.rows[np.isnan(solved.z[step.own]) & (step.rows < lowered.n_user_rows)][:1]
-        return DomainError(domain_message(lowered, solved.z, bad.tolist()[0]), at)
-    report = solved.reports[-1]
-    broken = np.flatnonzero(~np.isfinite(report.residuals))
-    if len(broken):
-        message = domain_message(lowered, solved.z, int(step.rows[broken[0]]))
-        names = listing(report.unknowns)
-        return DomainError(
-            f"{message}\n  while solving the block {{{names}}} from its start; give starts inside the domain", at
-        )
-    from .edges import edge_lines
-
-    return ConvergenceError(convergence_message(lowered, report, edge_lines(lowered, solved, report)), at)
+GUARD = "guard its argument with np.where or np.maximum, or change the values that it is made of"
+"""What to try where a function has no value."""
 
 
 def domain_message(lowered: Lowered, z: Array, row: int) -> str:
@@ -51,6 +33,11 @@ def objective_message(objective: Objective, values: Mapping[str, Array]) -> str:
     """Which function of the objective has no real value, and for which argument."""
     found = culprit([objective.expression], values)
     return f"the objective {objective.name!r} ({place(objective.location)}): {found}"
+
+
+def objective_finding(objective: Objective, values: Mapping[str, Array]) -> Finding:
+    """An objective that has no real value."""
+    return Finding("domain", "error", objective_message(objective, values), numbers={"objective": np.nan}, advice=GUARD)
 
 
 def symbol_values(lowered: Lowered, z: Array) -> dict[str, Array]:
@@ -116,32 +103,3 @@ def _operation(node: Expression, operands: list[Array], bad: Array) -> str:
 def _overflows(node: Expression, operands: list[Array], bad: Array, first: tuple[int, ...]) -> bool:
     """Whether a power of a positive base is too large, rather than outside its domain."""
     return node.op == "power" and bool(np.broadcast_to(operands[0], bad.shape)[first] > 0.0)
-
-
-def convergence_message(lowered: Lowered, report: BlockReport, edges: Sequence[str] = ()) -> str:
-    """Which block, why it stopped, which equations are worst, what holds it (``edges``), what to try."""
-    worst = np.argsort(-np.abs(report.residuals), kind="stable")[:3].tolist()
-    lines = [
-        f"the block {{{listing(report.unknowns)}}} of {lowered.name!r} did not converge: {report.message} "
-        f"(iteration {report.iterations}, residual {report.residual:.3g})"
-    ]
-    for i in worst:
-        row = int(report.step.rows[i])
-        equation = lowered.equations[lowered.rows.block_of(row)]
-        lines.append(
-            f"  worst: {report.equations[i]!r} ({place(equation.location)}): {to_text(equation.left, 60)} = "
-            f"{to_text(equation.right, 60)}, right − left = {report.residuals[i]:.6g}"
-        )
-    lines += edges
-    if report.guessed:
-        lines.append(f"  no start was given for {listing(report.guessed)}: the solve began at 0 or the nearest bound")
-    if "singular" in report.message:
-        lines.append(
-            "  a singular Jacobian: do two of these equations say the same, or is a level left free that one more "
-            "equation should fix (a reference, a ground, a total)?"
-        )
-    lines.append(
-        "  try a start nearer to the solution (variable(..., start=), or evaluate(start={...})), a domain=(low, high) "
-        "that keeps the iterates sensible, or a look at whether the equations have a solution at these inputs"
-    )
-    return "\n".join(lines)
