@@ -11,5 +11,8 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COLUMNS", None)  # workers are told that a line has 80 characters; tests read uncut tables
+
 _FOLDER = tempfile.TemporaryDirectory(prefix="lagrange_ad_cache_")
 os.environ.setdefault("LAGRANGE_AD_CACHE", _FOLDER.name)
