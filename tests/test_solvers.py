@@ -412,3 +412,65 @@ def test_solvers_through_a_program() -> None:
         p.evaluate()
     p.solver("y", la.solvers.Homotopy(backward=True, max_iterations=2000))
     assert p.evaluate()["y"] == pytest.approx(1.7455280027406994, rel=1e-14)
+
+
+# what a reader found ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_small_unknowns_beside_large_ones(executor: str, scaled: bool) -> None:
+    """Corrections that are nothing beside P ≈ 10^7 are all of Q = 10^-12."""
+    p = la.Program("micro", executor=executor)
+    sizes = {"P": 1e7, "Q": 1e-12, "press": 1e7, "flow": 1e-24} if scaled else {}
+    big, small = p.variable("P", start=1e5, scale=sizes.get("P")), p.variable("Q", start=1e-9, scale=sizes.get("Q"))
+    p.equate(big, 1e7 - 1e6 * small, name="press", scale=sizes.get("press"))
+    p.equate(small**2, 1e-31 * big, name="flow", scale=sizes.get("flow"))
+    assert p.evaluate()["Q"] == pytest.approx(1e-12, rel=1e-12)
+
+
+def test_a_tolerance_is_of_the_sizes_at_the_solution() -> None:
+    for weight, method in ((1.0, "newton"), (1e-8, la.solvers.TrustRegion(as_written=True)), (1.0, "auto")):
+        p = la.Program("far")
+        x = p.variable("x", start=1e6)
+        p.equate(weight * x * x, 2.0 * weight)
+        p.solver("x", method, tolerance=1e-6)
+        assert p.evaluate()["x"] == pytest.approx(2.0**0.5, rel=1e-6)
+
+
+def test_a_tolerance_without_a_matrix() -> None:
+    p = la.Program("free")
+    u = p.variable("u", shape=20, start=0.0)
+    p.equate(u, 0.3 * np.cos(np.roll(u, 1)) + 0.1)
+    p.solver("u", linear="krylov", tolerance=1e-6)
+    at = p.evaluate()
+    assert at.blocks[0].converged and np.abs(at.residual["u"]).max() <= 1e-6
+
+
+def test_a_large_block_in_pseudo_time_twice() -> None:
+    p = la.Program("grid")
+    u = p.variable("u", shape=150, start=1.0)
+    p.equate(u**3 + np.roll(u, 1) * u, 2.0)
+    p.solver("u", "pseudo-transient")
+    first = p.evaluate()
+    np.testing.assert_allclose(p.evaluate(start={"u": np.full(150, 0.7)})["u"], first["u"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["bracket", "auto"])
+def test_tiny_residuals_without_a_change_of_sign(method: str) -> None:
+    p = la.Program("tiny")
+    x = p.variable("x", start=1.0)
+    p.equate(1e-200 * (x**2 + 1.0), 0.0, for_=x)
+    p.solver("x", method)
+    with pytest.raises(la.ConvergenceError):
+        p.evaluate()
+
+
+def test_a_small_jump_is_no_root() -> None:
+    p = la.Program("jump")
+    x = p.variable("x", start=0.5, domain=(0.0, 1.0))
+    step = np.where(x > 0.4, 1e-8, -1e-8) + np.where(x > 0.99, 1.0, 0.0) - np.where(x < 0.01, 1.0, 0.0)
+    p.equate(step + 0.0 * x, 0.0, for_=x)
+    p.solver("x", "bracket")
+    with pytest.raises(la.ConvergenceError, match="a pole or a jump"):
+        p.evaluate()

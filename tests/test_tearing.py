@@ -136,3 +136,41 @@ def test_what_is_shown_of_a_block_in_torn_unknowns() -> None:
     assert "cycle {y2, y1}: block of 2, solved in 1 torn, converged" in str(p.evaluate())
     p.solver("y1")
     assert str(p.schedule).startswith("block     y1, y2, torn: y1") and len(block_of(p).rows) == 2
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_torn_blocks_stay_in_domains_and_say_what_left_them(executor: str) -> None:
+    def model(target: float, start: float, method: str = "auto") -> la.Program:
+        p = la.Program("domains", executor=executor)
+        a, b = p.variable("a", start=start), p.variable("b", domain=(0.0, np.inf))
+        p.equate(b, 1.0 - a**2)
+        p.equate(a, a - 0.2 * (b - target))
+        p.solver("a", method, tear=True)
+        return p
+
+    assert model(0.75, 0.9).evaluate()["b"] == pytest.approx(0.75, rel=1e-12)
+    with pytest.raises(la.ConvergenceError):
+        model(-3.0, 0.5).evaluate()
+    with pytest.raises(la.DomainError, match=r"b = -8 leaves its domain \(0, inf\)"):
+        model(0.75, 3.0, "newton").evaluate()
+    assert 0.0 < model(0.75, 3.0).evaluate()["b"]  # others look about the start
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_what_has_no_value_in_a_torn_block_is_named(executor: str) -> None:
+    p = la.Program("logarithm", executor=executor)
+    a = p.variable("a", start=-1.0)
+    b = p.define("b", np.log(a))
+    p.equate(a, 2.0 + 0.1 * b)
+    p.solver("a", "newton", tear=True)
+    with pytest.raises(la.DomainError, match=r"equation 'b'.*log needs argument"):
+        p.evaluate()
+
+
+def test_errors_and_margins_of_torn_blocks_are_those_of_all_unknowns() -> None:
+    p = chain("native")
+    whole = p.evaluate()
+    p.solver("back", tear=True)
+    torn = p.evaluate()
+    assert len(torn.blocks[0].error) == len(torn.blocks[0].unknowns) == len(whole.blocks[0].unknowns)
+    assert str(p.diagnose(at=torn)) and torn.objective_margin == pytest.approx(whole.objective_margin, rel=0.5)

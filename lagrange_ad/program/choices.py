@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..errors import DeclarationError
 from ..expression import Array
 from ..solvers import Auto, Bracket, FixedPoint, Newton, linear_solves, method_named
 from ..text import listing
+from .given import element_name
 from .selection import selected
 
 if TYPE_CHECKING:
@@ -57,11 +59,12 @@ def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, 
     """The checked choice; see ``Program.solver``."""
     elements, name = None, "all blocks"
     if of is not None:
-        symbol, positions = selected(program, of)
-        elements, name = np.ravel(positions), symbol.name
+        elements, name = np.ravel(selected(program, of)[1]), str(element_name(of, program))
     if tolerance is not None and not (_is_number(tolerance) and 0.0 < tolerance < 1.0):
         raise DeclarationError(f"tolerance= of p.solver({name!r}, ...) is a number between 0 and 1, got {tolerance!r}")
-    if max_iterations is not None and not (isinstance(max_iterations, int) and max_iterations >= 1):
+    if max_iterations is not None and not (
+        isinstance(max_iterations, Integral) and not isinstance(max_iterations, bool) and int(max_iterations) >= 1
+    ):
         raise DeclarationError(
             f"max_iterations= of p.solver({name!r}, ...) is an integer ≥ 1, got {max_iterations!r}"
         )
@@ -74,7 +77,8 @@ def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, 
     if tear is None and isinstance(chosen, FixedPoint):
         tear = True  # so that what is not torn comes one after the other: Gauss and Seidel's order
     return SolverChoice(name, elements, chosen, linear, _torn(program, name, tear),
-                        None if tolerance is None else float(tolerance), max_iterations)
+                        None if tolerance is None else float(tolerance),
+                        None if max_iterations is None else int(max_iterations))
 
 
 def _torn(program: Roles, name: str, tear: Any) -> Array | None:

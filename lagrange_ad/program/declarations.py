@@ -166,9 +166,10 @@ class Declarations(Roles):
 
         ``tear=True`` solves in a few unknowns of a cycle, from which the others follow by propagation, chosen by the
         library; ``tear=["y2"]`` says which must be among them. A fixed-point iteration is torn unless ``tear=False``:
-        what is not torn comes one after the other, in Gauss and Seidel's order. ``tolerance``, relative to the sizes of
-        the equations, ends a solve before its residuals are at rounding level; ``max_iterations`` is the limit of all
-        its methods together. docs/solving.md says more.
+        what is not torn comes one after the other, in Gauss and Seidel's order. Of choices for different unknowns of
+        one block the last says how it is solved; it is torn where any of them says so. ``tolerance``, relative to the
+        sizes of the equations, ends a solve before its residuals are at rounding level; ``max_iterations`` is the
+        limit of all its methods together. docs/solving.md says more.
 
         Raises UnknownNameError and DeclarationError; nothing is changed then.
         """

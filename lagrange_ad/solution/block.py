@@ -146,17 +146,25 @@ class BlockProblem:
         self.matrix_free = matrix_free
         self.step, self.z, self.offset, self.work = step, z, offset, work
         self.low, self.high = (end[step.columns] for end in domain)
+        self._guard = step.guarded, *(end[step.guarded] for end in domain)
         self.explicit = step.own[: len(step.rows)] == step.columns
         lowered, unset = step.cut.lowered, np.full(len(step.columns), np.nan)
         self.unknown_scale = unset if lowered.unknown_scale is None else lowered.unknown_scale[step.columns]
         self.equation_scale = unset if lowered.equation_scale is None else lowered.equation_scale[step.rows]
 
     def residual(self, x: Array) -> Array:
-        """r = ε + Σ φ − own of the rows solved, after what is eliminated was propagated (in ``z``)."""
+        """r = ε + Σ φ − own of the rows solved, after what is eliminated was propagated (in ``z``).
+
+        NaN where that leaves a domain: trial points there have no value.
+        """
         self.z[self.step.columns] = x
         for level in self.step.eliminated:
             propagate_explicit(level, self.z, self.offset, self.work)
-        return residuals(self.step, self.z, self.offset, self.work)
+        found = residuals(self.step, self.z, self.offset, self.work)
+        guarded, low, high = self._guard
+        if len(guarded) and not ((self.z[guarded] > low) & (self.z[guarded] < high)).all():
+            found = np.full_like(found, np.nan)
+        return found
 
     def model(self, x: Array) -> Model:
         """∂r/∂z of all rows, eliminated ones last, at ``z`` as it stands."""
@@ -179,7 +187,7 @@ def model_at(step: BlockStep, z: Array) -> Model:
 
 
 def residuals(step: BlockStep, z: Array, offset: Array, work: Array) -> Array:
-    """r = ε + Σ φ − own of the user's rows of a block, at a state as it stands."""
+    """r = ε + Σ φ − own of the rows of a block that are solved, at a state as it stands."""
     work[step.rows] = offset[step.rows]
     step.residual_run.values(z, work)
     own = step.own[: len(step.rows)]

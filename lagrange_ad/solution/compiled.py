@@ -99,7 +99,7 @@ class CompiledPlan:
     def blocks(self) -> BlockTable:
         """The small blocks."""
         schedules = [step.schedule for step in self.block_steps]
-        plain = [step.choice is None or step.choice.is_plain for step in self.block_steps]
+        plain = [step.is_plain for step in self.block_steps]
         return BlockTable(self.lowered.groups, schedules, self.lowered.own, self.n_state, self._compile_from,
                           np.array(plain, dtype=bool))
 

@@ -225,6 +225,22 @@ class BlockStep(Coupled):
         return self.cut.lowered.own[self.all_rows]
 
     @cached_property
+    def guarded(self) -> Array:
+        """The unknowns among what is eliminated that have a domain to stay in."""
+        lowered, hidden = self.cut.lowered, self.user_columns[len(self.columns) :]
+        blocks = np.searchsorted(lowered.state.start, hidden, side="right") - 1
+        domains = [lowered.symbols[lowered.state.names[block]].domain for block in blocks.tolist()]
+        return np.asarray(hidden[np.isfinite(np.reshape(domains, (-1, 2))).any(axis=1)])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether compiled code may solve it: no wish of the user's, no sizes, no domain of what is eliminated."""
+        lowered = self.cut.lowered
+        sizes = ((lowered.unknown_scale, self.columns), (lowered.equation_scale, self.rows))
+        sized = any(size is not None and np.isfinite(size[at]).any() for size, at in sizes)
+        return (self.choice is None or self.choice.is_plain) and not sized and not len(self.guarded)
+
+    @cached_property
     def eliminated(self) -> tuple[WideStep | SequenceStep, ...]:
         """What follows from the unknowns, in order."""
         return _explicit_steps(self.following, self.cut, self.first_batch + 1)

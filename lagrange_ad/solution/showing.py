@@ -218,7 +218,7 @@ def _trust(at: Point, report: BlockReport) -> str:
     text = f", error ≤ {report.error.max(initial=0.0):.2g}"
     if not at.has_multipliers:
         return text
-    rows = report.step.rows
+    rows = report.step.user_rows
     return f"{text}, objective ± {abs(at._effect.shift[rows].sum()) + at._effect.margin[rows].sum():.2g}"
 
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..errors import SolveError
+from ..errors import SingularError, SolveError
 from ..expression import Array
-from ..solvers import Factor, Linear, Record, SingularMatrixError, newton
+from ..solvers import Factor, Linear, Model, Record, SingularMatrixError, newton
 from ..solvers.problem import UNITS
 from .block import BlockProblem, BlockReport, model_at, propagate_explicit
 from .forward import Solved
-from .multipliers import back_substitute
-from .operators import BlockOperator
+from .multipliers import back_substitute, linear_at, solved_with
 from .plan import BlockStep, Plan
 
 if TYPE_CHECKING:
@@ -32,45 +31,46 @@ LATER_ITERATIONS = 50
 
 
 def block_error(report: BlockReport) -> Array:
-    """An estimate of |x − x*| for every unknown of a block (n,); infinite where its Jacobian is singular.
+    """An estimate of |x − x*| for every unknown of a block, in the order of ``report.unknowns``; infinite where its
+    Jacobian is singular.
 
     |J⁻¹ r| + |J⁻¹| δ, exact up to EXACT rows; beyond, |J⁻¹| δ is estimated by the larger of |J⁻¹ δ| (exact where the
     inverse has one sign a row) and |J⁻¹ (±δ)| with fixed signs.
     """
-    linear = report.record.linear
-    if linear is not None and linear.is_matrix_free:
-        return _error_without_matrix(report, linear)
-    model = model_at(report.step, report.state)
+    step, state = report.step, report.state
+    size, user = len(step.all_rows), step.all_rows < report.lowered.n_user_rows
     with np.errstate(all="ignore"):
-        rounding = ROUNDING * (abs(model.matrix) @ np.abs(model.values))
-    known = linear.factor if linear is not None else None
-    size = model.matrix.shape[0]
-    try:
-        factor = Factor(model.matrix) if known is None or size <= EXACT else known
-    except SingularMatrixError:
-        return np.full(model.n, np.inf)
-    moved = np.abs(factor.solve(model.right_side(report.residuals)))
-    if size <= EXACT:
-        left = np.abs(factor.solve(np.eye(size))) @ rounding
+        try:
+            found = _exact_error(report) if size <= EXACT else _estimated_error(report, state, size)
+        except (SingularError, SingularMatrixError):
+            found = np.full(size, np.inf)
+    return np.asarray(found[user])
+
+
+def _exact_error(report: BlockReport) -> Array:
+    model = model_at(report.step, report.state)
+    factor = Factor(model.matrix)
+    rounding = ROUNDING * (abs(model.matrix) @ np.abs(model.values))
+    inverse = np.abs(factor.solve(np.eye(len(rounding))))
+    return np.asarray(np.abs(factor.solve(model.right_side(report.residuals))) + inverse @ rounding)
+
+
+def _estimated_error(report: BlockReport, state: Array, size: int) -> Array:
+    """By three solves of the block's own kind, with the Jacobian here."""
+    step, linear = report.step, linear_at(report.step, state, report)
+    n = len(step.rows)
+    free = linear.is_matrix_free
+    model = Model(linear.matrix, state[step.columns if free else step.all_columns], n)
+    rounding = np.zeros(size)
+    if free:
+        rounding[:n] = model.rounding
     else:
-        signs = np.random.default_rng(0).choice((-1.0, 1.0), size)
-        left = np.maximum(np.abs(factor.solve(rounding)), np.abs(factor.solve(signs * rounding)))
-    user = report.step.all_rows < report.lowered.n_user_rows
-    return np.asarray((moved + left)[user])
-
-
-def _error_without_matrix(report: BlockReport, linear: Linear) -> Array:
-    """|J⁻¹ r| by the block's own iteration; what rounding leaves is not estimated."""
-    step = report.step
-    operator = BlockOperator(step, report.state)
-    linear.update(operator, report.state[step.columns], where=report.state)
-    right = np.concatenate([report.residuals, np.zeros(len(step.all_rows) - len(step.rows))])
-    try:
-        with np.errstate(all="ignore"):
-            moved = operator.solved(linear.solve, right)
-    except SingularMatrixError:
-        moved = np.full(len(right), np.inf)
-    return np.asarray(np.abs(moved)[step.all_rows < report.lowered.n_user_rows])
+        rounding[:] = ROUNDING * (abs(model.matrix) @ np.abs(model.values))
+    right = np.zeros(size)
+    right[:n] = report.residuals
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), size)
+    moved, same, other = (np.abs(solved_with(step, linear, b)) for b in (right, rounding, signs * rounding))
+    return np.asarray(moved + np.maximum(same, other))
 
 
 class Effect(NamedTuple):

@@ -15,6 +15,9 @@ from .scaling import scales_of
 CORRECTION = 1e-9
 """A full Newton step whose relative size is below this ends the iteration: the error left is its square."""
 
+EXTRA = 60
+"""So many steps more where corrections are negligible beside the largest unknowns, residuals not beside their terms."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -29,11 +32,9 @@ class Goal:
             return "residuals are at rounding level"
         if self.tolerance is None:
             return ""
-        if not len(record.equation_scale):
-            x = model.values[: model.n]
-            scales = scales_of(problem, model, x, r)
+        scales = scales_of(problem, model, model.values[: model.n], r)  # of here, not of the start
+        if (np.abs(r) <= self.tolerance * scales.equation).all():
             record.unknown_scale, record.equation_scale = scales.unknown, scales.equation
-        if (np.abs(r) <= self.tolerance * record.equation_scale).all():
             return f"residuals are within the tolerance {self.tolerance:g} of the sizes of their equations"
         return ""
 
@@ -77,6 +78,27 @@ def last_step(problem: Problem, model: Model, x: Array, r: Array, d: Array, firs
         return Arrived(x + d, new, is_small(model, new, first))
     problem.residual(x)
     return Arrived(x, r, is_small(model, r, first))
+
+
+def step_more(problem: Problem, model: Model, x: Array, r: Array, d: Array) -> Array | None:
+    """The residual after a full step that is negligible beside the largest unknowns, if it should not be the last.
+
+    That is where a residual is no small part of its own terms, and the step halves that part: an equation between
+    small unknowns. Else None.
+    """
+    share = _share(model, r)
+    if share <= CORRECTION:
+        return None
+    new = problem.residual(x + d)
+    return new if np.isfinite(new).all() and _share(model, new) <= 0.5 * share else None
+
+
+def _share(model: Model, r: Array) -> float:
+    """The largest |r| beside its terms."""
+    size = np.abs(r)
+    at = size > 0.0
+    with np.errstate(divide="ignore"):
+        return float(np.max(size[at] / model.terms[at], initial=0.0))
 
 
 class Progress:

@@ -10,13 +10,15 @@ from itertools import pairwise
 import numpy as np
 
 from .arrival import EXACTLY, Goal
-from .linear import Linear
+from .linear import Linear, is_finite
 from .problem import SMALL, Array, Problem, Record, size_of_unknowns
 
 GRID = 64
 """Points at which a sign change is looked for where the ends have one sign."""
 INSIDE = 1e-12
 """How near to an end of the open domain the search goes, beside its width."""
+STEEP, NOISE = 1e-12, 1e-12
+"""What may be left of a residual at rounding: these parts of its terms, and of the residuals at the ends."""
 DOUBLINGS = 60
 
 
@@ -55,7 +57,7 @@ class Sampled:
     def change(self) -> tuple[float, float] | None:
         """Two neighbours among the points with different signs, those of the smallest residuals; or None."""
         points = sorted(self.points.items())
-        pairs = [(min(abs(r), abs(s)), a, b) for (a, r), (b, s) in pairwise(points) if r * s <= 0.0]
+        pairs = [(min(abs(r), abs(s)), a, b) for (a, r), (b, s) in pairwise(points) if np.sign(r) * np.sign(s) <= 0.0]
         return min(pairs)[1:] if pairs else None
 
 
@@ -117,6 +119,8 @@ def _brent(search: Sampled, ends: tuple[float, float], record: Record, limit: in
         return record.stop(x, r, arrived, converged=True)
     if count >= limit:
         return record.stop(x, r, f"the limit of {limit} iterations was reached")
-    if not abs(r[0]) <= max(SMALL * before, SMALL * float(model.terms[0])):
+    terms = float(model.terms[0])
+    allowed = max(STEEP * terms, NOISE * before) if is_finite(model.matrix) else SMALL * before
+    if not abs(r[0]) <= allowed:
         return record.stop(x, r, pole)
     return record.stop(x, r, "the sign change is bracketed to rounding", converged=True)

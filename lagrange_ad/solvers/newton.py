@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrival import CORRECTION, EXACTLY, Goal, Progress, equation_weights, last_step, unknown_sizes
+from .arrival import (
+    CORRECTION,
+    EXACTLY,
+    EXTRA,
+    Goal,
+    Progress,
+    equation_weights,
+    last_step,
+    step_more,
+    unknown_sizes,
+)
 from .linear import Linear, NotSolvedError, SingularMatrixError
 from .problem import Array, Model, Problem, Record, longest_step
 
@@ -29,6 +39,7 @@ class Moved(NamedTuple):
     r: Array
     message: str = ""
     converged: bool = False
+    extra: bool = False
 
 
 def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: int, *, goal: Goal = EXACTLY,
@@ -42,7 +53,7 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
         record.met_outside(x)
         return record.stop(x, r, "the residual is not finite at the start")
     record.linear = linear
-    first, progress = float(np.abs(r).max(initial=0.0)), Progress(patience)
+    first, progress, extra = float(np.abs(r).max(initial=0.0)), Progress(patience), 0
     for iteration in range(limit + 1):  # the last round only looks whether it has arrived
         record.note("newton", r)
         model = problem.model(x)
@@ -64,10 +75,10 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
                 return record.stop(x, r, f"{error} at this point")
             x, r = nudged
             continue
-        moved = _line_search(problem, model, linear, x, r, d, record, first)
+        moved = _line_search(problem, model, linear, x, r, d, record, first, extra < EXTRA)
         if moved is None:
             return record.stop(x, r, "no step along the Newton direction makes progress")
-        x, r = moved.x, moved.r
+        x, r, extra = moved.x, moved.r, extra + moved.extra
         if moved.message:
             record.note("newton", r)
             return record.stop(x, r, moved.message, moved.converged)
@@ -94,7 +105,7 @@ def _nudge(problem: Problem, x: Array, record: Record) -> tuple[Array, Array] | 
 
 
 def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Array, d: Array, record: Record,
-                 first: float) -> Moved | None:
+                 first: float, may_go_on: bool) -> Moved | None:
     """Move along d; None: nowhere to go."""
     scale, weights = unknown_sizes(problem, x), equation_weights(problem)
     length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r) / weights))
@@ -104,6 +115,9 @@ def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Ar
     if t == 0.0:
         return None
     if length <= CORRECTION and t == 1.0:
+        new = step_more(problem, model, x, r, d) if may_go_on else None
+        if new is not None:
+            return Moved(x + d, new, extra=True)
         last = last_step(problem, model, x, r, d, first)
         return Moved(last.x, last.r, last.message, last.small)
     for _ in range(HALVINGS):

@@ -69,8 +69,9 @@ def _euler(problem: Problem, model: Model, record: Record, linear: Linear, x: Ar
     """One time step, shortened until it stays where equations have values and grow tenfold at most."""
     while delta >= SHORTEST:
         try:
-            linear.update(shifted(model, -shift / delta))
-            d = -linear.solve(model.right_side(r))[: len(r)]
+            shifts = Linear()  # of its own: the pattern may be another, and these factors are nobody else's
+            shifts.update(shifted(model, -shift / delta))
+            d = -shifts.solve(model.right_side(r))[: len(r)]
         except SingularMatrixError:
             delta /= 4.0
             continue

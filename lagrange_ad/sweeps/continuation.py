@@ -85,6 +85,8 @@ def trace(curve: Curve, y: Array, direction: float, longest: float, limits: tupl
     walk = _Walk(curve)
     spot = walk.first(y, direction)
     yield spot
+    if (spot.y[-1] <= limits[0] and spot.t[-1] < 0.0) or (spot.y[-1] >= limits[1] and spot.t[-1] > 0.0):
+        return  # it begins at a limit, and goes out
     step = longest / 4.0
     while True:
         spot_after, step = walk.next(spot, step, longest, limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import warnings
 from os import PathLike
@@ -28,6 +29,7 @@ from .grid import Over
 from .ledger import Ledger
 
 FORMAT = 1
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 SHARE = 0.1
 """Writing by the clock takes at most this part of the time."""
 
@@ -120,8 +122,8 @@ def described(program: Declarations, plan: Plan, over: Over, recipe: Recipe, chu
     about |= {f"start= of {name!r}": shown(value) for name, value in recipe.start.items()}
     if recipe.begin is not None:
         about["start= point"] = shown(np.concatenate([recipe.begin.values, recipe.begin.state]))
-    about |= {f"solver of {choice.name!r}": f"{choice.method}, {choice.linear}, torn {choice.torn}, tolerance "
-              f"{choice.tolerance}, max_iterations {choice.max_iterations}" for choice in plan.choices}
+    about |= {f"solver of {choice.name!r}": _ADDRESS.sub("", f"{choice.method}, {choice.linear}, torn {choice.torn}, "
+              f"tolerance {choice.tolerance}, max_iterations {choice.max_iterations}") for choice in plan.choices}
     others = [symbol for symbol in lowered.symbols.values() if symbol.name not in over.names]
     about |= {f"value of the input {s.name!r}": shown(s.value) for s in others if s.kind == "input"}
     about |= described_symbols(others, lambda name: plan.roles.changed.get(name, ""))

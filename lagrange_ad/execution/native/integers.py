@@ -136,6 +136,7 @@ class _Writer:
         self.f.place(done)
 
     def _while(self, statement: ast.While) -> None:
+        self._without_else(statement)
         head, body, done = self.f.label(), self.f.label(), self.f.label()
         self.f.jump(head)
         self.f.place(head)
@@ -144,9 +145,16 @@ class _Writer:
         self.f.jump(head)
         self.f.place(done)
 
+    def _without_else(self, statement: ast.While | ast.For) -> None:
+        if statement.orelse:
+            raise TypeError(f"line {statement.lineno} of {self.f.name}: loops have no else")
+
     def _for(self, statement: ast.For) -> None:
+        self._without_else(statement)
         f, counting = self.f, statement.iter
         assert isinstance(counting, ast.Call) and isinstance(counting.func, ast.Name) and counting.func.id == "range"
+        if len(counting.args) > 2:
+            raise TypeError(f"line {statement.lineno} of {self.f.name}: loops have no steps of range")
         bounds = [self.value(bound) for bound in counting.args]
         place, counter = self.place(statement.target), f.slot("i64")
         head, body, following, done = f.label(), f.label(), f.label(), f.label()

@@ -18,6 +18,8 @@ from .loops import Frame
 
 CORRECTION, SMALL = 1e-9, 1e-6
 """What is negligible: a correction beside its unknown, a residual beside its terms (as in ``solvers.newton``)."""
+EXTRA = 60
+"""So many steps more where corrections are negligible beside the largest unknowns, residuals not beside their terms."""
 HELP = 1
 """Status: this block needs the reference."""
 
@@ -38,7 +40,7 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
     s.evaluate(r)
     first, zero = s.largest(r, rows)
     _go_unless(f, f.compare("oeq", zero, literal(0.0)), failed)
-    limit = f.load(f.pointer("%frame", Frame.LIMIT), "i64")
+    limit, extra = f.load(f.pointer("%frame", Frame.LIMIT), "i64"), f.variable("i64", "0")
     with f.loop(0, f.add(limit, 1)) as iteration:
         s.linearise()
         _terms(s, terms)
@@ -55,9 +57,13 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
         whole = f.compare("oeq", f.load(step), literal(1.0))
         last = f.do(f"and i1 {whole}, {_all_below(s, d, scale, CORRECTION)}")
         _copy_out(s, before, s.n)
+        following = f.label()
         with f.when(last):
+            _step_more(s, before, r, new, d, terms, extra, following)
             _last_step(s, before, r, new, d, terms, size, first, report, iteration, failed)
         _line_search(s, before, r, new, d, scale, step, size, failed)
+        f.jump(following)
+        f.place(following)
     f.jump(failed)
     f.place(failed)
     with f.loop(0, s.n) as j:
@@ -220,6 +226,37 @@ def _longest(s: Solver, d: str) -> str:
         take = f.do(f"and i1 {bounded}, {f.compare('olt', shorter, f.load(step))}")
         f.store(f.choose(take, shorter, f.load(step)), step)
     return f.load(step)
+
+
+def _share(s: Solver, r: str, terms: str) -> str:
+    """The largest |r| beside its terms."""
+    f = s.f
+    largest = f.variable("double", literal(0.0))
+    with f.loop(0, s.rows_count) as i:
+        s.grow(largest, f.real("fdiv", f.size_of(f.load(f.at(r, i))), f.load(f.at(terms, i))))
+    return f.load(largest)
+
+
+def _step_more(s: Solver, before: str, r: str, new: str, d: str, terms: str, extra: str, following: str) -> None:
+    """Where a residual is no small part of its terms and a full step halves that part: take it, and go to the next."""
+    f = s.f
+    stays, on, halved, taken = (f.label() for _ in range(4))
+    share = _share(s, r, terms)
+    left = f.do(f"icmp slt i64 {f.load(extra, 'i64')}, {EXTRA}")
+    f.branch(f.do(f"and i1 {left}, {f.compare('ogt', share, literal(CORRECTION))}"), on, stays)
+    f.place(on)
+    _move(s, before, d, literal(1.0))
+    s.evaluate(new)
+    _, zero = s.largest(new, s.rows_count)
+    f.branch(f.compare("oeq", zero, literal(0.0)), halved, stays)
+    f.place(halved)
+    f.branch(f.compare("ole", _share(s, new, terms), f.real("fmul", literal(0.5), share)), taken, stays)
+    f.place(taken)
+    with f.loop(0, s.rows_count) as i:
+        f.store(f.load(f.at(new, i)), f.at(r, i))
+    f.store(f.add(f.load(extra, "i64"), 1), extra, "i64")
+    f.jump(following)
+    f.place(stays)
 
 
 def _last_step(s: Solver, before: str, r: str, new: str, d: str, terms: str, size: str, first: str, report: str,

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import DeclarationError, LagrangeError, StructureError
 from ...program import Declarations
-from ...solvers import MAX_ITERATIONS, Factor, size_of_unknowns
+from ...solvers import MAX_ITERATIONS, size_of_unknowns
 from ..block import BlockReport
 from ..evaluation import check_starts, given_values, lay_out, plan_of, prepared, starting_state
 from ..forward import Start, propagate
@@ -125,25 +125,26 @@ def _of_blocks(book: _Notebook, plan: Plan, at: Point) -> Iterator[Finding]:
 def _of_block(plan: Plan, at: Point, report: BlockReport) -> Iterator[Finding]:
     lowered, step = plan.lowered, report.step
     failed = step is at._solved.failed
-    known: Factor | None = report.record.linear.factor if report.record.linear is not None else None
+    free = report.record.linear is not None and report.record.linear.is_matrix_free
     if not failed:
-        yield from singular_findings(lowered, step, at.state, None, known)
+        yield from () if free else singular_findings(lowered, step, at.state)
         yield from domain_ends(lowered, step, at.state, "warning")
         yield from _inaccurate(report)
-    elif len(step.all_rows) > DENSE_LIMIT and np.isfinite(report.residuals).all():
+    elif not free and len(step.all_rows) > DENSE_LIMIT and np.isfinite(report.residuals).all():
         yield from singular_findings(lowered, step, at.state, report.residuals)
-    yield from scaling_findings(lowered, step, at.state, "warning" if failed else "note")
+    yield from () if free else scaling_findings(lowered, step, at.state, "warning" if failed else "note")
 
 
 def _inaccurate(report: BlockReport) -> Iterator[Finding]:
     """Unknowns of which few digits are known though the equations hold."""
-    x = report.state[report.step.columns]
+    columns = report.step.user_columns
+    x = report.state[columns]
     part = report.error / size_of_unknowns(x)
     poor = np.flatnonzero((part > INACCURATE) & np.isfinite(part))
     if not len(poor):
         return
     poor = poor[np.argsort(-part[poor], kind="stable")]
-    names = [report.lowered.state.element(column) for column in report.step.columns[poor[:MOST_NAMES]].tolist()]
+    names = [report.lowered.state.element(column) for column in columns[poor[:MOST_NAMES]].tolist()]
     worst = int(poor[0])
     yield Finding(
         "accuracy", "warning",

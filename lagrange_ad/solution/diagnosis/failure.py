@@ -17,7 +17,7 @@ from ...lowering import Lowered
 from ...printing import place, to_text
 from ...solvers import Iteration
 from ...tables import Column, Table
-from ...text import listing
+from ...text import listing, number
 from ..block import BlockReport
 from ..forward import Solved
 from ..plan import BlockStep, Plan
@@ -55,10 +55,31 @@ def failure_findings(plan: Plan, solved: Solved) -> list[Finding]:
     report = solved.reports[-1]
     broken = np.flatnonzero(~np.isfinite(report.residuals))
     if len(broken):
-        return [domain_finding(lowered, solved.z, step.rows[broken], report)]
+        hidden = _broken_on_the_way(step, solved.z)
+        return [hidden] if isinstance(hidden, Finding) else [domain_finding(
+            lowered, solved.z, step.rows[broken] if hidden is None else hidden, report)]
     return [unsolved_finding(lowered, report), *edge_findings(lowered, solved, report),
             *outside_findings(lowered, solved, report), *guessed_findings(lowered, report.guessed_columns),
             *_singular(lowered, solved, report)]
+
+
+def _broken_on_the_way(step: BlockStep, z: Array) -> Finding | Array | None:
+    """Of what a block eliminates, the first rows whose values are no numbers, or the finding that a domain was left."""
+    lowered, n = step.cut.lowered, len(step.rows)
+    rows, columns = step.user_rows[n:], step.user_columns[n:]
+    bad = ~np.isfinite(z[columns])
+    if bad.any():
+        return np.asarray(rows[bad][:1])
+    domains = [lowered.symbols[lowered.state.names[lowered.state.block_of(int(c))]].domain for c in step.guarded]
+    for column, (low, high) in zip(step.guarded.tolist(), domains, strict=True):
+        if not low < z[column] < high:
+            name, block = lowered.state.element(column), elements(lowered.state, step.user_columns)
+            return Finding(
+                "domain", "error", f"{name} = {number(z[column])} leaves its domain ({number(low)}, {number(high)}) "
+                f"where the block {{{block}}} is to be solved in its torn unknowns", (),
+                (name,), {"value": float(z[column])},
+                "start the torn unknowns elsewhere, or solve in all of them, without tear=")
+    return None
 
 
 def domain_finding(lowered: Lowered, z: Array, rows: Array, report: BlockReport | None = None) -> Finding:

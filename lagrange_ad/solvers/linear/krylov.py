@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ from .solves import COARSEST, FINEST, Linear
 
 METHODS = ("gmres", "lgmres", "bicgstab", "gcrotmk", "tfqmr", "cgs", "cg", "minres")
 RESTARTED = ("gmres",)
+OUTER = {"lgmres": 30, "gcrotmk": 20}
+"""Methods whose iterations are of so many products each."""
 Apply: TypeAlias = Callable[[Array], Array]
 
 
@@ -29,7 +32,7 @@ class Krylov:
     ``method`` is ``gmres``, ``lgmres``, ``bicgstab``, ``gcrotmk``, ``tfqmr`` or ``cgs``; ``cg`` and ``minres`` are for
     symmetric Jacobians. ‖b − J x‖ ≤ ``tolerance``·‖b‖ for multipliers and tangents; Newton's corrections need less far
     from the solution and ask for less. ``restart``: basis vectors of ``gmres`` before it starts over;
-    ``max_iterations``: products with J of one solve at most.
+    ``max_iterations``: iterations of one solve at most, each one or two products with J.
 
     ``preconditioner`` is None; ``"jacobi"``, the diagonal; ``"ilu"``, an incomplete factorisation by SuperLU
     (``drop_tol`` smaller and ``fill_factor`` larger make it more exact); or a function ``make(J, x)``, called for every
@@ -57,8 +60,15 @@ class Krylov:
                 f"preconditioner={self.preconditioner!r} is not known: use 'ilu', 'jacobi', None, or a function of "
                 "(J, x) that returns v ↦ M⁻¹ v"
             )
-        if not 0.0 < self.tolerance < 1.0:
-            raise DeclarationError(f"tolerance={self.tolerance!r} is no number between 0 and 1")
+        for name in ("tolerance", "drop_tol", "fill_factor"):
+            value, most = getattr(self, name), np.inf if name == "fill_factor" else 1.0
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < float(value) < most:
+                expected = "a positive number" if name == "fill_factor" else "a number between 0 and 1"
+                raise DeclarationError(f"{name}={value!r} of Krylov must be {expected}")
+        for name in ("restart", "max_iterations"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+                raise DeclarationError(f"{name}={value!r} of Krylov must be an integer ≥ 1")
 
     @property
     def is_matrix_free(self) -> bool:
@@ -127,7 +137,12 @@ class KrylovSolves(Linear):
         options: dict[str, Any] = {"rtol": goal, "maxiter": self.choice.max_iterations}
         if self.choice.method in RESTARTED:
             restart = min(self.choice.restart, n)
-            options |= {"restart": restart, "maxiter": -(-self.choice.max_iterations // restart)}
+            restart = min(restart, self.choice.max_iterations)
+            options |= {"restart": restart, "maxiter": self.choice.max_iterations // restart}
+        elif self.choice.method in OUTER:
+            inner = min(OUTER[self.choice.method], self.choice.max_iterations)
+            name = "inner_m" if self.choice.method == "lgmres" else "m"
+            options |= {name: inner, "maxiter": max(1, self.choice.max_iterations // inner)}
         if apply is not None:
             options["M"] = linalg.LinearOperator((n, n), matvec=apply, dtype=dtype)
         product = self._counted(self._product(transposed))
