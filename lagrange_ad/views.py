@@ -20,8 +20,8 @@ from .program import Declarations, fit, key_name, numeric
 from .program.starts import require_domain
 from .solution import Point, plan_of
 from .solution.evaluation import DeclaredState, declared_state, solve_from, starting_state
-from .solution.plan import BlockStep
 from .solution.showing import in_parts, shape_text
+from .solution.steps import BlockStep
 from .tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
 from .text import listing, nearest, number
 

@@ -5,7 +5,7 @@ import pytest
 
 from lagrange_ad import Program
 from lagrange_ad.lowering import lower
-from lagrange_ad.solution.plan import SequenceStep, WideStep
+from lagrange_ad.solution.steps import SequenceStep, WideStep
 
 
 def _recurrence(n):

@@ -13,7 +13,7 @@ from lagrange_ad.errors import SingularError
 from lagrange_ad.solution.block import BlockProblem
 from lagrange_ad.solution.multipliers import solved_with
 from lagrange_ad.solution.operators import BlockOperator
-from lagrange_ad.solution.plan import BlockStep
+from lagrange_ad.solution.steps import BlockStep
 from lagrange_ad.solvers import Krylov, Linear, NotSolvedError, Record, SingularMatrixError, linear_solves, newton
 from lagrange_ad.solvers.linear import Factor, Ordering, System
 from lagrange_ad.solvers.linear.refinement import gmres

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lagrange_ad as la
-from lagrange_ad.solution.plan import BlockStep
+from lagrange_ad.solution.steps import BlockStep
 
 EXECUTORS = ("native", "reference")
 

@@ -15,7 +15,7 @@ from ..expression import Array, symbols_of
 from ..forms import PackedEquations
 from ..lowering import Lowered
 from ..solution import Plan
-from ..solution.plan import BlockStep
+from ..solution.steps import BlockStep
 from ..structure import levels, strong_components
 
 

@@ -11,7 +11,7 @@ from ..expression import Array
 from ..lowering import Lowered
 from ..solvers import Linear, Model, Record, linear_solves
 from .operators import BlockOperator
-from .plan import BlockStep, SequenceStep, WideStep
+from .steps import BlockStep, SequenceStep, WideStep
 
 
 @dataclass(eq=False, repr=False)

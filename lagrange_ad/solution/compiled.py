@@ -39,7 +39,8 @@ from ..execution.native.state import (
 from ..expression import Array
 from ..lowering import Group
 from ..solvers import MAX_ITERATIONS
-from .plan import BlockStep, Cut, Plan, SequenceStep, Step, WideStep, in_turns
+from .plan import Plan
+from .steps import BlockStep, Cut, SequenceStep, Step, WideStep, in_turns
 
 
 class CompiledPlan:

@@ -1,4 +1,4 @@
-"""Forward propagation: stationarity of the Lagrangian in λ. Walks the schedule once; blocks go to Newton."""
+"""Forward propagation: stationarity of the Lagrangian in λ. Walks the schedule once; blocks go to their solvers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from ..expression import Array
 from ..solvers import Auto, Record
 from .block import BlockProblem, BlockReport, linear_of, propagate_explicit, propagate_wide, residuals
-from .plan import BlockStep, Plan, SequenceStep, Step, WideStep, blamed
+from .plan import Plan
+from .steps import BlockStep, SequenceStep, Step, WideStep, blamed
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan
@@ -204,7 +205,7 @@ def _of_equations(plan: Plan, step: Step, z: Array) -> bool:
 
 
 def _solve(plan: Plan, step: BlockStep, start: Start, z: Array, work: Array, max_iterations: int) -> BlockReport:
-    _sweep(step, start, z, work)
+    sweep_block(step, start, z, work)
     report = BlockReport(step, plan.lowered, guessed_columns=_guessed(step, start), state=z)
     linear, choice = linear_of(step), step.choice
     problem = BlockProblem(step, z, start.offset, start.domain, work, linear.is_matrix_free)
@@ -223,7 +224,7 @@ def _guessed(step: BlockStep, start: Start) -> Array:
     return step.columns[~start.started[step.columns] & ~np.isin(step.columns, swept)]
 
 
-def _sweep(step: BlockStep, start: Start, z: Array, work: Array) -> None:
+def sweep_block(step: BlockStep, start: Start, z: Array, work: Array) -> None:
     """One propagation for the unknowns without a start; where it gives no finite number, they stay as they were."""
     for part in step.sweep:
         if start.started[part.own].all():

@@ -21,7 +21,8 @@ from ..text import listing
 from .block import BlockReport, linear_of
 from .forward import Reports, Solved, restored
 from .operators import BlockOperator
-from .plan import BlockStep, Plan, SequenceStep, Step, blamed
+from .plan import Plan
+from .steps import BlockStep, SequenceStep, Step, blamed
 
 if TYPE_CHECKING:
     from .compiled import CompiledPlan

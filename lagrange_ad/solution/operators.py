@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..expression import Array
-from .plan import BlockStep, SequenceStep
+from .steps import BlockStep, SequenceStep
 
 
 class BlockOperator:

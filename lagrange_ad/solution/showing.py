@@ -264,7 +264,7 @@ def cycles_in_words(plan: Plan) -> str:
         shown = ", ".join(map(plan.lowered.state.element, columns[:MOST_IN_WORDS].tolist()))
         return shown if len(columns) <= MOST_IN_WORDS else f"{shown}, … ({len(columns)} in all)"
 
-    from .plan import BlockStep
+    from .steps import BlockStep
 
     blocks = [step.user_columns for step in plan.steps if isinstance(step, BlockStep)]
     cycles = [f"{{{elements(columns)}}}" for columns in blocks if len(columns) > 1]

@@ -18,7 +18,8 @@ from ..solvers.problem import UNITS
 from .block import BlockProblem, BlockReport, model_at, propagate_explicit
 from .forward import Solved
 from .multipliers import back_substitute, linear_at, solved_with
-from .plan import BlockStep, Plan
+from .plan import Plan
+from .steps import BlockStep
 
 if TYPE_CHECKING:
     from .point import Point

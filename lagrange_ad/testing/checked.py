@@ -20,7 +20,7 @@ from ..solution import Plan, Point
 from ..solution import full as full_space
 from ..solution.evaluation import declared_state
 from ..solution.forward import Start, propagate
-from ..solution.plan import BlockStep
+from ..solution.steps import BlockStep
 from ..solvers import MAX_ITERATIONS
 
 BY_CALLS = 1e-6

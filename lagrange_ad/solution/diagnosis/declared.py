@@ -20,7 +20,7 @@ from ...lowering.lowered import coarse_pairs
 from ...printing import place, to_text
 from ...program import Declarations
 from ...text import listing
-from ..plan import Plan, _reached_rows
+from ..plan import Plan, reached_rows
 from .finding import MOST_NAMES, Finding
 
 MOST = 5
@@ -113,7 +113,7 @@ def unused_findings(plan: Plan) -> Iterator[Finding]:
     if lowered.objective is None:
         return
     goals = replace(lowered, objective_groups=lowered.objective_groups + lowered.constraint_groups)
-    reached = _reached_rows(goals, plan.schedule)[: lowered.n_user_rows]
+    reached = reached_rows(goals, plan.schedule)[: lowered.n_user_rows]
     starts = lowered.rows.start[: len(lowered.equations) + 1]
     counts = np.add.reduceat(np.append(reached, False).astype(int), starts[:-1]) if len(starts) > 1 else np.empty(0)
     counts = np.where(np.diff(starts) > 0, counts, 1)

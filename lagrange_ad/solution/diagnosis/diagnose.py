@@ -18,8 +18,9 @@ from ...solvers import MAX_ITERATIONS, size_of_unknowns
 from ..block import BlockReport
 from ..evaluation import check_starts, given_values, lay_out, plan_of, prepared, starting_state
 from ..forward import Start, propagate
-from ..plan import BlockStep, Plan
+from ..plan import Plan
 from ..point import Point
+from ..steps import BlockStep
 from .declared import duplicate_findings, unused_findings
 from .edges import domain_ends
 from .failure import failure_findings, guessed_findings

@@ -15,7 +15,7 @@ from ...solvers import Factor, SingularMatrixError, size_of_unknowns
 from ...text import number
 from ..block import BlockProblem, BlockReport
 from ..forward import Solved
-from ..plan import BlockStep
+from ..steps import BlockStep
 from .culprit import domain_message
 from .finding import MOST_NAMES, Finding
 

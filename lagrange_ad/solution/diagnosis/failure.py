@@ -20,7 +20,8 @@ from ...tables import Column, Table
 from ...text import listing, number
 from ..block import BlockReport
 from ..forward import Solved
-from ..plan import BlockStep, Plan
+from ..plan import Plan
+from ..steps import BlockStep
 from .culprit import GUARD, domain_message
 from .edges import edge_findings, outside_findings
 from .finding import MOST_NAMES, Finding, in_words

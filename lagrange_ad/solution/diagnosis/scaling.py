@@ -14,7 +14,7 @@ from ...expression import Array
 from ...lowering import Lowered
 from ...text import number
 from ..block import model_at
-from ..plan import BlockStep
+from ..steps import BlockStep
 from .finding import MOST_NAMES, Finding
 from .names import elements
 

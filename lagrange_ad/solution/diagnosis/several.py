@@ -18,8 +18,9 @@ from ...solvers import MAX_ITERATIONS
 from ...tables import Column, Table
 from ...text import number
 from ..block import model_at, propagate_explicit
-from ..forward import Start, _sweep, propagate
-from ..plan import BlockStep, Plan
+from ..forward import Start, sweep_block, propagate
+from ..plan import Plan
+from ..steps import BlockStep
 from ..trust import solve_again
 from .finding import Finding
 from .names import elements, variable_names
@@ -122,7 +123,7 @@ def _sign_finding(lowered: Lowered, step: BlockStep, begin: Start, at: Point) ->
     z[step.columns] = begin.z[step.columns]
     work = np.zeros(lowered.n_all_rows)
     with np.errstate(all="ignore"):
-        _sweep(step, begin, z, work)
+        sweep_block(step, begin, z, work)
         for part in step.eliminated:
             propagate_explicit(part, z, at.offset, work)
         signs = [_sign(step, state) for state in (z, at.state)]

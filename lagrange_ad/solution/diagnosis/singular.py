@@ -14,7 +14,7 @@ from ...expression import Array
 from ...lowering import Lowered
 from ...solvers import Factor, Model
 from ..block import model_at
-from ..plan import BlockStep
+from ..steps import BlockStep
 from .finding import MOST_NAMES, Finding, in_words
 from .names import elements
 from .nullspace import DENSE_LIMIT, NearNull, near_null

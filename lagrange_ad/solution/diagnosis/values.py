@@ -15,7 +15,7 @@ import numpy as np
 from ...expression import Array
 from ...printing import place
 from ...text import listing
-from ..plan import BlockStep
+from ..steps import BlockStep
 from ..trust import ROUNDING, block_rows
 from .culprit import GUARD, culprit, domain_message, objective_finding, objective_message
 from .finding import MOST_NAMES, Finding
