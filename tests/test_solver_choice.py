@@ -55,6 +55,16 @@ def test_all_blocks_and_the_last_word() -> None:
     assert all(block.converged for block in p.evaluate().blocks)
 
 
+def test_equation_files_say_what_they_do_not_keep() -> None:
+    p = sellar()
+    assert "not kept" not in p.to_text()
+    p.solver("y1", "trust-region")
+    p.equate(p.variable("q", scale=10.0), 3.0)
+    text = p.to_text()
+    assert text.endswith("# not kept in this file: p.solver of y1\n# not kept in this file: scale= of q\n")
+    assert la.reads(text).evaluate()["y1"] == pytest.approx(p.evaluate()["y1"], rel=1e-12)
+
+
 def test_choices_are_copied_and_pickled() -> None:
     p = sellar()
     p.solver("y2", max_iterations=1)

@@ -77,7 +77,16 @@ def to_text(program: Declarations) -> str:
         groups[3].append(f"{objective.sense} {label}{formula}")
     groups[2] += [f"{'fix' if program.symbols[name].kind == 'variable' else 'free'} {name}" for name in program.swapped]
     groups[4] += [_constraint(one, number) for number, one in enumerate(program.constraints, start=1)]
+    groups.append(_not_kept(program))
     return "\n\n".join("\n".join(group) for group in groups if group) + "\n"
+
+
+def _not_kept(program: Declarations) -> list[str]:
+    """Comments that say what of a program its file does not hold: how blocks are solved, given sizes."""
+    sized = [name for name, symbol in program.symbols.items() if symbol.scale is not None]
+    lost = [("p.solver of", [choice.name for choice in program.solver_choices]),
+            ("scale= of", [*sized, *(name for name in program.equation_scales if name not in sized)])]
+    return [f"# not kept in this file: {what} {', '.join(dict.fromkeys(names))}" for what, names in lost if names]
 
 
 # declarations and equations ---------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ...solvers import MAX_ITERATIONS
 from ...tables import Column, Table
 from ...text import number
 from ..block import model_at, propagate_explicit
-from ..forward import Start, sweep_block, propagate
+from ..forward import Start, propagate, sweep_block
 from ..plan import Plan
 from ..steps import BlockStep
 from ..trust import solve_again
