@@ -40,6 +40,9 @@ class ArrayProblem:
             columns = [np.imag(np.asarray(self.function(x + 1e-30j * e))) / 1e-30 for e in np.eye(self.n)]
         return np.stack(columns, axis=1)
 
+    def noise(self, x: Array) -> None:
+        """Nobody knows."""
+
     def model(self, x: Array) -> Model:
         self.models += 1
         matrix: Any = self.jacobian(x)

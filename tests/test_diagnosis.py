@@ -519,7 +519,8 @@ def test_errors_of_a_linear_block_against_the_inverse(n: int) -> None:
     p.equate(matrix @ x, p.input("b", np.ones(n)), name="system")
     report = p.evaluate().blocks[0]
     solution = report.state[report.step.columns]
-    bound = np.abs(np.linalg.inv(matrix)) @ (8 * np.finfo(float).eps * (np.abs(matrix) @ np.abs(solution)))
+    terms = np.abs(matrix) @ np.abs(solution) + 1.0  # and the right side
+    bound = np.abs(np.linalg.inv(matrix)) @ (8 * np.finfo(float).eps * terms)
     moved = np.abs(np.linalg.inv(matrix) @ report.residuals)
     assert (report.error <= 1.001 * (bound + moved)).all()  # an estimate from below beyond a hundred unknowns
     off = np.abs(np.linalg.solve(matrix.astype(np.longdouble).astype(float), np.ones(n)) - solution)

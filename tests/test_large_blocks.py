@@ -304,7 +304,7 @@ def test_what_preconditioners_may_be():
             np.testing.assert_allclose(a.T @ linear.solve(b, True, 0.0), b, atol=1e-9)
     linear = linear_solves(Krylov(preconditioner=lambda J, x: 3.0))
     linear.update(a, np.zeros(64))
-    with pytest.raises(TypeError, match="returned float"):
+    with pytest.raises(la.DeclarationError, match="returned float"):
         linear.solve(b)
 
 

@@ -9,6 +9,8 @@ import lagrange_ad as la
 from lagrange_ad.execution import ReferenceExecutor
 from lagrange_ad.lowering import lower
 
+EXECUTORS = pytest.mark.parametrize("executor", ["native", "reference"])
+
 
 def test_an_infinite_slope_is_not_convergence() -> None:
     p = la.Program("steep")
@@ -182,3 +184,102 @@ def test_many_leaves_of_one_stack_are_laid_out_once() -> None:
     xs = np.stack([p.input(f"x{i}", 0.1 * i) for i in range(2000)])
     p.minimize(sum(((xs[i + 1] - xs[i] ** 2) for i in range(1999)), 0.0))
     assert np.isfinite(p.evaluate().gradient["x7"])
+
+
+# what a user found ------------------------------------------------------------------------------------------------
+
+
+@EXECUTORS
+def test_a_solution_is_a_start(executor: str) -> None:
+    """A ladder of diodes whose residuals stay at the rounding of currents that the Jacobian does not see."""
+    n, thermal = 30, 0.025852
+    p = la.Program("ladder", executor=executor)
+    current, resistance = p.input("I", 1e-3), p.input("R", np.full(n, 1e3))
+    v = p.variable("v", n, start=0.0)
+    before, last = np.concatenate([[0.0], v[:-1]]), np.eye(n)[-1]
+    into = 1e-14 * (np.exp((v - before) / thermal) - 1)
+    onward = np.concatenate([1e-14 * (np.exp((v[1:] - v[:-1]) / thermal) - 1), [0.0]])
+    p.equate(into, onward + current * last - v / resistance / 100, name="kcl")
+    p.minimize(v[-1] * current)
+    at = p.evaluate()
+    np.testing.assert_allclose(p.evaluate(start=at)["v"], at["v"], rtol=1e-11, atol=1e-20)  # volts
+
+
+@EXECUTORS
+@pytest.mark.parametrize("level", [1e-8, 1e-10, 1e-12, 1e-13])
+def test_rounding_inside_an_equation_is_no_failure(executor: str, level: float) -> None:
+    """1 − cos x = level: what 1 and cos x leave by rounding is all that can be reached, and the error says so."""
+    p = la.Program("small", executor=executor)
+    x = p.variable("x", start=1.0)
+    p.equate(1.0 - np.cos(x), level, for_=x)
+    at = p.evaluate()
+    true = 2.0 * np.arcsin(np.sqrt(level / 2.0))
+    assert abs(at["x"] - true) <= at.blocks[0].error[0] and at.blocks[0].error[0] <= 1e-14 / true
+
+
+@EXECUTORS
+def test_slow_convergence_is_not_the_end(executor: str) -> None:
+    p = la.Program("nearly double", executor=executor)
+    a = p.input("a", 1.0)
+    x = p.variable("x", start=3.0)
+    p.equate((x - 1.0) ** 2, 1e-20 * a, for_=x)
+    p.minimize(x)
+    at = p.evaluate()
+    assert at["x"] - 1.0 == pytest.approx(1e-10, rel=1e-5)
+    assert at.gradient["a"] == pytest.approx(5e-11, rel=1e-4)
+
+
+@EXECUTORS
+@pytest.mark.parametrize("distance", [1e-6, 1e-10, 1e-12])
+def test_the_error_estimate_near_a_fold(executor: str, distance: float) -> None:
+    """x = λ·exp(x) near λ = 1/e: slopes 1 and λ·exp(x) cancel, their rounding does not."""
+    mpmath = pytest.importorskip("mpmath")
+    p = la.Program("fold", executor=executor)
+    lam = p.input("lam", np.exp(-1.0) - distance)
+    x = p.variable("x", start=0.9)
+    p.equate(x, lam * np.exp(x), for_=x)
+    at = p.evaluate()
+    with mpmath.workdps(40):
+        true = float(-mpmath.lambertw(-mpmath.mpf(float(np.exp(-1.0) - distance))))
+    assert abs(at["x"] - true) <= at.blocks[0].error[0] <= 1e-13 / np.sqrt(distance)
+
+
+def test_reports_of_many_blocks_are_made_when_looked_at() -> None:
+    n = 20_000
+    p = la.Program("many")
+    a, x = p.input("a", np.linspace(1.0, 2.0, n)), p.variable("x", n, start=1.0)
+    y = p.define("y", 0.7 * np.sqrt(1.0 + x))
+    p.equate(x, a + 0.3 * np.sin(y))
+    blocks = p.evaluate().blocks
+    assert len(blocks) == n and len(blocks.solved_here) == 0 and blocks[17].converged and len(blocks.solved_here) == 1
+
+
+def test_preconditioners_of_users_are_checked() -> None:
+    p = la.Program("pair")
+    u = p.variable("u", 2, start=1.0)
+    p.equate(u, 0.3 * np.cos(np.roll(u, 1)))
+    p.minimize(np.sum(u))
+
+    def doubled(v: np.ndarray) -> np.ndarray:
+        v *= 2.0
+        return v
+
+    expected = p.evaluate()["u"]
+    p.solver("u", linear=la.solvers.Krylov(preconditioner=lambda J, x: (doubled, doubled)))
+    at = p.evaluate()
+    np.testing.assert_allclose(at["u"], expected, rtol=1e-12)
+    p.solver("u", linear=la.solvers.Krylov(preconditioner=lambda J, x: lambda v: np.ones(5)))
+    with pytest.raises(la.DeclarationError, match=r"preconditioner of Krylov gave an array of shape \(5,\)"):
+        p.evaluate()
+    with pytest.raises(la.DeclarationError, match="no function"):
+        la.solvers.Krylov(preconditioner=3)
+
+
+def test_a_sweep_stays_in_the_domain_of_what_was_fixed() -> None:
+    p = la.Program("fixed")
+    a, x = p.input("a", 1.0), p.variable("x", start=2.0, domain=(0, 10))
+    p.equate(x, a + 0.1 * np.sin(x))
+    p.fix(x)
+    p.free(a)
+    with pytest.raises(la.DeclarationError, match=r"point 2 of the sweep has x = 20, outside its domain \(0, 10\)"):
+        p.sweep({"x": [1.0, 5.0, 20.0]})

@@ -39,8 +39,8 @@ class SolverChoice:
     @property
     def is_plain(self) -> bool:
         """Whether compiled code may solve such a block: nothing but tearing was asked for."""
-        return (self.method.is_auto and self.linear == "auto" and self.tolerance is None
-                and self.max_iterations is None)  # fmt: skip
+        plain = self.method.is_auto or self.method == Newton()  # compiled code takes Newton's steps
+        return plain and self.linear == "auto" and self.tolerance is None and self.max_iterations is None
 
 
 def chosen_for(choices: Sequence[SolverChoice], n_user: int, n_state: int) -> Array:
@@ -68,6 +68,9 @@ def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, 
         raise DeclarationError(
             f"max_iterations= of p.solver({name!r}, ...) is an integer ≥ 1, got {max_iterations!r}"
         )
+    given = getattr(method, "tolerance", None)
+    if tolerance is not None and given is not None:
+        raise DeclarationError(f"tolerance= is said twice: {tolerance!r} of p.solver, and {given!r} of {method}")
     chosen, solves = method_named(method), linear_solves(linear)
     if solves.is_matrix_free and not isinstance(chosen, Auto | Newton | FixedPoint | Bracket):
         raise DeclarationError(

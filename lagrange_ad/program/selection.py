@@ -22,6 +22,10 @@ def selected(program: Symbols, key: Any) -> tuple[Symbol, Array]:
     """The symbol and the positions of the elements that a key means. Raises UnknownNameError."""
     if isinstance(key, Expression):
         return _of_expression(program, key)
+    if not isinstance(key, str):
+        raise UnknownNameError(
+            f"elements are named one symbol at a time, as in v, 'v', v[3], v[2:5] or 'v[3]'; got {key!r:.60}"
+        )
     name = str(key)
     base, bracket, rest = name.partition("[")
     if not isinstance(key, str) or not bracket or program.full_name(name) in program.symbols:

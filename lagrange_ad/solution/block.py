@@ -10,6 +10,7 @@ import numpy as np
 from ..expression import Array
 from ..lowering import Lowered
 from ..solvers import Linear, Model, Record, linear_solves
+from .noise import noise_of
 from .operators import BlockOperator
 from .steps import BlockStep, SequenceStep, WideStep
 
@@ -171,6 +172,10 @@ class BlockProblem:
         if self.matrix_free:
             return Model(BlockOperator(self.step, self.z), self.z[self.step.columns], len(x))
         return Model(self.step.jacobian(self.z), self.z[self.step.all_columns], len(x))
+
+    def noise(self, x: Array) -> Array | None:
+        """What rounding on the way leaves of the residuals; reads the user's expressions."""
+        return noise_of(self.step, self.z)
 
 
 def linear_of(step: BlockStep) -> Linear:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -152,6 +153,10 @@ class Reports(Sequence[BlockReport]):
         done[list(self.solved_here)] = True
         return len(done) if done.all() else int(np.argmin(done))
 
+    @cached_property
+    def _work(self) -> Array:
+        return np.zeros(self._plan.lowered.n_all_rows)
+
     def forget(self, numbers: Sequence[int]) -> None:
         """These blocks were not come to."""
         self._iterations[list(numbers)] = -1
@@ -177,9 +182,8 @@ class Reports(Sequence[BlockReport]):
 
     def _made(self, number: int) -> BlockReport:
         step, start = self._steps[number], self._start
-        work = np.zeros(self._plan.lowered.n_all_rows)
         with np.errstate(all="ignore"):
-            r = residuals(step, self._z, start.offset, work)
+            r = residuals(step, self._z, start.offset, self._work)
         record = Record("newton", converged=True, message="solved by compiled code", x=self._z[step.columns],
                         iterations=int(self._iterations[number]), residuals=r)
         return BlockReport(step, self._plan.lowered, record, _guessed(step, start), self._z)

@@ -7,7 +7,7 @@ keeps what it was computed from, so it stays right when the program changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -141,9 +141,9 @@ class Point(Shown):
         return self._solved.offset
 
     @cached_property
-    def blocks(self) -> list[BlockReport]:
-        """One report a cycle solved: its equations, unknowns, iterations and residual."""
-        return list(self._solved.reports)
+    def blocks(self) -> Sequence[BlockReport]:
+        """One report a cycle solved: its equations, unknowns, iterations and residual; made when looked at."""
+        return self._solved.reports
 
     @cached_property
     def values(self) -> dict[str, Array]:

@@ -18,8 +18,9 @@ from ..solvers.problem import UNITS
 from .block import BlockProblem, BlockReport, model_at, propagate_explicit
 from .forward import Solved
 from .multipliers import back_substitute, linear_at, solved_with
+from .noise import noise_of
 from .plan import Plan
-from .steps import BlockStep
+from .steps import BlockStep, numbering
 
 if TYPE_CHECKING:
     from .point import Point
@@ -51,9 +52,23 @@ def block_error(report: BlockReport) -> Array:
 def _exact_error(report: BlockReport) -> Array:
     model = model_at(report.step, report.state)
     factor = Factor(model.matrix)
-    rounding = ROUNDING * (abs(model.matrix) @ np.abs(model.values))
+    rounding = _rounding(report.step, report.state)
     inverse = np.abs(factor.solve(np.eye(len(rounding))))
     return np.asarray(np.abs(factor.solve(model.right_side(report.residuals))) + inverse @ rounding)
+
+
+def _rounding(step: BlockStep, z: Array) -> Array:
+    """What rounding leaves of the residual of every row of a block (all of its rows): of terms one by one, before those
+    of one unknown are summed, and of what the expressions compute on the way where that is known and more."""
+    rows, columns = step.run.jacobian_pattern()
+    size = np.abs(step.run.jacobian(z) * z[columns])
+    place = numbering(step.all_rows)(rows)
+    terms = np.bincount(place, weights=np.where(np.isfinite(size), size, 0.0), minlength=len(step.all_rows))
+    found = np.asarray(ROUNDING * (terms + np.where(step.own >= 0, np.abs(z[step.own]), 0.0)))
+    noise = noise_of(step, z) if len(step.all_rows) <= EXACT else None
+    if noise is not None:
+        found[: len(noise)] = np.maximum(found[: len(noise)], noise)
+    return found
 
 
 def _estimated_error(report: BlockReport, state: Array, size: int) -> Array:
@@ -66,7 +81,7 @@ def _estimated_error(report: BlockReport, state: Array, size: int) -> Array:
     if free:
         rounding[:n] = model.rounding
     else:
-        rounding[:] = ROUNDING * (abs(model.matrix) @ np.abs(model.values))
+        rounding[:] = _rounding(step, state)
     right = np.zeros(size)
     right[:n] = report.residuals
     signs = np.random.default_rng(0).choice((-1.0, 1.0), size)

@@ -15,6 +15,8 @@ from .scaling import scales_of
 CORRECTION = 1e-9
 """A full Newton step whose relative size is below this ends the iteration: the error left is its square."""
 
+SLOW = 0.1
+"""Corrections that shrink by less than this are not those of a quadratic convergence: the error left is no square."""
 EXTRA = 60
 """So many steps more where corrections are negligible beside the largest unknowns, residuals not beside their terms."""
 
@@ -80,14 +82,14 @@ def last_step(problem: Problem, model: Model, x: Array, r: Array, d: Array, firs
     return Arrived(x, r, is_small(model, r, first))
 
 
-def step_more(problem: Problem, model: Model, x: Array, r: Array, d: Array) -> Array | None:
+def step_more(problem: Problem, model: Model, x: Array, r: Array, d: Array, shrunk: float) -> Array | None:
     """The residual after a full step that is negligible beside the largest unknowns, if it should not be the last.
 
-    That is where a residual is no small part of its own terms, and the step halves that part: an equation between
-    small unknowns. Else None.
+    That is where a residual is no small part of its own terms (an equation between small unknowns), or corrections
+    shrink slowly, by ``shrunk`` (a double root, nearly), and the step halves the residual beside its terms. Else None.
     """
     share = _share(model, r)
-    if share <= CORRECTION:
+    if share <= CORRECTION and shrunk <= SLOW:
         return None
     new = problem.residual(x + d)
     return new if np.isfinite(new).all() and _share(model, new) <= 0.5 * share else None
@@ -99,6 +101,18 @@ def _share(model: Model, r: Array) -> float:
     at = size > 0.0
     with np.errstate(divide="ignore"):
         return float(np.max(size[at] / model.terms[at], initial=0.0))
+
+
+def is_noise(problem: Problem, record: Record) -> bool:
+    """Whether a solve that stopped is at the rounding of what its equations compute on the way; then it has arrived."""
+    if record.converged or not np.isfinite(record.residuals).all() or not len(record.x):
+        return record.converged
+    r = problem.residual(record.x)
+    allowed = problem.noise(record.x)
+    if allowed is None or not (np.abs(r) <= allowed).all():
+        return False
+    return record.stop(record.x, r, "residuals are at the rounding level of what their equations compute on the way",
+                       converged=True)
 
 
 class Progress:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DeclarationError
 from ..text import listing, nearest
-from .arrival import Goal
+from .arrival import Goal, is_noise
 from .bracket import bracket
 from .fixed_point import fixed_point
 from .homotopy import homotopy
@@ -57,7 +57,7 @@ class Method:
         record.method = self.name
         allowed = limit if self.max_iterations is None else int(self.max_iterations)
         asked = tolerance if self.tolerance is None else float(self.tolerance)
-        return self._run(problem, x, record, linear, allowed, Goal(asked))
+        return self._run(problem, x, record, linear, allowed, Goal(asked)) or is_noise(problem, record)
 
     def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
         raise NotImplementedError(f"{type(self).__name__} must say how it solves")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrival import EXACTLY, Goal
+from .arrival import EXACTLY, Goal, is_noise
 from .bracket import bracket
 from .homotopy import homotopy
 from .linear import Linear
@@ -80,7 +80,7 @@ def ladder(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
         record.method = rung.name
         good = rung.solve(problem, begin.copy(), record, linear, allowed, goal=goal, **rung.options)
         record.tried.append((rung.name, record.message))
-        if good:
+        if good or is_noise(problem, record):
             return True
         if len(x) > 1 and not np.isfinite(record.residuals).all():
             return False  # no method can begin where there is no value

@@ -75,7 +75,8 @@ def newton(problem: Problem, x: Array, record: Record, linear: Linear, limit: in
                 return record.stop(x, r, f"{error} at this point")
             x, r = nudged
             continue
-        moved = _line_search(problem, model, linear, x, r, d, record, first, extra < EXTRA)
+        before = record.steps[-2].correction if len(record.steps) > 1 else np.inf
+        moved = _line_search(problem, model, linear, x, r, d, record, first, before if extra < EXTRA else None)
         if moved is None:
             return record.stop(x, r, "no step along the Newton direction makes progress")
         x, r, extra = moved.x, moved.r, extra + moved.extra
@@ -105,8 +106,8 @@ def _nudge(problem: Problem, x: Array, record: Record) -> tuple[Array, Array] | 
 
 
 def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Array, d: Array, record: Record,
-                 first: float, may_go_on: bool) -> Moved | None:
-    """Move along d; None: nowhere to go."""
+                 first: float, before: float | None) -> Moved | None:
+    """Move along d; None: nowhere to go. ``before``: how long the last correction was, None to make no more of them."""
     scale, weights = unknown_sizes(problem, x), equation_weights(problem)
     length, size = float(np.max(np.abs(d) / scale)), float(np.max(np.abs(r) / weights))
     natural = float(np.max(np.abs(linear.estimate(model.right_side(r))[: len(r)]) / scale))
@@ -115,7 +116,7 @@ def _line_search(problem: Problem, model: Model, linear: Linear, x: Array, r: Ar
     if t == 0.0:
         return None
     if length <= CORRECTION and t == 1.0:
-        new = step_more(problem, model, x, r, d) if may_go_on else None
+        new = None if before is None else step_more(problem, model, x, r, d, length / before)
         if new is not None:
             return Moved(x + d, new, extra=True)
         last = last_step(problem, model, x, r, d, first)

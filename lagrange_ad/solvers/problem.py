@@ -42,6 +42,9 @@ class Problem(Protocol):
     def model(self, x: Array) -> Model:
         """The linear model at x, where ``residual`` was computed last."""
 
+    def noise(self, x: Array) -> Array | None:
+        """What rounding leaves of r (n,) at x, where ``residual`` was computed last; None where nobody knows. Dear."""
+
 
 @dataclass(eq=False)
 class Model:

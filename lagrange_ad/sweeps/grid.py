@@ -17,7 +17,7 @@ from ..printing import to_text
 from ..program import Declarations, numeric
 from ..program.selection import selected
 from ..solution.plan import Plan
-from ..text import listing
+from ..text import listing, number
 
 
 class Grid(Mapping[Any, Any]):
@@ -90,6 +90,7 @@ def points_of(program: Declarations, plan: Plan, values: Any) -> Over:
         if name in arrays:
             raise DeclarationError(f"the values of {name!r} are given twice")
         places[name], arrays[name] = columns, _series(name, value, columns.shape)
+        _require_domain(program, plan, name, columns, arrays[name])
     lengths = {name: len(array) for name, array in arrays.items()}
     if isinstance(values, Grid):
         shape = tuple(lengths.values())
@@ -125,6 +126,20 @@ def given_elements(program: Declarations, plan: Plan, key: Any) -> tuple[str, Ar
         raise DeclarationError(f"{name!r} is {found}: the equations determine it. Sweep inputs, parameters, and what "
                                f"was fixed: p.fix({name!r}) and p.free(...) swap roles")
     return name, columns
+
+
+def _require_domain(program: Declarations, plan: Plan, name: str, columns: Array, values: Array) -> None:
+    """Raise DeclarationError for a value outside the domain of a variable that was fixed."""
+    if not columns.size:
+        return
+    symbol = program.symbols[plan.lowered.state.names[plan.lowered.state.block_of(int(columns.ravel()[0]))]]
+    low, high = symbol.domain
+    outside = np.flatnonzero(((values <= low) | (values >= high)).any(axis=1))
+    if len(outside):
+        at, found = int(outside[0]), values[outside[0]]
+        worst = found.min() if found.min() <= low else found.max()
+        raise DeclarationError(f"point {at} of the sweep has {name} = {number(worst)}, outside its domain "
+                               f"({number(low)}, {number(high)})")
 
 
 def _series(name: str, value: Any, shape: Shape) -> Array:

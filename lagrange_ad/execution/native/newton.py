@@ -18,6 +18,8 @@ from .loops import Frame
 
 CORRECTION, SMALL = 1e-9, 1e-6
 """What is negligible: a correction beside its unknown, a residual beside its terms (as in ``solvers.newton``)."""
+SLOW = 0.1
+"""Corrections that shrink by less than this are not those of a quadratic convergence."""
 EXTRA = 60
 """So many steps more where corrections are negligible beside the largest unknowns, residuals not beside their terms."""
 HELP = 1
@@ -41,6 +43,7 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
     first, zero = s.largest(r, rows)
     _go_unless(f, f.compare("oeq", zero, literal(0.0)), failed)
     limit, extra = f.load(f.pointer("%frame", Frame.LIMIT), "i64"), f.variable("i64", "0")
+    length = f.variable("double", literal(np.inf))
     with f.loop(0, f.add(limit, 1)) as iteration:
         s.linearise()
         _terms(s, terms)
@@ -55,11 +58,14 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
         _scales(s, scale)
         step = f.variable("double", _longest(s, d))
         whole = f.compare("oeq", f.load(step), literal(1.0))
-        last = f.do(f"and i1 {whole}, {_all_below(s, d, scale, CORRECTION)}")
+        now = _length(s, d, scale)
+        slow = f.compare("ogt", now, f.real("fmul", literal(SLOW), f.load(length)))
+        f.store(now, length)
+        last = f.do(f"and i1 {whole}, {f.compare('ole', now, literal(CORRECTION))}")
         _copy_out(s, before, s.n)
         following = f.label()
         with f.when(last):
-            _step_more(s, before, r, new, d, terms, extra, following)
+            _step_more(s, before, r, new, d, terms, extra, slow, following)
             _last_step(s, before, r, new, d, terms, size, first, report, iteration, failed)
         _line_search(s, before, r, new, d, scale, step, size, failed)
         f.jump(following)
@@ -237,13 +243,16 @@ def _share(s: Solver, r: str, terms: str) -> str:
     return f.load(largest)
 
 
-def _step_more(s: Solver, before: str, r: str, new: str, d: str, terms: str, extra: str, following: str) -> None:
-    """Where a residual is no small part of its terms and a full step halves that part: take it, and go to the next."""
+def _step_more(s: Solver, before: str, r: str, new: str, d: str, terms: str, extra: str, slow: str,
+               following: str) -> None:
+    """Where a residual is no small part of its terms, or corrections shrink slowly, and a full step halves the residual
+    beside its terms: take it, and go to the next."""
     f = s.f
     stays, on, halved, taken = (f.label() for _ in range(4))
     share = _share(s, r, terms)
     left = f.do(f"icmp slt i64 {f.load(extra, 'i64')}, {EXTRA}")
-    f.branch(f.do(f"and i1 {left}, {f.compare('ogt', share, literal(CORRECTION))}"), on, stays)
+    wanted = f.do(f"or i1 {slow}, {f.compare('ogt', share, literal(CORRECTION))}")
+    f.branch(f.do(f"and i1 {left}, {wanted}"), on, stays)
     f.place(on)
     _move(s, before, d, literal(1.0))
     s.evaluate(new)

@@ -20,7 +20,7 @@ from .culprit import domain_message
 from .finding import MOST_NAMES, Finding
 
 NEAR = 1e-6
-"""An unknown this near to an end of its domain, for the size of the end or of 1, is held there."""
+"""An unknown this near to an end of its domain, for the width of that or the size of the end, is held there."""
 SHORT = 1.0 / 64.0
 """A function's edge is near when this part of a Newton step, or a tenth of the unknowns' size of it, crosses it."""
 MOST = 3
@@ -38,7 +38,7 @@ def domain_ends(lowered: Lowered, step: BlockStep, z: Array, severity: str = "er
     present, which = np.unique(block, return_inverse=True)
     ends = np.array([lowered.symbols[lowered.state.names[i]].domain for i in present.tolist()])[which.ravel()]
     with np.errstate(invalid="ignore"):
-        held = np.isfinite(ends) & (np.abs(z[step.columns, None] - ends) <= NEAR * np.maximum(1.0, np.abs(ends)))
+        held = np.isfinite(ends) & (np.abs(z[step.columns, None] - ends) <= NEAR * _sizes(ends))
     at = np.argwhere(held)
     found = [_held(lowered, int(step.columns[i]), z, side, severity) for i, side in at[:MOST].tolist()]
     if len(at) > MOST:
@@ -47,6 +47,12 @@ def domain_ends(lowered: Lowered, step: BlockStep, z: Array, severity: str = "er
         found.append(Finding("domain end", severity, f"{len(columns)} more unknowns are held at ends of their domains",
                              (), names, {"unknowns": len(columns)}, found[-1].advice))
     return found
+
+
+def _sizes(ends: Array) -> Array:
+    """What a distance from an end is compared with: the width of the domain, where that is infinite the end's size."""
+    width = (ends[:, 1] - ends[:, 0])[:, None]
+    return np.where(np.isfinite(width), width, np.maximum(1e-9, np.abs(ends)))
 
 
 def _held(lowered: Lowered, column: int, z: Array, side: int, severity: str) -> Finding:

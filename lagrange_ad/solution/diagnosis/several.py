@@ -21,7 +21,7 @@ from ..block import model_at, propagate_explicit
 from ..forward import Start, propagate, sweep_block
 from ..plan import Plan
 from ..steps import BlockStep
-from ..trust import solve_again
+from ..trust import block_error, solve_again
 from .finding import Finding
 from .names import elements, variable_names
 from .nullspace import DENSE_LIMIT
@@ -37,6 +37,8 @@ LIMIT = 60
 """Iterations from another start."""
 APART = 1e-4
 """Solutions that differ by more than this part of the unknowns' size are distinct."""
+DOUBT = 10.0
+"""And by more than so many times the error estimate of this one."""
 MOST_SHOWN = 4
 """So many unknowns, those that differ most, are shown of each solution."""
 
@@ -46,10 +48,11 @@ def several_findings(plan: Plan, begin: Start, at: Point) -> Iterator[Finding]:
     for step in _blocks(plan)[:MOST_BLOCKS]:
         z = at.state.copy()
         known = [z[step.columns].copy()]
+        error = block_error(at._solved.reports[step.number])[: len(step.columns)]
         with np.errstate(all="ignore"):
             for x in other_starts(step, begin, z):
                 record = solve_again(step, z.copy(), at.offset, begin.domain, x, LIMIT)
-                if record.converged and all(_is_apart(record.x, other) for other in known):
+                if record.converged and all(_is_apart(record.x, other, error) for other in known):
                     known.append(record.x)
         if len(known) > 1:
             yield _found(plan, begin, at, step, known)
@@ -75,10 +78,11 @@ def other_starts(step: BlockStep, begin: Start, z: Array) -> Iterator[Array]:
         yield np.where(np.isfinite(inside), inside, x)
 
 
-def _is_apart(x: Array, other: Array) -> bool:
+def _is_apart(x: Array, other: Array, error: Array | float = 0.0) -> bool:
+    """Whether two points differ by more than rounding, and by more than ``error`` explains."""
     size = np.maximum(np.abs(x), np.abs(other))
     floor = 1e-3 * max(float(size.max(initial=0.0)), 1e-12)
-    return bool((np.abs(x - other) > APART * np.maximum(size, floor)).any())
+    return bool((np.abs(x - other) > np.maximum(APART * np.maximum(size, floor), DOUBT * error)).any())
 
 
 def _found(plan: Plan, begin: Start, at: Point, step: BlockStep, known: list[Array]) -> Finding:

@@ -60,6 +60,8 @@ class Krylov:
                 f"preconditioner={self.preconditioner!r} is not known: use 'ilu', 'jacobi', None, or a function of "
                 "(J, x) that returns v ↦ M⁻¹ v"
             )
+        if not (self.preconditioner is None or isinstance(self.preconditioner, str) or callable(self.preconditioner)):
+            raise DeclarationError(f"preconditioner={self.preconditioner!r} of Krylov is no function of (J, x)")
         for name in ("tolerance", "drop_tol", "fill_factor"):
             value, most = getattr(self, name), np.inf if name == "fill_factor" else 1.0
             if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < float(value) < most:
@@ -199,16 +201,31 @@ def _operator(matrix: Any) -> Any:
 
 def _both(made: Any) -> tuple[Apply, Apply | None]:
     """M⁻¹ and, where there is one, M⁻ᵀ of what a user's function returned."""
-    if isinstance(made, tuple) and len(made) == 2:
-        return made
+    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
+        return _guarded(made[0]), _guarded(made[1])
     if hasattr(made, "matvec"):
-        return made.matvec, made.rmatvec
+        return _guarded(made.matvec), _guarded(made.rmatvec)
     if hasattr(made, "solve"):
-        return made.solve, lambda v: made.solve(v, "T")
+        return _guarded(made.solve), _guarded(lambda v: made.solve(v, "T"))
     if callable(made):
-        return made, None
-    raise TypeError(f"the preconditioner's function returned {type(made).__name__}; return a function v ↦ M⁻¹ v, two "
-                    "of them (M⁻¹, M⁻ᵀ), a LinearOperator, or an object with solve(v) and solve(v, 'T')")  # fmt: skip
+        return _guarded(made), None
+    raise DeclarationError(
+        f"the preconditioner's function returned {type(made).__name__}; return a function v ↦ M⁻¹ v, two of them "
+        "(M⁻¹, M⁻ᵀ), a LinearOperator, or an object with solve(v) and solve(v, 'T')"
+    )
+
+
+def _guarded(apply: Apply) -> Apply:
+    """A user's function on a copy of the vector, its result checked."""
+
+    def applied(v: Array) -> Array:
+        found = np.asarray(apply(np.array(v)))
+        if found.shape != np.shape(v):
+            raise DeclarationError(f"the preconditioner of Krylov gave an array of shape {found.shape} for a vector of "
+                                   f"shape {np.shape(v)}: return M⁻¹ v, one number an unknown of the block")
+        return found
+
+    return applied
 
 
 def _diagonal(matrix: Any) -> tuple[Apply, Apply]:
