@@ -647,7 +647,7 @@ def test_errors_leave_everything_as_it_was() -> None:
         (lambda: p.fix({"v": 1.0, "v[1]": 2.0}), la.DeclarationError, "twice"),
         (lambda: p.fix(p["v"][[1, 1]], 2.0), la.DeclarationError, "twice"),
         (lambda: p.fix(p["w"]), la.DeclarationError, "no value and no start"),
-        (lambda: p.fix(3.0, 1.0), la.UnknownNameError, "no input, parameter or variable 3.0"),
+        (lambda: p.fix(3.0, 1.0), la.UnknownNameError, "named one symbol at a time.* got 3.0"),
         (lambda: p.fix({"w": 1.0}, 1.0), la.DeclarationError, "a mapping has its values"),
         (lambda: p.fix(q["y1"], 1.0), la.UnknownNameError, "of the program 'sellar'"),
         (lambda: p.free({"u[0]": 1.0, "b[0]": np.inf}), la.DeclarationError, "infinite"),

@@ -138,6 +138,10 @@ def _first_nan(plan: Plan, solved: Solved) -> Step | None:
     return None
 
 
+MOST_SHOWN = 10
+"""So many reports are printed of many."""
+
+
 class Reports(Sequence[BlockReport]):
     """The reports of blocks that native code solved, made when looked at; those that Python solved as they are."""
 
@@ -156,6 +160,16 @@ class Reports(Sequence[BlockReport]):
     @cached_property
     def _work(self) -> Array:
         return np.zeros(self._plan.lowered.n_all_rows)
+
+    def __eq__(self, other: object) -> bool:
+        """Like a list of reports."""
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(report) for report in self[:MOST_SHOWN])
+        return f"[{shown}{', …' if len(self) > MOST_SHOWN else ''}]"
 
     def forget(self, numbers: Sequence[int]) -> None:
         """These blocks were not come to."""
