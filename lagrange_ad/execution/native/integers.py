@@ -31,7 +31,10 @@ def natively(loop: Loop, *read: Indices | int, **written: Indices) -> int:
         return in_python(loop, *read, **written)
     import ctypes
 
-    address = function(("loop", loop.__module__, loop.__qualname__), lambda: _written(loop))
+    try:
+        address = function(("loop", loop.__module__, loop.__qualname__), lambda: _written(loop))
+    except OSError:  # the text is not there, as in a package without sources
+        return in_python(loop, *read, **written)
     names = list(inspect.signature(loop).parameters)
     given: dict[str, Any] = dict(zip(names, read, strict=False)) | written
     kept = {name: _as_words(given[name]) for name in names}
