@@ -260,6 +260,6 @@ def _key(argument: Any) -> Any:
 def _kind(argument: Any) -> str:
     """The kind of an array's dtype: "f" of floats, "O" of what is no array of numbers or text."""
     try:
-        return np.asarray(argument).dtype.kind
+        return str(np.asarray(argument).dtype.kind)
     except ValueError:  # lists of unequal lengths
         return "O"

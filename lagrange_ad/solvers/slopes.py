@@ -47,7 +47,7 @@ class SmallSlopes(_Scaled):
         self.r = r / scales.equation
         self.columns = np.linalg.norm(self.matrix, axis=0)
         self.gradient = self.matrix.T @ self.r
-        self._svd: tuple[Array, Array, Array] | None = None
+        self._svd: Any = None
         self._fixed: Array | None = None
 
     def product(self, p: Array) -> Array:

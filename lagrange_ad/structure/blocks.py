@@ -7,7 +7,7 @@ normal graph.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def transpose(indptr: Indices, indices: Indices, n_columns: int) -> tuple[Indice
     from scipy.sparse import csr_array
 
     present = np.ones(len(indices), np.bool_)
-    columns = csr_array((present, indices, indptr), shape=(len(indptr) - 1, n_columns)).tocsc()
+    columns: Any = csr_array((present, indices, indptr), shape=(len(indptr) - 1, n_columns)).tocsc()
     return columns.indptr.astype(np.int64), columns.indices.astype(np.int64)
 
 
