@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DeclarationError
 from ..expression import Array
 from ..solvers import Auto, Bracket, FixedPoint, Newton, linear_solves, method_named
+from ..solvers.choice import is_number
 from ..text import listing
 from .given import element_name
 from .selection import selected
@@ -60,7 +61,7 @@ def solver_choice(program: Roles, of: Any, method: Any, linear: Any, tear: Any, 
     elements, name = None, "all blocks"
     if of is not None:
         elements, name = np.ravel(selected(program, of)[1]), str(element_name(of, program))
-    if tolerance is not None and not (_is_number(tolerance) and 0.0 < tolerance < 1.0):
+    if tolerance is not None and not (is_number(tolerance) and 0.0 < tolerance < 1.0):
         raise DeclarationError(f"tolerance= of p.solver({name!r}, ...) is a number between 0 and 1, got {tolerance!r}")
     if max_iterations is not None and not (
         isinstance(max_iterations, Integral) and not isinstance(max_iterations, bool) and int(max_iterations) >= 1
@@ -98,7 +99,3 @@ def _torn(program: Roles, name: str, tear: Any) -> Array | None:
             f"{listing(wrong) or 'an empty list'}"
         )
     return np.unique(np.concatenate([np.ravel(positions) for _, positions in found]))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -26,13 +26,12 @@ def selected(program: Symbols, key: Any) -> tuple[Symbol, Array]:
         raise UnknownNameError(
             f"elements are named one symbol at a time, as in v, 'v', v[3], v[2:5] or 'v[3]'; got {key!r:.60}"
         )
-    name = str(key)
-    base, bracket, rest = name.partition("[")
-    if not isinstance(key, str) or not bracket or program.full_name(name) in program.symbols:
+    base, bracket, rest = key.partition("[")
+    if not bracket or program.full_name(key) in program.symbols:
         symbol = program.symbol(key)
         return symbol, _positions(symbol)
     symbol = program.symbol(base)
-    return symbol, _element(symbol, name, rest.removesuffix("]"))
+    return symbol, _element(symbol, key, rest.removesuffix("]"))
 
 
 def _of_expression(program: Symbols, node: Expression) -> tuple[Symbol, Array]:

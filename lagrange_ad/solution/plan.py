@@ -38,14 +38,7 @@ from ..tables import Report, Shown
 from .diagnosis.structural import structure_error
 from .roles import PlanRoles
 from .showing import schedule_report
-from .steps import (
-    BlockStep,
-    Cut,
-    SequenceStep,
-    Step,
-    WideStep,
-    wide_steps,
-)
+from .steps import BlockStep, Cut, SequenceStep, Step, WideStep, wide_steps
 from .torn import joined, wanted_torn
 
 if TYPE_CHECKING:

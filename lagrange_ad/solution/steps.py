@@ -20,9 +20,7 @@ from ..expression import Array
 from ..lowering import Group, Lowered
 from ..program.choices import SolverChoice
 from ..solvers import Substitution, System, Triangular, is_finite
-from ..structure import (
-    Block,
-)
+from ..structure import Block
 from ..text import listing
 from .torn import Part
 
@@ -199,6 +197,8 @@ class BlockStep(Coupled):
     @cached_property
     def guarded(self) -> Array:
         """The unknowns among what is eliminated that have a domain to stay in."""
+        if not self.schedule.eliminated:
+            return self.columns[:0]
         lowered, hidden = self.cut.lowered, self.user_columns[len(self.columns) :]
         blocks = np.searchsorted(lowered.state.start, hidden, side="right") - 1
         domains = [lowered.symbols[lowered.state.names[block]].domain for block in blocks.tolist()]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .problem import UNITS, Array, Model, Problem, Record, is_small, size_of_unknowns
-from .scaling import scales_of
+from .scaling import or_given, scales_of
 
 CORRECTION = 1e-9
 """A full Newton step whose relative size is below this ends the iteration: the error left is its square."""
@@ -29,7 +29,7 @@ class Goal:
 
     def reached(self, problem: Problem, model: Model, r: Array, record: Record) -> str:
         """Why r is as good as zero, empty where it is not. The model is the one at r."""
-        allowed = np.maximum(model.rounding, UNITS * np.finfo(float).eps * _given(problem.equation_scale, 0.0))
+        allowed = np.maximum(model.rounding, UNITS * np.finfo(float).eps * or_given(problem.equation_scale, 0.0))
         if (np.abs(r) <= allowed).all() or not r.any():
             return "residuals are at rounding level"
         if self.tolerance is None:
@@ -62,12 +62,12 @@ class Arrived:
 
 def unknown_sizes(problem: Problem, x: Array) -> Array:
     """What corrections are compared with: the user's sizes, or those of the values."""
-    return np.where(np.isfinite(problem.unknown_scale), problem.unknown_scale, size_of_unknowns(x))
+    return or_given(problem.unknown_scale, size_of_unknowns(x))
 
 
 def equation_weights(problem: Problem) -> Array:
     """What residuals are divided by before they are compared: the user's sizes, 1 where there are none."""
-    return _given(problem.equation_scale, 1.0)
+    return or_given(problem.equation_scale, 1.0)
 
 
 def last_step(problem: Problem, model: Model, x: Array, r: Array, d: Array, first: float) -> Arrived:
@@ -133,7 +133,3 @@ class Progress:
             self.residual, self.correction = min(residual, self.residual), min(correction, self.correction)
             self.waited = 0
         return self.waited > self.patience
-
-
-def _given(sizes: Array, otherwise: float) -> Array:
-    return np.where(np.isfinite(sizes), sizes, otherwise)

@@ -40,7 +40,7 @@ class Method:
         count = self.max_iterations
         if count is not None and (not isinstance(count, Integral) or isinstance(count, bool) or count < 0):
             self._refuse("max_iterations", "an integer ≥ 0, or None")
-        if self.tolerance is not None and not (_is_number(self.tolerance) and 0.0 < self.tolerance < 1.0):
+        if self.tolerance is not None and not (is_number(self.tolerance) and 0.0 < self.tolerance < 1.0):
             self._refuse("tolerance", "a number between 0 and 1, or None to solve to rounding level")
 
     @property
@@ -125,7 +125,7 @@ class LevenbergMarquardt(TrustRegion):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (_is_number(self.damping) and self.damping > 0.0):
+        if not (is_number(self.damping) and self.damping > 0.0):
             self._refuse("damping", "a positive number")
 
     def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
@@ -142,7 +142,7 @@ class PseudoTransient(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (_is_number(self.first) and self.first > 0.0):
+        if not (is_number(self.first) and self.first > 0.0):
             self._refuse("first", "a positive number")
 
     def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
@@ -184,7 +184,7 @@ class FixedPoint(Method):
         super().__post_init__()
         if not isinstance(self.anderson, Integral) or isinstance(self.anderson, bool) or self.anderson < 0:
             self._refuse("anderson", "an integer ≥ 0, the number of steps to remember")
-        if not (_is_number(self.damping) and 0.0 < self.damping <= 1.0):
+        if not (is_number(self.damping) and 0.0 < self.damping <= 1.0):
             self._refuse("damping", "a number in (0, 1]")
 
     def _run(self, problem: Problem, x: Array, record: Record, linear: Linear, limit: int, goal: Goal) -> bool:
@@ -222,5 +222,6 @@ def method_named(method: Any) -> Method:
     )
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite real number (True and False are not meant as numbers)."""
     return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))

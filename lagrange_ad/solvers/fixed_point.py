@@ -12,6 +12,7 @@ import numpy as np
 from .arrival import EXACTLY, Goal
 from .linear import Linear
 from .problem import Array, Problem, Record, longest_step, size_of_unknowns
+from .scaling import or_given
 
 WINDOW = 5
 ROUNDING = 16.0 * float(np.finfo(float).eps)
@@ -139,9 +140,8 @@ class _Iterations:
 
     def _sizes(self, x: Array) -> Array:
         """What residuals x_i − f_i(x) are compared with: the user's sizes, or those of the values."""
-        problem, sizes = self.problem, size_of_unknowns(x)
-        sizes = np.where(np.isfinite(problem.equation_scale), problem.equation_scale, sizes)
-        return np.where(np.isfinite(problem.unknown_scale), problem.unknown_scale, sizes)
+        sizes = or_given(self.problem.equation_scale, size_of_unknowns(x))
+        return or_given(self.problem.unknown_scale, sizes)
 
     @staticmethod
     def _size(r: Array, scale: Array) -> float:

@@ -47,21 +47,21 @@ def scales_of(problem: Problem, model: Model, x: Array, r: Array) -> Scales:
     """The sizes at x, with its residuals and its linear model; the user's where there are any."""
     if model.is_operator:  # it has no entries: the values are all that is known of the unknowns
         terms = np.maximum(model.terms, np.abs(r))
-        return Scales(_or_given(problem.unknown_scale, _power_of_two(size_of_unknowns(x))),
-                      _or_given(problem.equation_scale, _power_of_two(np.where(terms > 0.0, terms, 1.0))))
+        return Scales(or_given(problem.unknown_scale, _power_of_two(size_of_unknowns(x))),
+                      or_given(problem.equation_scale, _power_of_two(np.where(terms > 0.0, terms, 1.0))))
     i, j, slope = _entries(model)
     value = np.where(np.isfinite(problem.unknown_scale), problem.unknown_scale, np.abs(x))
     terms = np.maximum(_largest(i, slope * value[j], model.n), np.abs(r))
     matters = 1.0 / _largest(j, slope / np.where(terms > 0.0, terms, 1.0)[i], model.n)
     matters = np.where(np.isfinite(matters), matters, 1.0)
     unknown = np.where(value > 0.0, np.clip(PART * matters, value, MOST * value), PART * matters)
-    unknown = _or_given(problem.unknown_scale, _power_of_two(unknown))
+    unknown = or_given(problem.unknown_scale, _power_of_two(unknown))
     terms = np.maximum(_largest(i, slope * unknown[j], model.n), np.abs(r))
     equation = _power_of_two(np.where(terms > 0.0, terms, 1.0))
-    return Scales(unknown, _or_given(problem.equation_scale, equation))
+    return Scales(unknown, or_given(problem.equation_scale, equation))
 
 
-def _or_given(given: Array, otherwise: Array) -> Array:
+def or_given(given: Array, otherwise: Array | float) -> Array:
     """The user's sizes where there are any."""
     return np.where(np.isfinite(given), given, otherwise)
 

@@ -49,7 +49,7 @@ def transient(problem: Problem, x: Array, record: Record, linear: Linear, limit:
         if record.iterations >= end:
             return record.stop(x, r, f"the limit of {limit} iterations was reached")
         record.iterations += 1
-        moved = _euler(problem, model, record, linear, x, r, shift, delta, scales, size)
+        moved = _euler(problem, model, record, x, r, shift, delta, scales, size)
         if moved is None:
             return record.stop(x, r, "no time step, however short, leads on")
         x, r, delta = moved
@@ -64,8 +64,8 @@ def transient(problem: Problem, x: Array, record: Record, linear: Linear, limit:
         model = problem.model(x)
 
 
-def _euler(problem: Problem, model: Model, record: Record, linear: Linear, x: Array, r: Array, shift: Array,
-           delta: float, scales: Scales, size: float) -> tuple[Array, Array, float] | None:
+def _euler(problem: Problem, model: Model, record: Record, x: Array, r: Array, shift: Array, delta: float,
+           scales: Scales, size: float) -> tuple[Array, Array, float] | None:
     """One time step, shortened until it stays where equations have values and grow tenfold at most."""
     while delta >= SHORTEST:
         try:

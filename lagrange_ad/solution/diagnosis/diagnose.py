@@ -18,6 +18,7 @@ from ...solvers import MAX_ITERATIONS, size_of_unknowns
 from ..block import BlockReport
 from ..evaluation import check_starts, given_values, lay_out, plan_of, prepared, starting_state
 from ..forward import Start, propagate
+from ..multipliers import linear_at
 from ..plan import Plan
 from ..point import Point
 from ..steps import BlockStep
@@ -128,7 +129,9 @@ def _of_block(plan: Plan, at: Point, report: BlockReport) -> Iterator[Finding]:
     failed = step is at._solved.failed
     free = report.record.linear is not None and report.record.linear.is_matrix_free
     if not failed:
-        yield from () if free else singular_findings(lowered, step, at.state)
+        if not free:
+            linear = linear_at(step, at.state, report)
+            yield from singular_findings(lowered, step, at.state, None, linear.factor if linear.is_exact else None)
         yield from domain_ends(lowered, step, at.state, "warning")
         yield from _inaccurate(report)
     elif not free and len(step.all_rows) > DENSE_LIMIT and np.isfinite(report.residuals).all():
