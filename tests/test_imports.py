@@ -16,6 +16,7 @@ ORDER = (
     ("errors",),
     ("text",),
     ("progress", "solvers"),
+    ("optimizers",),
     ("tables",),
     ("elementary",),
     ("printing",),
@@ -39,7 +40,8 @@ ORDER = (
     ("tracing", "testing"),
     ("cli",),
 )
-NEVER = {"structure": {"expression", "program", "lowering"}, "solvers": {"expression", "program", "lowering"}}
+NEVER = {"structure": {"expression", "program", "lowering"}, "solvers": {"expression", "program", "lowering"},
+         "optimizers": {"expression", "program", "lowering"}}
 FREE = {"__init__", "__main__"}
 
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
