@@ -3,7 +3,8 @@
     minimize f(x)   subject to   lower ≤ x ≤ upper,   row_lower ≤ c(x) ≤ row_upper
 
 Signs of multipliers, in this room and of every algorithm: y_i = df*/d(the bound that row i is at), z_j = df*/d(the
-bound that x_j is at), 0 where not at a bound. So ∇f = Jᵀy + z at an optimum, y_i ≥ 0 at a lower and ≤ 0 at an upper bound.
+bound that x_j is at), 0 where not at a bound. So ∇f = Jᵀy + z at an optimum, y_i ≥ 0 at a lower and ≤ 0 at an upper
+bound.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Problem:
     ``x0``, ``lower``, ``upper`` (n,); ``row_lower``, ``row_upper`` (m,): equal where the row is an equation, ±inf where
     there is no bound. ``jacobian_structure``: (rows, columns) of the numbers of :meth:`jacobian`, each position once,
     int32. ``hessian_structure``: the same of :meth:`hessian`, rows ≥ columns; None where there is none but
-    :meth:`hessian_product`. ``second_order``: whether there are second derivatives at all.
+    :meth:`hessian_product`. ``second_order``: whether there are second derivatives at all. ``coordinates`` (n,): which
+    variables are kept unknowns of equations and no decisions; None where nobody told.
 
     Where f or c has no value, methods give NaN, or raise LagrangeError of the equations that were not solved; to an
     optimizer both say that the point is no good.
@@ -37,6 +39,7 @@ class Problem:
     jacobian_structure: tuple[Array, Array]
     hessian_structure: tuple[Array, Array] | None = None
     second_order: bool = False
+    coordinates: Array | None = None
 
     @property
     def n(self) -> int:
