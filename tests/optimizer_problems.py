@@ -135,7 +135,7 @@ def _rosenbrock() -> tuple[Callable[..., Any], ...]:
 
 def rosenbrock_on_circle(square: float = 1.0) -> Written:
     """Rosenbrock's function on x² + y² = square; (0.7864151542, 0.6176983126) for 1."""
-    return Written([-0.5, 1.0], _rosenbrock(),
+    return Written([0.3, 0.9], _rosenbrock(),
                    (lambda x: [x @ x], lambda x: [2 * x], lambda x: [2 * np.eye(2)]), rows=([square], [square]))
 
 
@@ -147,8 +147,8 @@ def rosenbrock_in_box() -> Written:
 def ranges() -> Written:
     """A quadratic function with a row of two bounds, one of none, one that holds with room, and a fixed variable.
 
-    min (x − 2)² + (y − 1)² + (w − 1)² with 1 ≤ x + y + w ≤ 3, x − y free, x ≥ −5, w = 1.5: (1.25, 0.25, 1.5), f* = 1.375,
-    y* = (−1.5, 0, 0), z* = (0, 0, 2.5).
+    min (x − 2)² + (y − 1)² + (w − 1)² with 1 ≤ x + y + w ≤ 3, x − y free, x ≥ −5, w = 1.5: (1.25, 0.25, 1.5),
+    f* = 1.375, y* = (−1.5, 0, 0), z* = (0, 0, 2.5).
     """
     rows = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
     centre = np.array([2.0, 1.0, 1.0])
