@@ -109,6 +109,10 @@ class View(Shown):
         """Where x stands in the flat state; a copy."""
         return self._places.copy()
 
+    def declared_state(self) -> Array:
+        """The flat state before anything is solved, with the parameters that the view has now; a copy."""
+        return self._declared.filled({})
+
     @cached_property
     def problem(self) -> ViewProblem:
         """The view as interior-point solvers want it: structures once, numbers many times."""
@@ -243,6 +247,7 @@ class View(Shown):
             if self._fast is not None:
                 self._fast.give(where)
         self._last = None
+        self.__dict__.pop("problem", None)  # the next look at it makes one of the new values
 
     def _parameter(self, key: Any, value: Any) -> tuple[str, Array]:
         owner = next((symbol.owner for symbol in self._plan.lowered.symbols.values()), None)
@@ -370,7 +375,7 @@ class View(Shown):
         rows = self._plan.lowered.constraint_rows
         if number < rows.size:
             return rows.element(number)
-        return self._plan.lowered.state.element(int(self._bounded_places[number - rows.size]))
+        return self._plan.lowered.state.element(int(self.bounded_places[number - rows.size]))
 
     @cached_property
     def _bounded(self) -> list[tuple[Symbol, Array]]:
@@ -384,7 +389,8 @@ class View(Shown):
         ]
 
     @cached_property
-    def _bounded_places(self) -> Array:
+    def bounded_places(self) -> Array:
+        """Where the eliminated elements stand in the state whose bounds are constraints."""
         return np.concatenate([np.empty(0, np.int64), *(places for _, places in self._bounded)])
 
     def constraint_limits(self) -> tuple[Array, Array]:
@@ -402,7 +408,7 @@ class View(Shown):
         if self._declared.offset is not None:
             first = lowered.objective_row + 1
             low, high = low - self._declared.offset[first:], high - self._declared.offset[first:]
-        of_variables = self._bounds_of(self._bounded_places)
+        of_variables = self._bounds_of(self.bounded_places)
         return np.concatenate([low, of_variables[0]]), np.concatenate([high, of_variables[1]])
 
     def _side(self, side: Any) -> Array:
@@ -418,7 +424,7 @@ class View(Shown):
         rows = np.zeros(self._plan.lowered.n_all_rows)
         with np.errstate(all="ignore"):
             self._plan.constraints.values(point.state, rows)
-        return np.concatenate([rows[first:], point.state[self._bounded_places]])
+        return np.concatenate([rows[first:], point.state[self.bounded_places]])
 
     def constraint_jacobian(self, x: Array) -> Any:
         """d(constraint values)/dx, (constraints, x): an array where everything is eliminated, else scipy.sparse CSR."""
@@ -429,7 +435,7 @@ class View(Shown):
     def dense_jacobian(self, x: Array) -> Array:
         """The same as an array, by one back-substitution with several seeds."""
         point, lowered = self.point(x), self._plan.lowered
-        variables, declared = self._bounded_places, lowered.constraint_rows.size
+        variables, declared = self.bounded_places, lowered.constraint_rows.size
         rows = np.zeros((lowered.n_all_rows, declared + len(variables)))
         rows[lowered.objective_row + 1 :, :declared] = np.eye(declared)
         unknowns = np.zeros((lowered.state.size, declared + len(variables)))
