@@ -72,8 +72,8 @@ class ActiveSetSensitivity:
 
     def _factored(self) -> KKTMatrix:
         if self.point.full_hessian is None:
-            raise DeclarationError("derivatives of the optimum need second derivatives of objective and constraints, as "
-                                   "a matrix or, up to 2000 variables, as products; this problem has none")
+            raise DeclarationError("derivatives of the optimum need second derivatives of objective and constraints, "
+                                   "as a matrix or, up to 2000 variables, as products; this problem has none")
         strong = self.active.strong()
         try:
             return KKTMatrix(self.point, strong)
@@ -126,8 +126,9 @@ def singular_because(point: Point, active: ActiveSet) -> str:
         names = [problem.row_name(int(i)) for found in licq.dependencies for i in found.rows]
         fixed = [problem.variable_name(int(j)) for found in licq.dependencies for j in found.variables]
         bounds = f" and the bounds of {listing(dict.fromkeys(fixed), MOST_NAMED)}" if fixed else ""
-        return (f"{text}the gradients of the active constraints {listing(dict.fromkeys(names), MOST_NAMED)}{bounds} are "
-                "dependent, so multipliers are not unique; leave out what says the same twice")
+        rows = listing(dict.fromkeys(names), MOST_NAMED)
+        return (f"{text}the gradients of the active constraints {rows}{bounds} are dependent, so "
+                "multipliers are not unique; leave out what says the same twice")
     curved = inertia(point, active)
     if curved.direction is not None:
         order = np.argsort(-np.abs(curved.direction), kind="stable")[:MOST_NAMED]
@@ -135,5 +136,3 @@ def singular_because(point: Point, active: ActiveSet) -> str:
         return (f"{text}the objective has no curvature along a direction of {listing(names)}, so the optimum is not "
                 "unique to first order; fix one of them, or add what decides between them")
     return f"{text}the KKT matrix of its active constraints is singular"
-
-
