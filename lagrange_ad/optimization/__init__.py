@@ -1,7 +1,7 @@
 """Optimizers on views of a program."""
 
 from .driver import ascend
-from .optimizing import Options, OptimizeRecord, optimize
+from .optimizing import OptimizeRecord, Options, optimize
 from .optimum import OptimizeResult, ShadowPrices
 from .recipe import Stopping
 from .result import AscentResult, StepRecord

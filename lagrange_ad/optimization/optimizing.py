@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeclarationError
+from ..errors import DeclarationError, SolveError
 from ..expression import Array
 from ..lowering import lower
 from ..optimizers import Algorithm, Answer, Iteration, Monitor, Settings, Stopped
 from ..optimizers.choice import algorithm_named, choose
-from ..optimizers.kkt import multipliers
+from ..optimizers.polishing import multipliers, polished
 from ..program import Declarations
 from ..progress import bar
 from ..solution import Point
@@ -26,6 +26,8 @@ from ..views import View
 from .beginning import beginning
 from .optimum import OptimizeResult
 
+MOST_POLISHED = 5000
+"""What is found of problems with at most this many variables and rows is brought to rounding."""
 SPACES = {"reduced": "all", "full": "none"}
 FIELDS = ("iteration", "objective", "infeasibility", "stationarity", "seconds")
 
@@ -96,6 +98,7 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     view = View(program, space_for(program, options.space, algorithm), options.perturbation)
     problem, start = view.problem, beginning(view, program, options.start)
     problem.x0 = np.clip(start.x, problem.lower, problem.upper)
+    _require_solution(view, problem.x0)
     why = ""
     if algorithm is None:
         algorithm, why = choose(problem)
@@ -103,9 +106,18 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     with bar(f"optimize ({algorithm.name})", settings.max_iterations, options.progress, _describe(view)) as show:
         monitor = Monitor(show, _callback(view, options.callback), options.time_limit)
         answer = _answer(algorithm, view, settings, monitor)
-    if answer.y is None or answer.z is None:
-        answer.y, answer.z = multipliers(problem, answer.x)
+    _finish(answer, view)
     return OptimizeResult(view, answer, monitor.history, monitor.seconds, algorithm.name, why)
+
+
+def _require_solution(view: View, x: Array) -> None:
+    """Raise where what is eliminated has no solution at the start: there is nothing to begin from then."""
+    try:
+        view.point(x)
+    except SolveError as error:
+        advice = ("\n  or keep these variables, space='full' or space=[...], so that they need not be solved for at the "
+                  "start")
+        raise type(error)(f"at the start of the optimization, {error}{advice}", error.at, error.findings) from None
 
 
 def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) -> Any:
@@ -115,7 +127,8 @@ def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) ->
         if space in SPACES:
             return SPACES[space]
         if space not in program.symbols:
-            raise DeclarationError(f"space must be 'reduced', 'full' or a list of variables to eliminate, got {space!r}")
+            raise DeclarationError("space must be 'reduced', 'full' or a list of variables to eliminate, "
+                                   f"got {space!r}")
     if space is not None:
         return space
     if algorithm is not None and not algorithm.takes & {"equalities"}:
@@ -156,6 +169,19 @@ def _answer(algorithm: Algorithm, view: View, settings: Settings, monitor: Monit
         return _best(view, monitor, stopped.reason, f"{stopped.message}: this is the best point so far")
     except KeyboardInterrupt:
         return _best(view, monitor, "interrupted", "interrupted: this is the best point so far")
+
+
+def _finish(answer: Answer, view: View) -> None:
+    """Multipliers where an algorithm gave none; of what it found, rounding off what its tolerances left."""
+    problem = view.problem
+    if answer.y is None or answer.z is None:
+        answer.y, answer.z = multipliers(problem, answer.x)
+    if answer.reason in ("solved", "stalled") and problem.n + problem.m <= MOST_POLISHED:
+        better = polished(problem, answer.x, answer.y, answer.z)
+        answer.x, answer.y, answer.z = better.x, better.y, better.z
+        if better.steps:
+            answer.message += f"; {better.steps} Newton steps on what is active led to {better.after:.1g} from " \
+                              f"{better.before:.1g}"
 
 
 def _best(view: View, monitor: Monitor, reason: str, message: str) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,7 @@ class OptimizeResult(Shown):
     @cached_property
     def certificate(self) -> Certificate:
         """The optimality conditions at the point, computed from the program."""
-        return certify(self.view.problem, self.x, self.y, self.z)
+        return certify(self.view.problem, self.x, self.y, self.z, self.view.sign)
 
     @cached_property
     def prices(self) -> Prices:
@@ -145,9 +145,9 @@ class OptimizeResult(Shown):
                              column=SHADOW_PRICE, blocks=rows)
         names = [name for name, symbol in own.symbols.items() if symbol.kind != "parameter"]
         found.lower, found.upper = (
-            Named("variable with bounds", names, lambda name, flat=flat: own.state.get(flat, name), owner,
-                  column=f"multiplier dJ*/d({side} bound)", blocks=own.state)
-            for side, flat in (("lower", self.prices.lower), ("upper", self.prices.upper)))
+            Named("variable with bounds", names, partial(own.state.get, side), owner, column=f"multiplier {what}",
+                  blocks=own.state)
+            for side, what in ((self.prices.lower, "dJ*/d(lower bound)"), (self.prices.upper, "dJ*/d(upper bound)")))
         return found
 
     @property

@@ -100,8 +100,8 @@ class View(Shown):
             if error.at is None:
                 return z
             found = error.at.state
-        guessed = np.flatnonzero(space.plan.unknown[: own.n_user] & np.isfinite(found[: own.n_user]))
-        z[guessed] = found[guessed]
+        good = np.flatnonzero(space.plan.unknown[: own.n_user] & np.isfinite(found[: own.n_user]))
+        z[good] = found[good]
         return z
 
     def _is_parameter(self, name: str) -> bool:
@@ -248,7 +248,7 @@ class View(Shown):
         declared = lay_out(space.plan)
         if self._original.offset is not None:
             own = self._original.offset[self.space.arranged.row]
-            offset = np.zeros(space.lowered.n_all_rows)
+            offset = np.zeros(space.plan.lowered.n_all_rows)
             offset[space.arranged.row] = own
             declared = replace(declared, offset=offset)
         return space.plan, declared
