@@ -1,6 +1,7 @@
 """Names of algorithms, and which one is taken where nobody names one.
 
-Takes what a user gave as ``method`` (a name, an object, None) and a Problem; gives an Algorithm, and the reason in words.
+Takes what a user gave as ``method`` (a name, an object, None) and a Problem; gives an Algorithm, and the reason in
+words.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SciPy's line-search methods on a Problem: L-BFGS-B (bounds only) and SLSQP (dense, small, any constraint).
 
-Takes a Problem, gives an Answer whose reason comes from the KKT conditions at the last point: SciPy's own word says that
-something changed little, or that a line search failed, which may be at an optimum or far from it.
+Takes a Problem, gives an Answer whose reason comes from the KKT conditions at the last point: SciPy's own word says
+that something changed little, or that a line search failed, which may be at an optimum or far from it.
 
 Where a point has no value: L-BFGS-B is told of a parabola along its search line whose lowest point lies half way, which
 halves the step; SLSQP of an infinite objective, which shortens its step to a tenth.
@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .adapting import UNBOUNDED, Ended, NoValue, Watched, bound_multipliers, ended, optimality, verdict
+from ..errors import LagrangeError
+from .adapting import UNBOUNDED, Ended, NoValue, Watched, bound_multipliers, ended, falls_without_end, verdict
 from .algorithm import Algorithm, Settings
 from .monitor import Monitor
+from .polishing import multipliers
 from .problem import Answer, Array, Problem
 
 
@@ -45,7 +47,7 @@ class Softened:
             return np.inf
         value = self.watched.objective(x)
         if value < UNBOUNDED:
-            raise Ended("unbounded", f"the objective falls without end: it is {value:.3g}")
+            raise Ended(*falls_without_end(value, "SciPy was stopped"))
         return value
 
     def constraints(self, x: Array) -> Array:
@@ -81,7 +83,7 @@ def run_scipy(watched: Watched, settings: Settings, minimize: Callable[[], Answe
         return minimize()
     except Ended as end:
         best = watched.monitor.best
-        x = watched.x if best is None or end.reason == "unbounded" else best.x
+        x = watched.x if best is None or best.x is None or end.reason == "unbounded" else best.x
         return ended(watched, x, settings.tolerance, end.reason, end.message)
 
 
@@ -99,6 +101,14 @@ def limited(watched: Watched, x: Array, settings: Settings) -> Answer:
     """The Answer of a run that met its limit of iterations."""
     return ended(watched, x, settings.tolerance, "iterations",
                  f"the limit of {settings.max_iterations} iterations was reached")
+
+
+def scipy_minimize(*arguments: Any, **options: Any) -> Any:
+    """``scipy.optimize.minimize``, imported when it is needed."""
+    from scipy import optimize
+
+    minimize: Any = optimize.minimize
+    return minimize(*arguments, **options)
 
 
 # L-BFGS-B --------------------------------------------------------------------------------------------------------
@@ -131,8 +141,8 @@ class LBFGSB(Algorithm):
         bounds = optimize.Bounds(problem.lower, problem.upper)
         options = {"ftol": 0.0, "gtol": settings.tolerance * watched.scale, "maxls": 60, "maxcor": self.memory,
                    "maxiter": settings.max_iterations, "maxfun": 2**31 - 1}
-        result = optimize.minimize(line.value_and_gradient, watched.x0.copy(), jac=True, method="L-BFGS-B",
-                                   bounds=bounds, callback=line.accepted, options=options)
+        result = scipy_minimize(line.value_and_gradient, watched.x0.copy(), jac=True, method="L-BFGS-B",
+                                bounds=bounds, callback=line.accepted, options=options)
         x = watched.at(result.x)
         if result.nit >= settings.max_iterations:
             return limited(watched, x, settings)
@@ -154,7 +164,7 @@ class _Line:
         except NoValue:
             return self.f, -self.gradient
         if f < UNBOUNDED:
-            raise Ended("unbounded", f"the objective falls without end: it is {f:.3g}")
+            raise Ended(*falls_without_end(f, "SciPy was stopped"))
         return f, gradient.copy()
 
     def accepted(self, xk: Array) -> None:
@@ -193,7 +203,7 @@ class SLSQP(Algorithm):
             x, left = watched.at(result.x), left - int(result.nit)
             y, z = rows.multipliers(x, result)
             judging = (y, z) if y is not None else rows.estimated(x)
-            if left <= 0 or optimality(watched, x, *judging) <= settings.tolerance:
+            if left <= 0 or _residual(watched, x, *judging) <= settings.tolerance:
                 break
         answer = judged(watched, x, *judging, settings, f"SLSQP: {_word(result)}")
         if left <= 0 and answer.reason != "solved":
@@ -222,10 +232,10 @@ class _Rows:
         kinds = [{"type": "eq", "fun": self._equations, "jac": self._equations_jacobian}] if len(self.equal) else []
         if len(self.low) + len(self.high):
             kinds.append({"type": "ineq", "fun": self._inequalities, "jac": self._inequalities_jacobian})
-        return optimize.minimize(self.soft.objective, x.copy(), jac=lambda x: self.soft.gradient(x).copy(),
-                                 method="SLSQP", bounds=optimize.Bounds(problem.lower, problem.upper), constraints=kinds,
-                                 callback=lambda xk: self.watched.step(xk),
-                                 options={"ftol": tolerance, "maxiter": iterations})
+        return scipy_minimize(self.soft.objective, x.copy(), jac=lambda x: self.soft.gradient(x).copy(),
+                              method="SLSQP", bounds=optimize.Bounds(problem.lower, problem.upper), constraints=kinds,
+                              callback=lambda xk: self.watched.step(xk),
+                              options={"ftol": tolerance, "maxiter": iterations})
 
     def _equations(self, x: Array) -> Array:
         return self.soft.constraints(x)[self.equal] - self.watched.problem.row_lower[self.equal]
@@ -254,25 +264,21 @@ class _Rows:
         return y, _bounds_or_none(self.watched, x, y)
 
     def estimated(self, x: Array) -> tuple[Array | None, Array | None]:
-        """Multipliers with the right signs that come nearest to ∇f = Jᵀy + z, by least squares over active bounds."""
-        from scipy import optimize
-
-        problem = self.watched.problem
+        """Multipliers by least squares, to judge a point by where this SciPy tells none."""
         try:
-            gradient, jacobian = self.watched.gradient(x), self.watched.jacobian_matrix(x).toarray()
-            values = self.watched.constraints(x)
-        except NoValue:
+            if not np.isfinite(self.watched.residuals(x, None, None).largest):
+                return None, None
+            return multipliers(self.watched.problem, self.watched.at(x))
+        except (NoValue, LagrangeError):
             return None, None
-        sides = np.concatenate([values, x]), np.concatenate([problem.row_lower, problem.lower]), np.concatenate(
-            [problem.row_upper, problem.upper])
-        at_lower, at_upper = sides[0] - sides[1] <= 1e-6, sides[2] - sides[0] <= 1e-6
-        active = np.flatnonzero(at_lower | at_upper)
-        both = np.zeros(problem.m + problem.n)
-        if len(active):
-            columns = np.concatenate([jacobian, np.eye(problem.n)])[active].T
-            limits = np.where(at_upper[active], -np.inf, 0.0), np.where(at_lower[active], np.inf, 1e-300)
-            both[active] = optimize.lsq_linear(columns, gradient, limits, method="bvls").x
-        return both[: problem.m], both[problem.m:]
+
+
+def _residual(watched: Watched, x: Array, y: Array | None, z: Array | None) -> float:
+    """The largest scaled KKT residual; ∞ where there are no multipliers or no values."""
+    try:
+        return np.inf if y is None or z is None else watched.residuals(x, y, z).largest
+    except NoValue:
+        return np.inf
 
 
 def _bounds_or_none(watched: Watched, x: Array, y: Array) -> Array | None:

@@ -1,7 +1,7 @@
 """Ipopt (cyipopt, where it is installed): the interior-point method of A. Wächter and L. T. Biegler.
 
-Takes a Problem as callbacks, gives x with the multipliers of every row and bound. Ipopt's L = f + λᵀc − z_Lᵀx + z_Uᵀx, so
-y = −λ and z = z_L − z_U.
+Takes a Problem as callbacks, gives x with the multipliers of every row and bound. Ipopt's L = f + λᵀc − z_Lᵀx + z_Uᵀx,
+so y = −λ and z = z_L − z_U.
 
 Source: Wächter & Biegler, Math. Programming 106 (2006) 25–57.
 """
@@ -183,10 +183,9 @@ def _reason(watched: Watched, x: Array, y: Array, z: Array, status: int, word: A
         return "time", "Ipopt's own time limit was reached"
     if status == DIVERGING:
         return "unbounded", f"the iterates grow without end ({word})"
-    if status == INFEASIBLE:
-        return "infeasible", (f"no point near by is less infeasible: {watched.worst(x)}; the limits may contradict each "
-                              f"other ({word})")
     reason, message = verdict(watched, x, y, z, settings.tolerance, word)
+    if status == INFEASIBLE and reason == "stalled":
+        return "infeasible", message.replace("no step improves, and ", "no point near by violates less, and ")
     if status in (SOLVED, ACCEPTABLE) and reason != "solved":
         return "solved", own_scaling(watched, x, y, z, "Ipopt")
     if reason == "stalled" and watched.failure is not None and status < 0:

@@ -1,7 +1,7 @@
 """SciPy's trust-region methods on a Problem: trust-constr (sparse, any constraint) and trust-krylov (unconstrained).
 
-Takes a Problem, gives an Answer whose reason comes from the KKT conditions at the last point. Where a point has no value
-both are told of an infinite objective, and shrink their region.
+Takes a Problem, gives an Answer whose reason comes from the KKT conditions at the last point. Where a point has no
+value both are told of an infinite objective, and shrink their region.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from .adapting import Ended, NoValue, Watched
 from .algorithm import Algorithm, Settings
-from .from_scipy import Softened, judged, limited, run_scipy
+from .from_scipy import Softened, judged, limited, run_scipy, scipy_minimize
 from .monitor import Monitor
 from .problem import Answer, Array, Problem
 
@@ -38,16 +38,17 @@ class TrustConstr(Algorithm):
 
         problem, soft = watched.problem, Softened(watched)
         curvature = _curvature(watched)
-        rows = [optimize.NonlinearConstraint(soft.constraints, problem.row_lower, problem.row_upper, jac=soft.jacobian,
-                                             hess=curvature[1])] if problem.m else []
+        constraint: Any = optimize.NonlinearConstraint
+        rows = [constraint(soft.constraints, problem.row_lower, problem.row_upper, jac=soft.jacobian,
+                           hess=curvature[1])] if problem.m else []
         bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
         bounds = optimize.Bounds(problem.lower, problem.upper) if bounded else None
         options = {"gtol": 0.0, "xtol": 1e-12, "barrier_tol": settings.tolerance, "maxiter": settings.max_iterations,
                    "sparse_jacobian": True if problem.m else None}
         try:
-            result = optimize.minimize(soft.objective, watched.x0.copy(), jac=soft.gradient, hess=curvature[0],
-                                       method="trust-constr", constraints=rows, bounds=bounds, options=options,
-                                       callback=lambda xk, state: _accepted(watched, xk, state, settings))
+            result = scipy_minimize(soft.objective, watched.x0.copy(), jac=soft.gradient, hess=curvature[0],
+                                    method="trust-constr", constraints=rows, bounds=bounds, options=options,
+                                    callback=lambda xk, state: _accepted(watched, xk, state, settings))
         except _Converged as end:
             result, word = end.state, "trust-constr: converged"
         else:
@@ -137,10 +138,8 @@ class TrustKrylov(Algorithm):
         return run_scipy(watched, settings, lambda: self._minimize(watched, settings))
 
     def _minimize(self, watched: Watched, settings: Settings) -> Answer:
-        from scipy import optimize
-
         soft, none = Softened(watched), np.zeros(watched.problem.m)
-        result = optimize.minimize(
+        result = scipy_minimize(
             soft.objective, watched.x0.copy(), jac=soft.gradient, method="trust-krylov",
             hessp=lambda x, v: _ended_without(watched.product, x, 1.0, none, v),
             callback=lambda xk: watched.step(xk, float(np.abs(soft.gradient(xk)).max(initial=0.0))),
