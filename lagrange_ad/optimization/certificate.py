@@ -60,7 +60,8 @@ class Certificate(Shown):
         """The first thing to know, in one sentence."""
         if not self.ok:
             first, more = self.findings[0], sum(finding.severity == "error" for finding in self.findings) - 1
-            return f"{self._fails()}: {first.message}" + (f" (and {more} more)" if more else "")
+            what = "" if first.kind == "curvature" else "not an optimum: "
+            return f"{what}{first.message}" + (f" (and {more} more)" if more else "")
         assert self.inertia is not None
         kind = self.words.kind
         if self.inertia.verdict == "minimum":
@@ -72,10 +73,6 @@ class Certificate(Shown):
     def unjudged(self) -> bool:
         """Whether second order was not looked at, without second derivatives."""
         return self.inertia is None or self.inertia.verdict == "unknown"
-
-    def _fails(self) -> str:
-        saddle = self.findings[0].kind == "curvature"
-        return f"no {self.words.kind}" if saddle else "not an optimum"
 
     def of_kind(self, kind: str) -> list[Finding]:
         """The findings of one kind."""

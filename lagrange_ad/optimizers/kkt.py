@@ -2,8 +2,8 @@
 
     ∇f = Jᵀy + z        lower ≤ (x, c) ≤ bounds        y_i, z_j push at the bound they belong to, 0 elsewhere
 
-Takes a Problem and arrays; gives numbers with the row or variable they are of. Scaled numbers do not change with the
-units of rows and objective, and of variables larger than 1: see :class:`Scales`.
+Takes a Problem and arrays; gives numbers with the row or variable they are of. Scaled numbers are relative to sizes
+that go with the units of rows and objective: see :class:`Scales`.
 """
 
 from __future__ import annotations
