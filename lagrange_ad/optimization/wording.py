@@ -24,7 +24,8 @@ GO_ON = ("the algorithm ended before an optimum: look at its message, go on from
 def told(findings: Sequence[Finding]) -> list[str]:
     """Findings as lines: severity, message, details, advice; the same advice once, after the last that it is for."""
     lines: list[str] = []
-    for finding, after in zip(findings, [*findings[1:], None], strict=True):
+    for k, finding in enumerate(findings):
+        after = findings[k + 1] if k + 1 < len(findings) else None
         lines += [f"{finding.severity}: {finding.message}", *(f"  {line}" for line in finding.details)]
         if finding.advice and (after is None or after.advice != finding.advice):
             lines.append(f"  try: {finding.advice}")

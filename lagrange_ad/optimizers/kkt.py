@@ -177,8 +177,8 @@ class Residuals:
     """How far the KKT conditions are from holding.
 
     ``primal``: rows and variables beyond their bounds. ``stationarity``: ∇f − Jᵀy − z. ``complementarity``: a
-    multiplier times the distance to the bound it belongs to, from inside. ``signs``: multipliers that push away from the bound
-    their row or variable is at, or to one there is not.
+    multiplier times the distance to the bound it belongs to, from inside. ``signs``: multipliers that push away from
+    the bound their row or variable is at, or to one there is not.
     """
 
     primal: Worst
