@@ -21,9 +21,10 @@ from ..errors import SolveError
 from ..expression import Array
 from .forward import Solved
 from .jacobian import jacobian_matrix
-from .multipliers import adjoints, tangents
+from .multipliers import adjoints
 from .plan import Plan
 from .point import Point
+from .second import Directions
 
 MOST_PRODUCTS = 300
 """A Hessian that takes more products than this has no structure: products alone are offered."""
@@ -46,6 +47,7 @@ class Reduction:
                  elements: Sequence[int] | Array = ()) -> None:
         self.plan = plan
         self.places, self.rows, self.elements = (np.asarray(x, dtype=np.int64) for x in (places, rows, elements))
+        self._directions = Directions(plan, self.places)
         self._known: tuple[Solved, float, Array, Array] | None = None
 
     @property
@@ -106,13 +108,7 @@ class Reduction:
 
     def hessian_product(self, point: Point, sigma: float, y: Array, v: Array) -> Array:
         """(σ∇²J + Σ y_i ∇²o_i)·v (n,), the equations holding."""
-        lam, solved = self.multipliers(point, sigma, y), solved_of(point)
-        dz, w = np.zeros(len(solved.z)), np.zeros(len(solved.z))
-        dz[self.places] = v
-        tangents(self.plan, solved.z, dz, solved.reports)
-        with np.errstate(all="ignore"):
-            self.plan.everything.hessian_product(solved.z, dz, lam, w)
-        return adjoints(self.plan, solved, np.zeros(len(lam)), w)[1][self.places]
+        return self._directions.product(solved_of(point), self.multipliers(point, sigma, y), v)
 
     @cached_property
     def hessian_structure(self) -> tuple[Array, Array] | None:
@@ -130,8 +126,8 @@ class Reduction:
     def dense_hessian(self, point: Point, sigma: float, y: Array) -> Array:
         """σ∇²J + Σ y_i ∇²o_i (n, n), by n products."""
         columns = [self.hessian_product(point, sigma, y, unit) for unit in np.eye(self.n)]
-        found = np.array(columns).reshape(self.n, self.n)
-        return 0.5 * (found + found.T)
+        found: Array = np.array(columns).reshape(self.n, self.n)
+        return np.asarray(0.5 * (found + found.T))
 
 
 def solved_of(point: Point) -> Solved:
