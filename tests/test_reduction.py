@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from native_programs import FAMILIES, program
 
-import lagrange_ad as la
 from lagrange_ad.execution.native.executor import NativeExecutor
 from lagrange_ad.solution import evaluation, plan_of
 from lagrange_ad.solution.reduction import Reduction
@@ -91,3 +90,41 @@ def test_families(family, every_executor):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_long_families(family):
     same_as_the_reference(lambda executor: program(101, [family], (130, 257, 300), executor))
+
+
+# matrices --------------------------------------------------------------------------------------------------
+
+
+def dense(structure, numbers, shape):
+    found = np.zeros(shape)
+    i, j = structure
+    assert i.dtype == j.dtype == np.int32
+    keys = i.astype(np.int64) * max(shape[1], 1) + j
+    assert (np.diff(keys) > 0).all()
+    found[i, j] = numbers
+    return found
+
+
+def check_matrices(p, at=None):
+    """The Jacobian against one tangent a column, the Hessian against one difference of the gradient a column."""
+    reduced = reduction_of(p)
+    at = p.evaluate() if at is None else at
+    sigma, y = weights(reduced)
+    places = np.concatenate([at.state.size + reduced.rows - reduced.plan.lowered.objective_row, reduced.elements])
+    expected = np.array([reduced._directions.tangent(at._solved, v, places) for v in np.eye(reduced.n)]).T
+    alike(dense(reduced.jacobian_structure, reduced.jacobian(at), (reduced.m, reduced.n)), expected)
+    if reduced.hessian_structure is None:
+        assert reduced.n > 300
+        return reduced
+    lower = dense(reduced.hessian_structure, reduced.hessian(at, sigma, y), (reduced.n, reduced.n))
+    alike(reduced.dense_hessian(at, sigma, y), lower + np.tril(lower, -1).T)
+    for v in np.random.default_rng(5).standard_normal((2, reduced.n)):
+        alike((lower + np.tril(lower, -1).T) @ v, reduced.hessian_product(at, sigma, y, v))
+    return reduced
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_matrices_of_families(family):
+    for seed in range(2):
+        check_matrices(program(seed, [family]))
+    check_matrices(program(0, [family], executor="reference"))

@@ -112,6 +112,12 @@ class PullBack:
         self._listing.run(self._pointers, self._help)
         return w[: self._n]
 
+    def seeded(self, after: Array, seeds: Array) -> Array:
+        """The same for many seeds at once: λ of the objective's and the constraints' rows, and seeds on the state."""
+        self.w.fill(0.0)
+        self.lam.fill(0.0)
+        return self.run(after, seeds)
+
     def run(self, after: Array, seeds: Array | float) -> Array:
         """w for λ of the objective's and the constraints' rows and seeds on the state."""
         self.w[self._n : self._n + len(after)] = after
