@@ -29,8 +29,8 @@ MOST_TERMS = 8
 """A sum of more terms than this is not put into a kernel."""
 CAPS = (SIZE_CAP, SIZE_CAP // 2, SIZE_CAP // 4, SIZE_CAP // 8, 0)
 """Most operations of a composed kernel: the first with which not too many kernels are made."""
-MOST_KERNELS = 64
-"""So many kernels, and four for each that there was, are not too many."""
+MOST_KERNELS = 16
+"""So many kernels, and two for each that there was, are not too many; and ten times as many on the way to them."""
 ROUNDS = 3
 """How deep estimates look."""
 
@@ -175,19 +175,19 @@ class _Part(NamedTuple):
 def _composed(flats: Sequence[Flat], lowered: Lowered, row_of: Array, done: Array, loops: Loops) -> list[_Part]:
     """The instances of rows that stay; those of inlined elements are done with.
 
-    Irregular programs could make a kernel of almost every instance: so many that compiling them takes longer than they
-    will ever run. Smaller ones, of fewer elements, are fewer.
+    Irregular programs could make a kernel of almost every instance, where what is fast is one of many instances.
+    Smaller kernels, of fewer elements, are fewer.
     """
     _leave_long(flats, lowered, row_of)
     for cap in CAPS:
         chosen, finished = row_of.copy(), done.copy()
         composer = Composer(flats, lowered.state.size)
-        most = MOST_KERNELS + 4 * len(flats) if cap else len(composer.pool) + lowered.state.size
-        if not _define(composer, _kept(flats, lowered, chosen, cap, loops), lowered.own, chosen, most, loops):
+        most = MOST_KERNELS + 2 * len(flats)
+        if not _define(composer, _kept(flats, lowered, chosen, cap, loops), lowered.own, chosen, 10 * most, loops):
             continue
         finished[chosen[chosen >= 0]] = True
         parts = _parts(composer, lowered, finished)
-        if len({part.composed.kernel for part in parts}) <= most:
+        if cap == 0 or len({part.composed.kernel for part in parts}) <= most:
             break
     done[:] = finished
     return parts
