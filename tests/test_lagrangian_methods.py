@@ -419,15 +419,15 @@ def test_multipliers_to_start_from_save_iterations(algorithm):
     np.testing.assert_allclose(warm.y, cold.y, atol=1e-7)
 
 
-@pytest.mark.parametrize("make", [
-    lambda: AugmentedLagrangian(order=3), lambda: AugmentedLagrangian(penalty=0.0),
-    lambda: AugmentedLagrangian(growth=1.0), lambda: AugmentedLagrangian(progress=1.0),
-    lambda: AugmentedLagrangian(memory=0), lambda: LagrangeNewton(hessian="none"), lambda: ArrowHurwicz(penalty=-1.0),
-    lambda: ArrowHurwicz(dual=2.0), lambda: AuxiliaryCoordinates(penalty=-1.0),
-    lambda: AuxiliaryCoordinates(growth=0.5), lambda: AuxiliaryCoordinates(turns=0), lambda: GradientDescent(lookback=0)])
-def test_options_are_checked(make):
+@pytest.mark.parametrize("make, option", [
+    (AugmentedLagrangian, {"order": 3}), (AugmentedLagrangian, {"penalty": 0.0}), (LagrangeNewton, {"hessian": "no"}),
+    (AugmentedLagrangian, {"growth": 1.0}), (AugmentedLagrangian, {"progress": 1.0}),
+    (AugmentedLagrangian, {"memory": 0}),
+    (ArrowHurwicz, {"penalty": -1.0}), (ArrowHurwicz, {"dual": 2.0}), (AuxiliaryCoordinates, {"penalty": -1.0}),
+    (AuxiliaryCoordinates, {"growth": 0.5}), (AuxiliaryCoordinates, {"turns": 0}), (GradientDescent, {"lookback": 0})])
+def test_options_are_checked(make, option):
     with pytest.raises(DeclarationError, match="must be"):
-        make()
+        make(**option)
 
 
 def test_gradient_descent_takes_no_rows():

@@ -16,10 +16,10 @@ import numpy as np
 from ..errors import DeclarationError
 from .algorithm import Algorithm, Settings
 from .bounded import LEAST
+from .crossover import Ended, crossed
 from .interior import Duals, Walls
 from .monitor import Monitor
 from .penalized import PRODUCTS, nearest_feasible
-from .polish import Ended, polished
 from .prepared import Prepared, Sample, size_of
 from .problem import Answer, Array, Problem
 from .saddle import Saddle, descend, hessian_of
@@ -373,7 +373,7 @@ class _Run:
         """The answer, with reached bounds made exact; where it is not clear which these are, the barrier gets lower."""
         said, now = "the KKT conditions are met", met
         for _ in range(LOWER if self.walls.count and isinstance(self.curvature, Exact) else 0):
-            end = polished(self.problem, self.walls, now.v, now.y, now.duals, self.curvature.at)
+            end = crossed(self.problem, self.walls, now.v, now.y, now.duals, self.curvature.at)
             if end is not None and self._left(end) <= self.settings.tolerance:
                 self.problem.report(end.sample, size_of(end.sample.slope(end.y) - end.z), end.y, end.z)
                 return self.problem.answer(end.sample, "solved", said, end.y, end.z, self.done + 1)
