@@ -90,7 +90,10 @@ class Watched:
 
     def hessian_matrix(self, x: Array, sigma: float, y: Array) -> Any:
         """σ∇²f + Σ y_i ∇²c_i, scipy.sparse CSR (n, n)."""
-        matrix = self.problem.hessian_matrix(self.at(x), sigma, y)
+        try:
+            matrix = self.problem.hessian_matrix(self.at(x), sigma, y)
+        except LagrangeError as error:
+            raise NoValue(self._fail("hessian", str(error))) from error
         if not np.isfinite(matrix.data).all():
             raise NoValue(self._fail("hessian", "the value is no number"))
         return matrix
@@ -155,11 +158,19 @@ class Watched:
         point = Point(problem, self.at(x), np.zeros(problem.m) if y is None else y,
                       np.zeros(problem.n) if z is None else z)
         point.__dict__.update(objective=self.objective(x), gradient=self.gradient(x), values=self.constraints(x),
-                              jacobian=self.jacobian_matrix(x))
+                              jacobian=self.jacobian_matrix(x), hessian=self._hessian_to_scale(x, point.y))
+        return residuals(point)
+
+    def _hessian_to_scale(self, x: Array, y: Array) -> Any:
+        """∇²L for the sizes of gradients; None where it has no value or no matrix."""
+        if not self.problem.second_order or self.problem.hessian_structure is None:
+            return None
+        failure = self.failure
         try:
-            return residuals(point)
-        except LagrangeError as error:
-            raise NoValue(self._fail("hessian", str(error))) from error
+            return self.hessian_matrix(x, 1.0, -y)
+        except NoValue:
+            self.failure = failure
+            return None
 
     def worst(self, found: Residuals) -> str:
         """The row or bound that is violated most, by name and amount."""

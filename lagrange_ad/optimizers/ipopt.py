@@ -154,7 +154,8 @@ class _Callbacks:
 
 # the answer ------------------------------------------------------------------------------------------------------
 
-SOLVED, ACCEPTABLE, INFEASIBLE, DIVERGING, FEASIBLE, ITERATIONS, TIMES = 0, 1, 2, 4, 6, -1, (-4, -5)
+SOLVED, ACCEPTABLE, INFEASIBLE, DIVERGING, ITERATIONS, TIMES, BROKEN = 0, 1, 2, 4, -1, (-4, -5), -10
+# at BROKEN and below there is no iterate with multipliers
 
 
 def _answer(watched: Watched, x: Array, info: dict[str, Any], settings: Settings) -> Answer:
@@ -169,7 +170,7 @@ def _answer(watched: Watched, x: Array, info: dict[str, Any], settings: Settings
         except NoValue:
             z = np.where(fixed, 0.0, z)
     reason, message = _reason(watched, x, y, z, status, info["status_msg"], settings)
-    ours = reason != "infeasible"
+    ours = reason != "infeasible" and status > BROKEN
     return ended(watched, x, settings.tolerance, reason, message, y if ours else None, z if ours else None)
 
 
