@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import signal
 import sys
 import time
 import traceback
@@ -336,7 +337,7 @@ class Unforeseen(Exception):
 def test_exceptions_of_evaluations_come_out_as_they_are(given: Algorithm, where: str, kind: type) -> None:
     free = isinstance(given, LBFGSB | TrustKrylov)
     problem = rosenbrock() if free else hs71()
-    if where in ("constraints", "jacobian") and free or where == "hessian" and not uses_hessian(given):
+    if (where in ("constraints", "jacobian") and free) or (where == "hessian" and not uses_hessian(given)):
         pytest.skip("this algorithm asks for none")
     function, calls = getattr(problem, where), []
 
@@ -355,6 +356,40 @@ def test_exceptions_of_evaluations_come_out_as_they_are(given: Algorithm, where:
 
 def uses_hessian(given: Algorithm) -> bool:
     return not isinstance(given, LBFGSB | SLSQP) and getattr(given, "hessian", "auto") == "auto"
+
+
+@pytest.mark.parametrize("given", FREE)
+def test_ctrl_c(given: Algorithm) -> None:
+    problem, before = rosenbrock(), signal.getsignal(signal.SIGINT)
+    objective, calls = problem.objective, []
+
+    def pressed(x: Any) -> float:
+        calls.append(x)
+        if len(calls) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return objective(x)
+
+    problem.objective = pressed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(given, problem)
+    assert len(calls) == 4 and signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("given", [algorithm(Uno(), NEEDS_UNO), algorithm(Ipopt(), NEEDS_IPOPT)])
+def test_ctrl_c_while_a_library_computes(given: Algorithm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised at the first line of the next callback, before that can catch it."""
+    module = sys.modules[type(given).__module__]
+    original, calls = module._Callbacks.gradient, []
+
+    def gradient(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(module._Callbacks, "gradient", gradient)
+    with pytest.raises(KeyboardInterrupt):
+        run(given, hs71())
 
 
 @pytest.mark.parametrize("given", FREE)
