@@ -147,6 +147,10 @@ def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Fu
             one = [_forward(host), _reverse(host), _jacobian()]
         case "tangent":
             one = [_tangent(host), _tangents()]
+        case "hessian_product":
+            from .tape_second import second_functions
+
+            one = [_tangent(host), *second_functions(host, in_state)]
         case _:
             raise KeyError(quantity)
     return [*one, _group(), _turns(backwards=quantity == "adjoint")]
@@ -210,13 +214,13 @@ def _leaves(f: Function) -> tuple[str, str]:
     return at, f.add(at, n_args)
 
 
-def _operands(f: Function, code: str, i: str, name: str) -> list[str]:
+def operands_of(f: Function, code: str, i: str, name: str) -> list[str]:
     """The registers of an operation's operands."""
     first = f.mul(i, 4)
     return [f.index(code, f.add(first, 1 + j)) for j in range(TABLE[name].arity)]
 
 
-def _each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
+def each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
     """A switch over the operation of line i: ``write(name)`` writes each case."""
     number = f.load(f.at(code, f.mul(i, 4), "i32"), "i32", 4)
     labels = {name: f.label() for name in TABLE}
@@ -243,15 +247,15 @@ def _forward(host: Host) -> Function:
     code = f.pointer("%data", Word.CODE)
     with f.loop(0, f.word("%data", Word.OPERATIONS)) as i:
         def write(name: str) -> None:
-            value = _apply(f, emitter, name, _operands(f, code, i, name))
+            value = _apply(f, emitter, name, operands_of(f, code, i, name))
             f.store(value, f.at("%regs", f.add(first, i)))
 
-        _each_operation(f, code, i, write)
+        each_operation(f, code, i, write)
     f.finish(f.load(f.at("%regs", f.word("%data", Word.OUTPUT))))
     return f
 
 
-def _partials(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
+def partials_of(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
     """∂y/∂x_j of one operation; None where it is 0 everywhere."""
     kernel = local_partials(name)
     numbers = [f.load(f.at("%regs", r)) for r in operands]
@@ -279,19 +283,22 @@ def _reverse(host: Host) -> Function:
             value, bar = f.load(f.at("%regs", register)), f.load(f.at("%bars", register))
 
             def write(name: str) -> None:
-                operands = _operands(f, code, i, name)
-                for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+                operands = operands_of(f, code, i, name)
+                for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                     if partial is not None:
-                        _pass_on(f, name, operand, partial, bar)
+                        pass_on(f, name, operand, partial, bar)
 
-            _each_operation(f, code, i, write)
+            each_operation(f, code, i, write)
     f.finish(None)
     return f
 
 
-def _pass_on(f: Function, name: str, operand: str, partial: str, bar: str) -> None:
+def pass_on(f: Function, name: str, operand: str, partial: str, bar: str, rate: str | None = None) -> None:
+    """What an operation has for an operand's adjoint, and for its rate of change."""
     def add() -> None:
         f.increase(f.at("%bars", operand), f.do(f"fmul contract double {bar}, {partial}"))
+        if rate is not None:
+            f.increase(f.at("%rates", operand), f.do(f"fmul contract double {rate}, {partial}"))
         f.store("1", f.at("%live", operand, "i8"), "i8", 1)
 
     if TABLE[name].selects:
@@ -385,10 +392,10 @@ def _tangent(host: Host) -> Function:
         f.store("0", f.at("%live", register, "i8"), "i8", 1)
 
         def write(name: str) -> None:
-            operands = _operands(f, code, i, name)
+            operands = operands_of(f, code, i, name)
             value = _apply(f, emitter, name, operands)
             f.store(value, f.at("%regs", register))
-            for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+            for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                 if partial is None:
                     continue
                 moves = f.do(f"icmp ne i8 {f.load(f.at('%live', operand, 'i8'), 'i8', 1)}, 0")
@@ -400,7 +407,7 @@ def _tangent(host: Host) -> Function:
                     f.increase(f.at("%dots", register), step)
                     f.store("1", f.at("%live", register, "i8"), "i8", 1)
 
-        _each_operation(f, code, i, write)
+        each_operation(f, code, i, write)
     f.finish(f.load(f.at("%dots", f.word("%data", Word.OUTPUT))))
     return f
 
