@@ -7,7 +7,7 @@ seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..expression import Array
@@ -46,6 +46,16 @@ class Run(Protocol):
 
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]: the tangent of :meth:`adjoint` in z."""
+
+    def prepared_sums(self, quantity: str, slot: Array, constant: Array) -> Callable[..., None]:
+        """A function (z, out=) for "jacobian", (z, λ, out=) for "hessian", that writes their entries added up by slot,
+        int32 (entries,), −1 for those left out, upon ``constant``, which has out's size."""
+
+    def prepared_residuals(self, rows: Array, own: Array) -> Callable[..., None]:
+        """A function (z, out=) that writes Σ φ of all rows, less z[own] of some ``rows``."""
+
+    def prepared_gradient(self, columns: Array) -> Callable[..., None]:
+        """A function (z, out=) that writes ∂(row 0)/∂z at ``columns``."""
 
 
 class Executor(Protocol):

@@ -14,6 +14,7 @@ import numpy as np
 from ..elementary import TABLE
 from ..expression import Array
 from ..lowering import ExternalKernel, Group, IndexMap, Kernel
+from .prepared import Gradient, Residuals, Sums
 from .product import ProductRun, is_product, joined_pairs
 from .sequence import ScalarSequence
 
@@ -237,6 +238,18 @@ class ReferenceRun:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""
         for part in self.parts:
             part.hessian_product(z, dz, lam, w)
+
+    def prepared_sums(self, quantity: str, slot: Array, constant: Array) -> Sums:
+        """What writes the entries of a Jacobian or Hessian added up by slot."""
+        return Sums(self, quantity, slot, constant)
+
+    def prepared_residuals(self, rows: Array, own: Array) -> Residuals:
+        """What writes Σ φ − own."""
+        return Residuals(self, rows, own)
+
+    def prepared_gradient(self, columns: Array) -> Gradient:
+        """What writes ∂(row 0)/∂z."""
+        return Gradient(self, columns)
 
 
 class ReferenceExecutor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...expression import Array
 from ...lowering import ExternalKernel, Group, grouping
+from ..prepared import Gradient, Residuals, Sums
 from ..reference import GroupRun, ReferenceExecutor, ReferenceRun
 from ..sequence import ScalarSequence
 from .blas import Product, product_of
@@ -381,6 +382,18 @@ class NativeRun:
         for part in self.parts:
             if isinstance(part, TapePart):
                 part.reference.hessian_product(z, dz, lam, w)
+
+    def prepared_sums(self, quantity: str, slot: Array, constant: Array) -> Sums:
+        """What writes the entries of a Jacobian or Hessian added up by slot."""
+        return Sums(self, quantity, slot, constant)
+
+    def prepared_residuals(self, rows: Array, own: Array) -> Residuals:
+        """What writes Σ φ − own."""
+        return Residuals(self, rows, own)
+
+    def prepared_gradient(self, columns: Array) -> Gradient:
+        """What writes ∂(row 0)/∂z."""
+        return Gradient(self, columns)
 
 
 def _real(*arrays: Array) -> bool:
