@@ -6,7 +6,7 @@ Auxiliaries follow from the user's state by one pass; their multipliers follow f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -102,6 +102,10 @@ class Pattern:
         return sparse.csr_array((numbers, self.columns.copy(), self.indptr.copy()), shape=self.shape)
 
 
+Numbers = Callable[..., Array]
+"""A prepared function of the state, and of what else it takes, to numbers."""
+
+
 class FullSpace:
     """Chosen rows of a plan as functions of chosen elements of the state: values, first and second derivatives.
 
@@ -188,38 +192,31 @@ class FullSpace:
     # values ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _residuals(self) -> Any:
-        return self.plan.executor.run(self._groups[0]).prepared_residuals(*self._left)
+    def _residuals(self) -> Numbers:
+        return self.plan.executor.run(self._groups[0]).prepared_residuals(len(self.rows), *self._left)
 
     def residuals(self, z: Array, out: Array | None = None) -> Array:
         """The chosen rows (m,): r, J, bodies of constraints."""
-        out = np.empty(len(self.rows), dtype=z.dtype) if out is None else out
-        self._residuals(z, out=out)
-        return out
+        return self._residuals(z, out)
 
     @cached_property
-    def _objective(self) -> tuple[Any, Any]:
+    def _objective(self) -> tuple[Numbers, Numbers]:
         lowered = self.plan.lowered
         row = np.full(lowered.n_all_rows, -1, dtype=np.int64)
         row[lowered.objective_row] = 0
         run = self.plan.executor.run([group.with_rows(row) for group in lowered.objective_groups])
         nothing = np.empty(0, dtype=np.int64)
-        return run.prepared_residuals(nothing, nothing), run.prepared_gradient(self.columns)
+        return run.prepared_residuals(1, nothing, nothing), run.prepared_gradient(lowered.state.size, self.columns)
 
     def objective(self, z: Array) -> Any:
         """J; 0 without an objective."""
-        out = np.empty(1, dtype=z.dtype)
-        self._objective[0](z, out=out)
-        return out.item()
+        return self._objective[0](z).item()
 
     def gradient(self, z: Array, out: Array | None = None) -> Array:
         """∂J/∂columns (n,)."""
-        out = np.empty(len(self.columns), dtype=z.dtype) if out is None else out
         if len(self.hidden):
-            out[:] = self._pulled_back(z, np.zeros(len(self.rows)), 1.0)[0][self.columns]
-        else:
-            self._objective[1](z, out=out)
-        return out
+            return _given(self._pulled_back(z, np.zeros(len(self.rows)), 1.0)[0][self.columns], out)
+        return self._objective[1](z, out)
 
     def _pulled_back(self, z: Array, lam: Array, sigma: float) -> tuple[Array, Array]:
         """∂/∂z of σJ + Σ λ·φ of the chosen rows, and λ of the eliminated ones as a part of all rows."""
@@ -235,7 +232,7 @@ class FullSpace:
     # the Jacobian ------------------------------------------------------------------------------------------
 
     @cached_property
-    def _jacobian(self) -> tuple[Pattern, Any]:
+    def _jacobian(self) -> tuple[Pattern, Numbers]:
         """The pattern, and what computes the numbers."""
         m, column = len(self.rows), _numbers(self.columns, self.plan.lowered.state.size)
         i, j = self._run.jacobian_pattern()
@@ -260,15 +257,12 @@ class FullSpace:
         """∂(rows)/∂(columns) at ``jacobian_structure``; NaN and infinities come out as they are."""
         if len(self.hidden):
             return _given(self._elimination.jacobian(self._wide.jacobian_numbers(z)), out)
-        pattern, sums = self._jacobian
-        out = np.empty(pattern.size, dtype=z.dtype) if out is None else out
-        sums(z, out=out)
-        return out
+        return self._jacobian[1](z, out=out)
 
     # the Hessian -------------------------------------------------------------------------------------------
 
     @cached_property
-    def _hessian(self) -> tuple[Pattern, Any]:
+    def _hessian(self) -> tuple[Pattern, Numbers]:
         """The pattern of the lower triangle, and what computes the numbers."""
         column, n = _numbers(self.columns, self.plan.lowered.state.size), len(self.columns)
         i, j = (column[positions] for positions in self._run.hessian_pattern())
@@ -292,10 +286,7 @@ class FullSpace:
             hidden = self._pulled_back(z, lam, sigma)[1]
             wide = self._wide.hessian_numbers(z, np.concatenate([lam, hidden]), sigma)
             return _given(self._elimination.hessian(self._wide.jacobian_numbers(z), wide), out)
-        pattern, sums = self._hessian
-        out = np.empty(pattern.size, dtype=np.result_type(z, lam)) if out is None else out
-        sums(z, _weights(lam, sigma, self._place[self.plan.lowered.objective_row]), out=out)
-        return out
+        return self._hessian[1](z, _weights(lam, sigma, self._place[self.plan.lowered.objective_row]), out=out)
 
     # as the Lagrangian has them ----------------------------------------------------------------------------
 

@@ -89,8 +89,7 @@ class ProgramCurve:
         """∂r/∂y, CSC."""
         from scipy import sparse
 
-        numbers = np.empty(self._pattern.size)
-        self._sums(self.state(y), out=numbers)
+        numbers = self._sums(self.state(y))
         shape = (self.plan.lowered.n_rows, len(self.columns))
         return sparse.csc_array((numbers, self._pattern.columns, self._pattern.indptr), shape=shape)
 
