@@ -6,9 +6,11 @@ With P̃ = [I; P] a Jacobian J of z and a becomes J P̃ and a Hessian H becomes 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from ..expression import Array
 
@@ -20,11 +22,13 @@ class Elimination:
     """From the numbers of a matrix with rows and columns of auxiliaries to those of the matrix without.
 
     Columns: n that stay, then one an auxiliary; rows: m that stay, then one an auxiliary, g − a. ``levels``: the
-    auxiliaries, 0, 1, …, in an order in which each needs only those of earlier levels.
+    auxiliaries, 0, 1, …, in an order in which each needs only those of earlier levels. ``compiled``: whether real
+    numbers are computed by compiled code.
     """
 
-    def __init__(self, jacobian: Places, hessian: Places, m: int, n: int, levels: Sequence[Array]) -> None:
-        self._m, self._n, self._levels = m, n, levels
+    def __init__(self, jacobian: Places, hessian: Places, m: int, n: int, levels: Sequence[Array],
+                 compiled: bool) -> None:
+        self._m, self._n, self._levels, self._is_compiled = m, n, levels, compiled
         n_hidden = sum(len(level) for level in levels)
         self._shape, self._square = (m + n_hidden, n + n_hidden), (n + n_hidden, n + n_hidden)
         self._jacobian, self._hessian = jacobian, hessian
@@ -34,33 +38,127 @@ class Elimination:
 
     def jacobian(self, numbers: Array) -> Array:
         """The numbers at ``jacobian_structure``."""
+        if self._is_compiled and numbers.dtype == np.float64:
+            return self._compiled.jacobian(numbers)
         return _numbers_at(self._jacobian_matrix(numbers), self.jacobian_structure)
 
     def hessian(self, jacobian: Array, numbers: Array) -> Array:
         """The numbers of the lower triangle at ``hessian_structure``, from those of both matrices."""
+        if self._is_compiled and jacobian.dtype == numbers.dtype == np.float64:
+            return self._compiled.hessian(jacobian, numbers)
         return _numbers_at(self._hessian_matrix(jacobian, numbers), self.hessian_structure)
 
-    def _jacobian_matrix(self, numbers: Array) -> Any:
-        from scipy import sparse
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled"}
 
-        full = sparse.csr_array((numbers, self._jacobian), shape=self._shape)
-        return sparse.csr_array(full[: self._m] @ self._spread(full))
+    @cached_property
+    def _compiled(self) -> _Compiled:
+        return _Compiled(self)
+
+    def _jacobian_matrix(self, numbers: Array) -> Any:
+        return sparse.csr_array(self.rows(numbers)[: self._m] @ self.spread(numbers))
 
     def _hessian_matrix(self, jacobian: Array, numbers: Array) -> Any:
-        from scipy import sparse
+        spread = self.spread(jacobian)
+        return sparse.csr_array(sparse.tril(spread.T @ self.symmetric(numbers) @ spread))
 
-        lower: Any = sparse.csr_array((numbers, self._hessian), shape=self._square)
-        spread = self._spread(sparse.csr_array((jacobian, self._jacobian), shape=self._shape))
-        return sparse.csr_array(sparse.tril(spread.T @ (lower + sparse.tril(lower, -1).T) @ spread))
+    def rows(self, numbers: Array) -> Any:
+        """The Jacobian with auxiliaries, CSR."""
+        return sparse.csr_array((numbers, self._jacobian), shape=self._shape)
 
-    def _spread(self, full: Any) -> Any:
-        """P̃."""
-        from scipy import sparse
+    def symmetric(self, numbers: Array) -> Any:
+        """The Hessian with auxiliaries, CSR, both triangles."""
+        rows, columns = self._hessian
+        off = np.flatnonzero(rows != columns)
+        places = np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]])
+        return sparse.csr_array((np.concatenate([numbers, numbers[off]]), places), shape=self._square)
 
-        hidden, n = full[self._m :], self._n
-        strict = hidden[:, n:] + sparse.eye_array(self._shape[0] - self._m, format="csr")
-        eliminated = _substituted(hidden[:, :n], strict, self._levels)
-        return sparse.vstack([sparse.eye_array(n, format="csr"), eliminated], format="csr")
+    def spread(self, numbers: Array) -> Any:
+        """P̃, CSR, from the numbers of the Jacobian."""
+        hidden, n = self.rows(numbers)[self._m :], self._n
+        eliminated = _substituted(hidden[:, :n], hidden[:, n:], self._levels)
+        return sparse.csr_array(sparse.vstack([sparse.eye_array(n, format="csr"), eliminated], format="csr"))
+
+    @property
+    def sizes(self) -> tuple[int, int, Array]:
+        """m, n, and the auxiliaries in order."""
+        return self._m, self._n, np.concatenate(self._levels)
+
+
+class _Compiled:
+    """The same by compiled products. One array has the numbers of J, H, P̃, H P̃, then of both results."""
+
+    def __init__(self, of: Elimination) -> None:
+        from ..execution.native.products import Product, Products, Rows
+
+        m, n, order = of.sizes
+        n_j, n_h = len(of._jacobian[0]), len(of._hessian[0])
+        self._at = 0
+
+        def numbered(matrix: Any) -> Rows:
+            """A matrix whose numbers get the next places."""
+            matrix.sort_indices()
+            first, self._at = self._at, self._at + matrix.nnz
+            return Rows(matrix.indptr, matrix.indices, np.arange(first, self._at))
+
+        def placed(matrix: Any) -> Rows:
+            """A matrix of the places of its numbers."""
+            return Rows(matrix.indptr, matrix.indices, matrix.data)
+
+        ones = np.ones(n_j)
+        spread, symmetric = of.spread(ones), of.symmetric(np.ones(n_h))
+        self._at = n_j + n_h
+        p = numbered(spread)
+        t = numbered(sparse.csr_array(symmetric @ spread))
+        self._found = self._at
+        jacobian = numbered(_pattern(of.jacobian_structure, (m, n)))
+        self._between = self._at
+        hessian = numbered(_pattern(of.hessian_structure, (n, n)))
+        self._size = self._at
+        rows = of.rows(np.arange(n_j))
+        hidden = placed(rows[m:])
+        below = np.zeros(n, dtype=hidden.indptr.dtype)
+        keep = hidden.columns != n + np.repeat(np.arange(len(order)), np.diff(hidden.indptr))  # not the −1
+        begins = np.concatenate([[0], np.cumsum(keep)])[hidden.indptr]
+        hidden = Rows(np.concatenate([below, begins]), hidden.columns[keep], hidden.place[keep])
+        transposed = sparse.csr_array(sparse.csr_array((p.place, p.columns, p.indptr), shape=spread.shape).T)
+        spreading = Product(n + order, hidden, p, p)
+        places = of.symmetric(n_j + np.arange(n_h))
+        self._sizes, self._ones = (n_j, n_h), p.place[:n]
+        self._jacobian = Products([spreading, Product(np.arange(m), placed(rows[:m]), p, jacobian)], self._size)
+        self._hessian = Products([spreading, Product(np.arange(spread.shape[0]), placed(places), p, t),
+                                  Product(np.arange(n), placed(transposed), t, hessian, lower=True)], self._size)
+        self._free: list[Array] = []
+
+    def _memory(self) -> Array:
+        try:
+            return self._free.pop()
+        except IndexError:
+            memory = np.zeros(self._size + len(self._ones))  # dense rows stand behind
+            memory[self._ones] = 1.0
+            return memory
+
+    def jacobian(self, numbers: Array) -> Array:
+        """The numbers of J P̃."""
+        memory = self._memory()
+        memory[: self._sizes[0]] = numbers
+        self._jacobian.run(memory)
+        found = memory[self._found : self._between].copy()
+        self._free.append(memory)
+        return found
+
+    def hessian(self, jacobian: Array, numbers: Array) -> Array:
+        """The numbers of the lower triangle of P̃ᵀ H P̃."""
+        memory, n_j = self._memory(), self._sizes[0]
+        memory[:n_j], memory[n_j : n_j + self._sizes[1]] = jacobian, numbers
+        self._hessian.run(memory)
+        found = memory[self._between : self._size].copy()
+        self._free.append(memory)
+        return found
+
+
+def _pattern(places: Places, shape: tuple[int, int]) -> Any:
+    return sparse.csr_array((np.ones(len(places[0])), places), shape=shape)
 
 
 def _structure(matrix: Any) -> Places:
@@ -82,8 +180,6 @@ def _numbers_at(matrix: Any, places: Places) -> Array:
 
 def _substituted(on_user: Any, on_hidden: Any, levels: Sequence[Array]) -> Any:
     """The X with X = on_user + on_hidden X: each level of rows from the levels before it, in CSR memory that grows."""
-    from scipy import sparse
-
     order = np.concatenate(levels)
     on_user, on_hidden = on_user[order], on_hidden[order][:, order]
     n, width = on_user.shape

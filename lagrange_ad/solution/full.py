@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from ..execution import Run
 from ..expression import Array
 from ..lowering import Group
 from .block import propagate_wide
-from .elimination import Elimination
 from .plan import Plan
 from .steps import WideStep, distribute, wide_steps
+
+if TYPE_CHECKING:
+    from .elimination import Elimination
 
 
 def complete(plan: Plan, z: Array, offset: Array | None) -> Array:
@@ -170,10 +172,13 @@ class FullSpace:
 
     @cached_property
     def _elimination(self) -> Elimination:
+        from .elimination import Elimination
+
         lowered, number = self.plan.lowered, _numbers(self.hidden, self.plan.lowered.state.size)
         levels = [number[lowered.own[step.rows]] for step in self._steps]
         wide = self._wide
-        return Elimination(wide.jacobian_structure, wide.hessian_structure, len(self.rows), len(self.columns), levels)
+        return Elimination(wide.jacobian_structure, wide.hessian_structure, len(self.rows), len(self.columns), levels,
+                           self.plan.executor.name == "native")
 
     @cached_property
     def _steps(self) -> tuple[WideStep, ...]:

@@ -117,8 +117,8 @@ class Sums:
 
     @cached_property
     def _careful(self) -> prepared.Sums:
-        run, *others = self._given
-        return prepared.Sums(run.reference, *others)
+        run, quantity, slot, constant = self._given
+        return prepared.Sums(run.reference, quantity, slot, constant)
 
     def __call__(self, *given: Array, out: Array | None = None) -> Array:
         """The sums at a state, with λ for second derivatives."""
