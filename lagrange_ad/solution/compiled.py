@@ -35,7 +35,6 @@ from ..execution.native.sequence import StateSequence
 from ..execution.native.state import (
     SmallSteps,
     SmallTerms,
-    in_state_space,
     instances_of_rows,
     rows_of_calls,
     wide_records,
@@ -129,7 +128,7 @@ class CompiledPlan:
         for step in self.plan.steps:
             if isinstance(step, SequenceStep) and id(step) in self._large:
                 groups, whose, _ = in_turns(self._large[id(step)], step.rows)
-                state = [in_state_space(group, self.own) for group in groups]
+                state = [group.with_rows(self.own) for group in groups]
                 found[id(step)] = StateSequence(state, whose, self._compile_from, self.extra)
         return found
 
@@ -138,7 +137,7 @@ class CompiledPlan:
         found = {}
         for step in self.plan.steps:
             if isinstance(step, WideStep) and id(step) in self._large:
-                groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+                groups = [group.with_rows(self.own) for group in self._large[id(step)]]
                 found[id(step)] = wide_records(groups, step.own, self._compile_from)
         return found
 
@@ -199,7 +198,7 @@ class CompiledPlan:
             if not offset:
                 return self._wides[id(step)][0]
             records = offsets(step.own, step.rows)
-            groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+            groups = [group.with_rows(self.own) for group in self._large[id(step)]]
             records.extend(records_of(parts_of(groups, self._compile_from), "values", True))
             return records
 
@@ -219,21 +218,21 @@ class CompiledPlan:
         def write(step: Step) -> Records:
             if isinstance(step, SequenceStep):
                 return self._sequences[id(step)].records("tangent", with_offsets)
-            groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+            groups = [group.with_rows(self.own) for group in self._large[id(step)]]
             return records_of(parts_of(groups, self._compile_from), "tangent")
 
         return self._listed(list(self.plan.steps), write, "tangent", with_offsets)
 
     def _outer(self, groups: tuple[Group, ...], quantity: str) -> Records:
         """The calls of the objective or the constraints, which are elements after the state."""
-        large = [in_state_space(group, self.own) for group in groups if group.size >= self._compile_from]
+        large = [group.with_rows(self.own) for group in groups if group.size >= self._compile_from]
         records = self._small_terms(groups).records(quantity)
         records.extend(records_of(parts_of(large, self._compile_from), quantity, quantity != "tangent"))
         return records
 
     def _small_terms(self, groups: tuple[Group, ...]) -> SmallTerms:
         if id(groups) not in self._terms:
-            small = [in_state_space(group, self.own) for group in groups if group.size < self._compile_from]
+            small = [group.with_rows(self.own) for group in groups if group.size < self._compile_from]
             self._terms[id(groups)] = SmallTerms(small, self.extra)
         return self._terms[id(groups)]
 
