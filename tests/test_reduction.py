@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
 from native_programs import FAMILIES, program
+from random_programs import acyclic, cyclic, is_tied
 
+import lagrange_ad as la
 from lagrange_ad.execution.native.executor import NativeExecutor
 from lagrange_ad.solution import evaluation, plan_of
 from lagrange_ad.solution.reduction import Reduction
@@ -128,3 +131,40 @@ def test_matrices_of_families(family):
     for seed in range(2):
         check_matrices(program(seed, [family]))
     check_matrices(program(0, [family], executor="reference"))
+
+
+# drawn programs --------------------------------------------------------------------------------------------
+
+quiet = settings(suppress_health_check=[*HealthCheck], max_examples=40, deadline=None)
+
+
+def check_against_differences(drawn):
+    """vᵀ·H against differences of the gradient, where no selection is near a tie; products are symmetric."""
+    p = drawn.program
+    at = p.evaluate()
+    assume(not is_tied(drawn, at.values))
+    reduced = check_matrices(p, at)
+    sigma, y = weights(reduced)
+    v = np.random.default_rng(0).uniform(-1.0, 1.0, reduced.n)
+    found = [reduced.gradient(at, sigma, y)]
+    try:
+        found.append(differences(p, reduced, at, sigma, y, v, 1e-5))
+        finer = differences(p, reduced, at, sigma, y, v, 3e-6)
+    except la.LagrangeError:
+        assume(False)
+    error = np.abs(finer - found[1])
+    product = reduced.hessian_product(at, sigma, y, v)
+    size = np.abs(product).max(initial=0.0) + np.abs(found[0]).max(initial=0.0) + 1.0
+    assert (np.abs(product - finer) <= 1e-5 * size + 10.0 * error).all()
+
+
+@quiet
+@given(acyclic())
+def test_drawn_acyclic(drawn):
+    check_against_differences(drawn)
+
+
+@quiet
+@given(cyclic())
+def test_drawn_cyclic(drawn):
+    check_against_differences(drawn)
