@@ -22,7 +22,7 @@ from .steps import BlockStep
 
 MOST_ENTRIES = 1 << 25
 """Programs whose kernels have more partial derivatives in all than this (large matrix products) are not looked at."""
-ENTRIES_A_NODE = 64
+ENTRIES_A_NODE = 32
 """So many inputs an equation, in the mean, make patterns that are kept."""
 
 
@@ -103,8 +103,11 @@ class Dependence:
         start = backward.start[graph.n_nodes - self._m :]
         return _sorted(backward.leaves[start[0] :], np.repeat(np.arange(self._n), np.diff(start)), self._n)
 
-    def hessian(self) -> tuple[Array, Array] | None:
-        """(i, j), i ≥ j, of what may not be 0 of Pᵀ H P, sorted: H of all rows, P = d(state)/d(inputs)."""
+    def hessian(self, widest: int) -> tuple[Array, Array] | None:
+        """(i, j), i ≥ j, of what may not be 0 of Pᵀ H P, sorted: H of all rows, P = d(state)/d(inputs).
+
+        None where that is not known, or a row has more entries than ``widest``.
+        """
         from scipy import sparse
 
         graph, forward = self._graph, self._forward
@@ -124,6 +127,8 @@ class Dependence:
             (np.ones(start[-1]), np.concatenate([np.arange(n), forward.leaves]), start), shape=(size, n))
         widths = np.diff(start)
         pairs = pairs.tocoo()
+        if max(widths[pairs.row].max(initial=0), widths[pairs.col].max(initial=0)) > widest:
+            return None
         if (widths[pairs.row] * widths[pairs.col]).sum() > self._limit(graph) * ENTRIES_A_NODE:
             return None
         found = (spread.T @ (pairs.tocsr() @ spread)).tocoo()

@@ -170,11 +170,11 @@ class Reduction:
 
     def hessian_product(self, point: Point, sigma: float, y: Array, v: Array) -> Array:
         """(σ∇²J + Σ y_i ∇²o_i)·v (n,), the equations holding."""
-        return self._directions.product(solved_of(point), self.multipliers(point, sigma, y), v)
+        return self._directions.product(solved_of(point), self.multipliers(point, sigma, y), v, bool(np.any(y)))
 
     @cached_property
     def _hessian(self) -> _Compressed | None:
-        found = self._dependence.hessian()
+        found = self._dependence.hessian(MOST_PRODUCTS)
         if found is None:
             if self.n > MOST_PRODUCTS:
                 return None

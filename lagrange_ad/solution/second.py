@@ -15,9 +15,11 @@ import numpy as np
 from ..expression import Array
 from .compiled import CompiledPlan, Listing
 from .forward import Solved, restored
-from .multipliers import adjoints, reports_by_step, step_back, tangent_step, tangents
+from .multipliers import back_substitute, reports_by_step, step_back, tangent_step, tangents
 from .plan import Plan
 from .steps import blamed
+
+TANGENT, PRODUCT = "tangent", {True: "product", False: "product of the objective"}
 
 
 class Workspace:
@@ -37,6 +39,7 @@ class Workspace:
         self.address, self.count = self.call.ctypes.data, listing.tape.count
         self.solved: Solved | None = None
         self.lam_is: Array | None = None
+        self.everything = True
 
     def point_at(self, solved: Solved) -> None:
         """Work at another state."""
@@ -51,34 +54,38 @@ class Directions:
     def __init__(self, plan: Plan, inputs: Array) -> None:
         self._plan, self._inputs = plan, inputs
         self._lists: dict[tuple[str, bool], tuple[Listing, int]] = {}
-        self._free: dict[str, list[Workspace]] = {"tangent": [], "hessian_product": []}
+        self._free: dict[str, list[Workspace]] = {quantity: [] for quantity in (TANGENT, *PRODUCT.values())}
 
     def __reduce__(self) -> Any:
         return Directions, (self._plan, self._inputs)
 
     def tangent(self, solved: Solved, v: Array, where: Array) -> Array:
         """Rates along v of the state elements ``where``; those after the state are the rows from the objective's on."""
-        space = self._taken("tangent", solved)
+        space = self._taken(TANGENT, solved)
         if space is None:
             return self._tangent_by_python(solved, v)[where]
         space.x[:] = v
         self._run(space, solved)
         found: Array = space.dz[where]
-        self._free["tangent"].append(space)
+        self._free[TANGENT].append(space)
         return found
 
-    def product(self, solved: Solved, lam: Array, v: Array) -> Array:
-        """(Pᵀ ∂²/∂z²(Σ_i λ_i φ_i) P)·v (inputs,), with λ of all rows that belong together, an array that stays."""
-        space = self._taken("hessian_product", solved)
+    def product(self, solved: Solved, lam: Array, v: Array, everything: bool = True) -> Array:
+        """(Pᵀ ∂²/∂z²(Σ_i λ_i φ_i) P)·v (inputs,), with λ of all rows that belong together, an array that stays.
+
+        Unless ``everything`` is wanted, rows that the objective does not depend on are passed over: their λ is 0, and
+        what is infinite there must not make a 0·∞ of it.
+        """
+        space = self._taken(PRODUCT[everything], solved)
         if space is None:
-            return self._product_by_python(solved, lam, v)
+            return self._product_by_python(solved, lam, v, everything)
         if space.lam_is is not lam or not self._lam_stays:
             space.lam[:] = lam
             space.lam_is = lam
         space.x[:] = v
         self._run(space, solved)
         found = space.found.copy()
-        self._free["hessian_product"].append(space)
+        self._free[PRODUCT[everything]].append(space)
         return found
 
     # compiled ------------------------------------------------------------------------------------------------
@@ -112,10 +119,16 @@ class Directions:
         if space is None or space.with_offsets != with_offsets:
             key = quantity, with_offsets
             if key not in self._lists:
-                self._lists[key] = getattr(compiled, quantity)(self._inputs, with_offsets), compiled.extra.size
+                self._lists[key] = self._listing(compiled, *key), compiled.extra.size
             space = Workspace(compiled, *self._lists[key], len(self._inputs), with_offsets)
+            space.everything = quantity == PRODUCT[True]
         space.point_at(solved)
         return space
+
+    def _listing(self, compiled: CompiledPlan, quantity: str, with_offsets: bool) -> Listing:
+        if quantity == TANGENT:
+            return compiled.tangent(self._inputs, with_offsets)
+        return compiled.hessian_product(self._inputs, with_offsets, quantity == PRODUCT[True])
 
     def _run(self, space: Workspace, solved: Solved) -> None:
         """The whole list: at one go, or, from its beginning, with the help of Python."""
@@ -138,7 +151,7 @@ class Directions:
         def help_with(asked: Any) -> bool:
             with np.errstate(all="ignore"):
                 if asked is None:
-                    for part in compiled.called:
+                    for part in compiled.called(space.everything):
                         part.hessian_product(solved.z, space.dz[:n], space.lam, space.w[:n])
                     return True
                 backward, step = asked
@@ -166,9 +179,10 @@ class Directions:
             self._plan.constraints.tangent(solved.z, dz, change)
         return np.concatenate([dz, change[lowered.objective_row :]])
 
-    def _product_by_python(self, solved: Solved, lam: Array, v: Array) -> Array:
-        dz = self._rates(solved, v)
+    def _product_by_python(self, solved: Solved, lam: Array, v: Array, everything: bool) -> Array:
+        dz, plan = self._rates(solved, v), self._plan
         w = np.zeros_like(dz)
         with np.errstate(all="ignore"):
-            self._plan.everything.hessian_product(solved.z, dz, lam, w)
-        return adjoints(self._plan, solved, np.zeros(len(lam)), w)[1][self._inputs]
+            (plan.everything if everything else plan.reached_run).hessian_product(solved.z, dz, lam, w)
+            back_substitute(plan, solved.z, solved.reports, np.zeros(len(lam)), w, everything)
+        return np.asarray(w[self._inputs])
