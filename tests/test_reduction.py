@@ -89,8 +89,7 @@ def p_constraints(reduction):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families(family, every_executor):
     """Every kind of program that compiled code treats apart; the reference against differences too."""
-    for seed in range(2):
-        made = same_as_the_reference(lambda executor, seed=seed: program(seed, [family], executor=executor))
+    made = same_as_the_reference(lambda executor: program(1, [family], executor=executor))
     if every_executor == "native":
         _, q, reference, there = made
         sigma, y = weights(reference)
@@ -117,13 +116,15 @@ def dense(structure, numbers, shape):
 
 
 def check_matrices(p, at=None):
-    """The Jacobian against one tangent a column, the Hessian against one difference of the gradient a column."""
+    """The Jacobian against tangents along single inputs, the Hessian against its own products."""
     reduced = reduction_of(p)
     at = p.evaluate() if at is None else at
     sigma, y = weights(reduced)
     places = np.concatenate([at.state.size + reduced.rows - reduced.plan.lowered.objective_row, reduced.elements])
-    expected = np.array([reduced._directions.tangent(at._solved, v, places) for v in np.eye(reduced.n)]).T
-    alike(dense(reduced.jacobian_structure, reduced.jacobian(at), (reduced.m, reduced.n)), expected)
+    some = np.unique(np.linspace(0, reduced.n - 1, 8).astype(int)) if reduced.n else np.empty(0, int)
+    jacobian = dense(reduced.jacobian_structure, reduced.jacobian(at), (reduced.m, reduced.n))
+    for j in some:
+        alike(jacobian[:, j], reduced._directions.tangent(at._solved, np.eye(reduced.n)[j], places))
     if reduced.hessian_structure is None:
         assert reduced.n > 300
         return reduced
@@ -136,14 +137,13 @@ def check_matrices(p, at=None):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_matrices_of_families(family):
-    for seed in range(2):
-        check_matrices(program(seed, [family]))
-    check_matrices(program(0, [family], executor="reference"))
+    check_matrices(program(2, [family], (1, 7, 9)))
+    check_matrices(program(3, [family], (1, 7), executor="reference"))
 
 
 # drawn programs --------------------------------------------------------------------------------------------
 
-quiet = settings(suppress_health_check=[*HealthCheck], max_examples=40, deadline=None)
+quiet = settings(suppress_health_check=[*HealthCheck], max_examples=25, deadline=None)
 
 
 def check_against_differences(drawn):
@@ -217,8 +217,25 @@ def test_sellar_by_many_digits():
     p = sellar()
     reduced = reduction_of(p, outputs=False)
     with mpmath.workdps(30):
-        alike(reduced.dense_hessian(p.evaluate(), 1.0, np.zeros(1)), hessian_of(objective), 1e-12)
-        alike(reduced.dense_hessian(p.evaluate(), 0.0, np.ones(1)), hessian_of(constraint), 1e-12)
+        both = hessian_of(lambda *x: objective(*x) - 2 * constraint(*x))
+    alike(reduced.dense_hessian(p.evaluate(), 1.0, np.full(1, -2.0)), both, 1e-12)
+
+
+def test_views_have_it():
+    """sign·J of a view: the dense Hessian and its product, of maximize as of minimize."""
+    for sense in ("minimize", "maximize"):
+        p = la.Program(sense)
+        x, y = p.input("x", np.array([0.4, 0.7])), p.variable("y", shape=2, start=0.5)
+        p.equate(y, np.cos(y) * x)
+        getattr(p, sense)(np.sum(y**2) * x[0])
+        view = p.reduced()
+        h = 1e-5
+        ends = [[view.gradient(view.x0 + s * d) for d in h * np.eye(2)] for s in (1.0, -1.0)]
+        expected = (np.array(ends[0]) - np.array(ends[1])) / (2.0 * h)
+        alike(view.hessian(view.x0), expected, 1e-8)
+        alike(view.hessian_product(view.x0, [1.0, -2.0]), expected @ [1.0, -2.0], 1e-8)
+        with pytest.raises(la.ShapeError, match="shape"):
+            view.hessian_product(view.x0, np.ones(3))
 
 
 def test_a_large_linear_block_in_closed_form():
