@@ -30,7 +30,16 @@ class Eliminating:
 
     def __init__(self, view: View, reduction: Reduction) -> None:
         self.view, self.reduction = view, reduction
-        self.jacobian_structure, self.hessian_structure = reduction.jacobian_structure, reduction.hessian_structure
+
+    @property
+    def jacobian_structure(self) -> tuple[Array, Array]:
+        """Found when first asked for: methods of first order without constraints do not."""
+        return self.reduction.jacobian_structure
+
+    @property
+    def hessian_structure(self) -> tuple[Array, Array] | None:
+        """The same."""
+        return self.reduction.hessian_structure
 
     def objective(self, x: Array) -> float:
         """J."""

@@ -74,6 +74,24 @@ class View(Solved):
         """sign·(d²J/dx²)·v: one tangent sweep and one back-substitution through the factors that are there."""
         return self.problem.hessian_product(self._checked(x), 1.0, np.zeros(self.problem.m), np.asarray(v, dtype=float))
 
+    def hessian(self, x: Array) -> Any:
+        """sign·d²J/dx² (n, n), what is eliminated following x: an array where that is everything, else sparse CSR.
+
+        An array takes a product (``hessian_product``) a column, fewer where columns share no row.
+        """
+        problem, none = self.problem, np.zeros(self.problem.m)
+        if problem.hessian_structure is not None:
+            found = problem.hessian_matrix(x, 1.0, none)
+            return found.toarray() if self.space.name == "reduced" else found
+        return np.array([problem.hessian_product(x, 1.0, none, unit) for unit in np.eye(problem.n)])
+
+    def hessian_product(self, x: Array, v: Array) -> Array:
+        """sign·(d²J/dx²)·v (n,), by a tangent, a back-substitution and the factors that the solve at x left."""
+        along = np.asarray(v, dtype=np.float64)
+        if along.shape != self._x0.shape:
+            raise ShapeError(f"v must have shape {self._x0.shape}, that of x, got {along.shape}")
+        return self.problem.hessian_product(self._checked(x), 1.0, np.zeros(self.problem.m), along)
+
     @property
     def constraints(self) -> Any:
         """The constraints as functions of x: a list for ``scipy.optimize.minimize(constraints=...)``."""
