@@ -32,7 +32,7 @@ from .solution import Jacobian, Point
 from .solution.diagnosis import Diagnosis, Finding
 from .sweeps import Branch, Sweep, grid
 from .tracing import trace, value_and_gradient
-from .views import ReducedView
+from .views import View
 
 __all__ = [
     "AscentResult",
@@ -55,7 +55,6 @@ __all__ = [
     "MissingObjectiveError",
     "Point",
     "Program",
-    "ReducedView",
     "Scope",
     "ShapeError",
     "SingularError",
@@ -63,6 +62,7 @@ __all__ = [
     "StructureError",
     "Sweep",
     "UnknownNameError",
+    "View",
     "__version__",
     "ascent",
     "external",

@@ -23,7 +23,7 @@ from .sweeps import follow as follow_branch
 from .sweeps import sweep as run_sweep
 from .tables import Report, Shown
 from .text import shorten
-from .views import ReducedView
+from .views import View
 
 MOST_TO_ANALYSE = 5000
 """Printing a program looks for its cycles where it has at most this many elements, or where that is known."""
@@ -107,9 +107,25 @@ class Program(Shown, Declarations):
         plan = plan_of(self)
         return Lagrangian(plan, declared_state(self, plan))
 
-    def reduced(self) -> ReducedView:
+    def reduced(self) -> View:
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
-        return ReducedView(self)
+        return View(self)
+
+    def full(self) -> View:
+        """The objective and the equations as plain functions of inputs and variables, for any optimizer.
+
+        Nothing is solved: every equation is a constraint of the view. The program need not be square.
+        """
+        return View(self, eliminate="none")
+
+    def view(self, eliminate: Any) -> View:
+        """A view in which the variables that are named are eliminated and the others are kept as unknowns.
+
+        ``eliminate``: names or symbols of variables, or elements of them; "all" (as :meth:`reduced`) or "none" (as
+        :meth:`full`). What is eliminated is computed at each point, cycles among it are solved. Raises StructureError
+        where no equation is left to determine it.
+        """
+        return View(self, eliminate=eliminate)
 
     def function(self, inputs: Any, outputs: Any) -> Function:
         """The outputs as a plain function F of the inputs, the equations solved at each call.

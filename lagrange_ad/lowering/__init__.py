@@ -6,7 +6,9 @@ from .kernel import Kernel
 from .layout import Blocks
 from .lowered import Lowered, lower
 from .operations import Operations, count_operations
+from .rearranged import Rearranged, rearranged
 
 __all__ = [
-    "Blocks", "ExternalKernel", "Group", "IndexMap", "Kernel", "Lowered", "Operations", "count_operations", "lower",
+    "Blocks", "ExternalKernel", "Group", "IndexMap", "Kernel", "Lowered", "Operations", "Rearranged",
+    "count_operations", "lower", "rearranged",
 ]  # fmt: skip

@@ -53,15 +53,15 @@ class LoopPart:
 
 
 class TapePart:
-    """A group on the tape. Its second derivatives are the reference's."""
+    """A group on the tape. Entries of its Hessian are the reference's."""
 
     def __init__(self, group: Group, order: int) -> None:
         self.group, self.groups, self.orders = group, [group], [order]
 
     def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
-        """The call of one quantity; none for second derivatives."""
+        """The call of one quantity; none for entries of the Hessian."""
         records, group = Records(), self.group
-        if quantity.startswith("hessian"):
+        if quantity in ("hessian", "hessian_sums"):
             return records
         slots = None
         if quantity == "jacobian":
@@ -378,9 +378,7 @@ class NativeRun:
             self.reference.hessian_product(z, dz, lam, w)
             return
         _each_seed(lambda dz, lam, w: self._run("hessian_product", z=z, dz=dz, lam=lam, w=w), (dz, lam), w)
-        for part in self.parts:
-            if isinstance(part, TapePart):
-                part.reference.hessian_product(z, dz, lam, w)
+        self._call("hessian_product", z, dz, lam, w)
 
 
 def _real(*arrays: Array) -> bool:
