@@ -22,13 +22,28 @@ from typing import Any
 
 import numpy as np
 import poi_calls
-from common import Array, CannotDo, casadi_buffers, example, heading, parser
+from common import Array, CannotDo, example, heading, parser
 from matpower import REFERENCE, Grid, flows, read
-from optimizing import OFF, Made, Point, Row, in_turns, of_matrices, options, points, run_row, show
+from optimizing import (
+    IPOPT,
+    ITERATIONS,
+    OFF,
+    TOLERANCE,
+    Made,
+    Point,
+    Row,
+    casadi_made,
+    in_turns,
+    of_matrices,
+    options,
+    ours_made,
+    points,
+    run_row,
+    show,
+)
 from scipy import sparse
 
 CASES = Path(__file__).parent.parent.parent / "shared" / "cases" / "pglib"
-ITERATIONS, TOLERANCE = 3000, 1e-8
 FLOWS = ("p_start", "q_start", "p_end", "q_end")
 
 
@@ -65,27 +80,8 @@ class Layout:
 
 def ours(layout: Layout) -> Made:
     program = example("optimal_power_flow").model(layout.grid, layout.named)
-    view = program.full()
     keep = np.delete(np.arange(len(layout.x0)), layout.fixed)
-    x, l = view.x0, np.zeros(len(layout.row_lower))  # noqa: E741
-    view.objective(x), view.gradient(x), view.constraints(x), view.jacobian(x), view.hessian(x, 1.0, l)
-
-    def solve() -> tuple[float, int]:
-        result = program.optimize(tolerance=TOLERANCE)
-        if not result.success:
-            raise CannotDo(result.message)
-        return result.objective, result.iterations
-
-    def forms(at: Point) -> list[float]:
-        x = at.x[keep]
-        reduced = Point(x, at.l, at.r[keep])
-        return of_matrices(lambda: view.objective(x), view.gradient(x), view.constraints(x), view.jacobian_matrix(x),
-                           view.hessian_matrix(x, 1.0, at.l), reduced)
-
-    calls = {"f": lambda a: view.objective(a[0]), "∇f": lambda a: view.gradient(a[0]),
-             "c": lambda a: view.constraints(a[0]), "Jacobian": lambda a: view.jacobian(a[0]),
-             "Hessian": lambda a: view.hessian(a[0], 1.0, a[1])}
-    return Made(calls, lambda at: (at.x[keep], at.l), forms, solve)
+    return ours_made(program, keep)
 
 
 # CasADi --------------------------------------------------------------------------------------------------------
@@ -94,9 +90,7 @@ def casadi(layout: Layout) -> Made:
     import casadi as ca
 
     x, f, c = casadi_model(layout, ca)
-    quiet = {"print_time": False, "ipopt.print_level": 0, "ipopt.sb": "yes", "ipopt.tol": TOLERANCE,
-             "ipopt.max_iter": ITERATIONS}
-    return casadi_made(ca.nlpsol("opf", "ipopt", {"x": x, "f": f, "g": c}, quiet), layout)
+    return casadi_made(ca.nlpsol("opf", "ipopt", {"x": x, "f": f, "g": c}, IPOPT), layout)
 
 
 def casadi_model(layout: Layout, ca: Any) -> tuple[Any, Any, Any]:
@@ -131,53 +125,6 @@ def casadi_model(layout: Layout, ca: Any) -> tuple[Any, Any, Any]:
     rows += [flow[0][rated] ** 2 + flow[1][rated] ** 2, flow[2][rated] ** 2 + flow[3][rated] ** 2, between[held]]
     c0, c1, c2 = grid.cost
     return ca.vertcat(*blocks), ca.sum1(c0 + c1 * p_made + c2 * p_made**2), ca.vertcat(*rows)
-
-
-def casadi_made(solver: Any, layout: Any) -> Made:
-    """Callbacks and solve of an nlpsol, whose x, bounds and start are those of a layout."""
-    names = {"f": "nlp_f", "∇f": "nlp_grad_f", "c": "nlp_g", "Jacobian": "nlp_jac_g", "Hessian": "nlp_hess_l"}
-    functions = {name: solver.get_function(theirs) for name, theirs in names.items()}
-    buffers = {name: casadi_buffers(function) for name, function in functions.items()}
-    n, m = len(layout.x0), len(layout.row_lower)
-
-    def call(name: str) -> Any:
-        run, arguments, results = buffers[name]
-
-        def called(at: Point) -> Array:
-            arguments[0][:] = at.x
-            if name == "Hessian":
-                arguments[2][0], arguments[3][:] = 1.0, at.l
-            run()
-            return results[-1]
-
-        return called
-
-    calls = {name: call(name) for name in names}
-
-    def forms(at: Point) -> list[float]:
-        jacobian = _sparse(functions["Jacobian"], calls["Jacobian"](at), (m, n))
-        half = _sparse(functions["Hessian"], calls["Hessian"](at), (n, n))
-        gradient = _sparse(functions["∇f"], calls["∇f"](at), (n, 1)).toarray().ravel()
-        return of_matrices(lambda: float(calls["f"](at)[0]), gradient, calls["c"](at), jacobian,
-                           half + half.T - sparse.diags_array(half.diagonal()), at)
-
-    def solve() -> tuple[float, int]:
-        found = solver(x0=layout.x0, lbx=layout.lower, ubx=layout.upper, lbg=layout.row_lower, ubg=layout.row_upper)
-        stats = solver.stats()
-        if not stats["success"]:
-            raise CannotDo(f"Ipopt: {stats['return_status']}")
-        return float(found["f"]), int(stats["iter_count"])
-
-    return Made(calls, forms=forms, solve=solve)
-
-
-def _sparse(function: Any, values: Array, shape: tuple[int, int]) -> Any:
-    """The matrix of a function's last result; a gradient may be a row."""
-    sparsity = function.sparsity_out(function.n_out() - 1)
-    if sparsity.size1() == 1 and shape[1] == 1:
-        sparsity = sparsity.T
-    rows, columns = (np.array(part) for part in sparsity.get_triplet())
-    return sparse.coo_array((values.copy(), (rows, columns)), shape=shape).tocsr()
 
 
 # PyOptInterface ------------------------------------------------------------------------------------------------

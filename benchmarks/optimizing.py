@@ -20,11 +20,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from common import Array, CannotDo, duration, table
+from common import Array, CannotDo, casadi_buffers, duration, table
+from scipy import sparse
 
 CALLBACKS = ("f", "∇f", "c", "Jacobian", "Hessian")
 MINUTES = 15
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ITERATIONS, TOLERANCE = 3000, 1e-8
+IPOPT = {"print_time": False, "ipopt.print_level": 0, "ipopt.sb": "yes", "ipopt.tol": TOLERANCE,
+         "ipopt.max_iter": ITERATIONS}
+"""CasADi's options for a quiet Ipopt."""
 OFF = {"LAGRANGE_AD_CACHE": "off"}
 
 
@@ -120,6 +125,82 @@ def of_matrices(f: Callable[[], float], gradient: Array, c: Array, jacobian: Any
                 at: Point) -> list[float]:
     """The five numbers, from SciPy's matrices; the Hessian is whole."""
     return [f(), at.r @ gradient, at.l @ c, at.l @ (jacobian @ at.r), at.r @ (hessian @ at.r)]
+
+
+# models that two scripts share ---------------------------------------------------------------------------------
+
+def ours_made(program: Any, keep: Array) -> Made:
+    """A program in full space; ``keep``: the shared variables that are in its x, in order."""
+    problem = program.full().problem
+    x, l = problem.x0, np.zeros(problem.m)  # noqa: E741
+    for prepared in (problem.objective, problem.gradient, problem.constraints, problem.jacobian):
+        prepared(x)
+    problem.hessian(x, 1.0, l)
+
+    def solve() -> tuple[float, int]:
+        result = program.optimize(tolerance=TOLERANCE)
+        if not result.success:
+            raise CannotDo(result.message)
+        return result.objective, result.iterations
+
+    def forms(at: Point) -> list[float]:
+        x = at.x[keep]
+        return of_matrices(lambda: problem.objective(x), problem.gradient(x), problem.constraints(x),
+                           problem.jacobian_matrix(x), problem.hessian_matrix(x, 1.0, at.l), Point(x, at.l, at.r[keep]))
+
+    calls: dict[str, Callable[[Any], Any]] = {
+        "f": lambda a: problem.objective(a[0]), "∇f": lambda a: problem.gradient(a[0]),
+        "c": lambda a: problem.constraints(a[0]), "Jacobian": lambda a: problem.jacobian(a[0]),
+        "Hessian": lambda a: problem.hessian(a[0], 1.0, a[1]),
+    }
+    return Made(calls, lambda at: (at.x[keep], at.l), forms, solve)
+
+
+def casadi_made(solver: Any, layout: Any) -> Made:
+    """Callbacks and solve of an nlpsol, whose x, bounds and start are those of a layout."""
+    names = {"f": "nlp_f", "∇f": "nlp_grad_f", "c": "nlp_g", "Jacobian": "nlp_jac_g", "Hessian": "nlp_hess_l"}
+    functions = {name: solver.get_function(theirs) for name, theirs in names.items()}
+    buffers = {name: casadi_buffers(function) for name, function in functions.items()}
+    n, m = len(layout.x0), len(layout.row_lower)
+
+    def call(name: str) -> Any:
+        run, arguments, results = buffers[name]
+
+        def called(at: Point) -> Array:
+            arguments[0][:] = at.x
+            if name == "Hessian":
+                arguments[2][0], arguments[3][:] = 1.0, at.l
+            run()
+            return results[-1]
+
+        return called
+
+    calls = {name: call(name) for name in names}
+
+    def forms(at: Point) -> list[float]:
+        jacobian = _sparse(functions["Jacobian"], calls["Jacobian"](at), (m, n))
+        half = _sparse(functions["Hessian"], calls["Hessian"](at), (n, n))
+        gradient = _sparse(functions["∇f"], calls["∇f"](at), (n, 1)).toarray().ravel()
+        return of_matrices(lambda: float(calls["f"](at)[0]), gradient, calls["c"](at), jacobian,
+                           half + half.T - sparse.diags_array(half.diagonal()), at)
+
+    def solve() -> tuple[float, int]:
+        found = solver(x0=layout.x0, lbx=layout.lower, ubx=layout.upper, lbg=layout.row_lower, ubg=layout.row_upper)
+        stats = solver.stats()
+        if not stats["success"]:
+            raise CannotDo(f"Ipopt: {stats['return_status']}")
+        return float(found["f"]), int(stats["iter_count"])
+
+    return Made(calls, forms=forms, solve=solve)
+
+
+def _sparse(function: Any, values: Array, shape: tuple[int, int]) -> Any:
+    """The matrix of a function's last result; a gradient may be a row."""
+    sparsity = function.sparsity_out(function.n_out() - 1)
+    if sparsity.size1() == 1 and shape[1] == 1:
+        sparsity = sparsity.T
+    rows, columns = (np.array(part) for part in sparsity.get_triplet())
+    return sparse.coo_array((values.copy(), (rows, columns)), shape=shape).tocsr()
 
 
 # processes -----------------------------------------------------------------------------------------------------
