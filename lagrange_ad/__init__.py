@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import solvers
+from . import optimizers, solvers
 from .api import Program, read, reads
 from .errors import (
     CheckpointError,
@@ -26,7 +26,7 @@ from .functions import Function
 from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
-from .optimization import AscentResult, ascent
+from .optimization import AscentResult, OptimizeResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
 from .solution.diagnosis import Diagnosis, Finding
@@ -53,6 +53,7 @@ __all__ = [
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
+    "OptimizeResult",
     "Point",
     "Program",
     "Scope",
@@ -70,6 +71,7 @@ __all__ = [
     "grid",
     "interpolate",
     "logsumexp",
+    "optimizers",
     "read",
     "reads",
     "softmax",

@@ -11,7 +11,9 @@ from . import files
 from .errors import DeclarationError, LagrangeError, SolveError
 from .functions import Function
 from .lagrangian import Lagrangian, require_objective
-from .optimization import AscentResult, Stopping, ascend
+from .optimization import AscentResult, OptimizeResult, Stopping, ascend
+from .optimization import Options as OptimizeOptions
+from .optimization import optimize as run_optimize
 from .program import Declarations, Scope
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
@@ -182,6 +184,35 @@ class Program(Shown, Declarations):
                       checkpoint_every=checkpoint_every, resume=resume)
 
     descend = ascend
+
+    def optimize(self, method: Any = None, *, space: Any = None, start: Any = None, tolerance: float = 1e-8,
+                 max_iterations: int = 3000, time_limit: float | None = None, callback: Any = None,
+                 progress: bool | None = None, perturbation: Mapping[str, Any] | None = None) -> OptimizeResult:
+        """The best inputs (and variables that no equation determines) under all constraints and bounds.
+
+        ``method`` is a name or an object of ``la.optimizers``; None chooses by the structure of the problem:
+        "uno" and "uno-sqp" (interior points, sequential quadratic programming), "ipopt" where cyipopt is installed,
+        "slsqp", "trust-constr", "l-bfgs-b", "trust-krylov" of SciPy, "augmented-lagrangian", "lagrange-newton",
+        "arrow-hurwicz", "auxiliary-coordinates", "gradient".
+
+        ``space`` says what is eliminated: "reduced" solves the equations at every point, "full" keeps every variable as
+        an unknown and its equation as a constraint, a list of variables eliminates these. None: reduced where only
+        bounds of inputs are left then, else full.
+
+        ``start`` is a point, an earlier result of any space and method (its multipliers are taken too), or values of
+        inputs and variables by name. ``tolerance`` is the method's, of its optimality conditions. ``callback(record)``
+        is called after every iteration and ends the run by returning True; so do ``time_limit`` (seconds) and Ctrl-C:
+        the best point so far is returned. ``progress`` shows a line (None: on a terminal). ``perturbation`` adds ε to
+        right sides of equations by name.
+
+        ``r.success`` says whether the point passes the optimality conditions, which are computed anew from the program;
+        a run that ends otherwise is no exception. Raises MissingObjectiveError without an objective, DeclarationError
+        for options that cannot be and methods that do not take what is declared, StructureError where ``space`` names
+        what no equation determines, and DomainError or ConvergenceError where the start has no value.
+        """
+        return run_optimize(self, OptimizeOptions(
+            method=method, space=space, start=start, tolerance=tolerance, max_iterations=max_iterations,
+            time_limit=time_limit, callback=callback, progress=progress, perturbation=perturbation))
 
     def sweep(self, values: Mapping[Any, Any], *, start: Any = None, gradients: bool = False, executor: Any = None,
               chunks: int | None = None, progress: bool | None = None, callback: Any = None,

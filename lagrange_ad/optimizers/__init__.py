@@ -3,5 +3,6 @@
 from .algorithm import Algorithm, Settings
 from .monitor import Iteration, Monitor, Stopped
 from .problem import Answer, Problem
+from .uno import Uno
 
-__all__ = ["Algorithm", "Answer", "Iteration", "Monitor", "Problem", "Settings", "Stopped"]
+__all__ = ["Algorithm", "Answer", "Iteration", "Monitor", "Problem", "Settings", "Stopped", "Uno"]

@@ -9,6 +9,7 @@ Variables that no equation determines are decisions in every space: a maximum ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeclarationError, StructureError
-from ..execution import executor_named
+from ..execution import Executor, executor_named
 from ..expression import Array
 from ..lowering import Lowered, Rearranged, lower, rearranged
 from ..program import Declarations
+from ..program.choices import SolverChoice
 from ..program.selection import selected
 from ..solution import Plan, plan_of
 from ..solution.evaluation import declared_starts
@@ -75,12 +77,30 @@ def space_of(program: Declarations, eliminate: Any) -> Space:
     if not (isinstance(eliminate, str) and eliminate == "none"):
         chosen = unknown if whole else _named(program, lowered, unknown, eliminate)
         rows, columns = _determined(lowered, chosen, whole)
+    name = "reduced" if whole else "mixed" if len(rows) else "full"
+    return _arrange(lowered, unknown, rows, columns, executor_named(program.executor), program.solver_choices, name)
+
+
+def everything_solved(space: Space) -> Space:
+    """The reduced space of the same program: all that equations determine is solved."""
+    rows, columns = _determined(space.own, space.unknown, whole=True)
+    return _arrange(space.own, space.unknown, rows, columns, space.plan.executor, space.plan.choices, "reduced")
+
+
+def solved_for(space: Space, chosen: Array) -> Space:
+    """A space in which what equations determine of some elements (flags of the user's) is solved."""
+    rows, columns = _determined(space.own, chosen, whole=True)
+    return _arrange(space.own, space.unknown, rows, columns, space.plan.executor, space.plan.choices, "mixed")
+
+
+def _arrange(lowered: Lowered, unknown: Array, rows: Array, columns: Array, executor: Executor,
+             choices: Sequence[SolverChoice], name: str) -> Space:
+    """The space in which some rows are solved for some elements of the state."""
     solved, eliminated = _flags(rows, lowered.n_user_rows), _flags(columns, lowered.n_user)
     arranged, found = rearranged(lowered, solved), all_unknown(lowered, eliminated)
-    plan = make_plan(arranged.lowered, found, declared_starts(arranged.lowered, found),
-                     executor_named(program.executor), program.solver_choices)
+    plan = make_plan(arranged.lowered, found, declared_starts(arranged.lowered, found), executor, choices)
     x = np.flatnonzero((unknown & ~eliminated) | _inputs(lowered, unknown))
-    return Space(plan, lowered, unknown, arranged, x, "reduced" if whole else "mixed" if len(rows) else "full")
+    return Space(plan, lowered, unknown, arranged, x, name)
 
 
 def _inputs(lowered: Lowered, unknown: Array) -> Array:

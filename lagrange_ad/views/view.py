@@ -15,24 +15,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeclarationError, LagrangeError, ShapeError, UnknownNameError
+from ..errors import DeclarationError, LagrangeError, ShapeError, SolveError, UnknownNameError
 from ..expression import Array, Symbol, evaluate
 from ..lagrangian import require_objective
 from ..lowering import Blocks, Lowered
 from ..program import Declarations, fit, key_name, numeric
 from ..program.starts import require_domain
 from ..solution import Plan, Point
-from ..solution.evaluation import DeclaredState, lay_out, offsets, solve_from, start_at
+from ..solution.evaluation import DeclaredState, declared_starts, lay_out, offsets, solve_from, start_at
 from ..solution.roles import flagged_blocks
 from ..solution.steps import BlockStep
 from ..tables import Report, Shown
 from ..text import listing, nearest
 from .showing import view_report
-from .space import Space, space_of
+from .space import Space, everything_solved, solved_for, space_of
 
 if TYPE_CHECKING:
     from ..solution.fast import FastPath
     from .problem import ViewProblem
+
+FEW = 25
+"""So many iterations may be spent on a cycle of kept variables without starts."""
 
 
 class View(Shown):
@@ -71,7 +74,7 @@ class View(Shown):
             offset[self.space.arranged.row] = added
             self._original = replace(self._original, offset=offset)
         self._declared = self._original
-        self._x0 = self._declared.filled({})[self._places]
+        self._x0 = self._begun()[self._places]
         self._lower, self._upper = self._bounds_of(self._places)
         self._parameters = {name: s.shape for name, s in lowered.symbols.items() if self._is_parameter(name)}
         objective = lowered.objective
@@ -80,6 +83,26 @@ class View(Shown):
         self._last: tuple[Array, Point] | None = None
         self._state: Array | None = None
         self._fast = self._make_fast()
+
+    def _begun(self) -> Array:
+        """The declared state, what is kept without a start computed from the rest where its equations let it be."""
+        z, own = self._declared.filled({}), self.space.own
+        guessed = self.space.unknown & self._in_x[: own.n_user] & ~declared_starts(own, self._in_x)[: own.n_user]
+        if not guessed.any():
+            return z
+        space = solved_for(self.space, guessed)
+        if not space.plan.unknown[: own.n_user].any():
+            return z
+        declared = lay_out(space.plan)
+        try:
+            found = solve_from(space.plan, start_at(space.plan, declared, z.copy(), declared.started), FEW).state
+        except SolveError as error:
+            if error.at is None:
+                return z
+            found = error.at.state
+        good = np.flatnonzero(space.plan.unknown[: own.n_user] & np.isfinite(found[: own.n_user]))
+        z[good] = found[good]
+        return z
 
     def _is_parameter(self, name: str) -> bool:
         """Whether a symbol has elements that are given and not in x."""
@@ -205,6 +228,30 @@ class View(Shown):
         Nothing of the view changes. Raises as ``Program.evaluate`` does.
         """
         return self._solve(self._original, self._checked(x), start)
+
+    def solved_point(self, x: Array) -> Point:
+        """The point with every equation solved that determines something, at the decisions in x; its solve begins at x.
+
+        Raises as ``Program.evaluate`` does. It has the multipliers of the equations with the decisions held.
+        """
+        if self.space.name == "reduced":
+            return self.point(x)
+        plan, declared = self._everything
+        z, state = declared.filled({}), self.point(x).state
+        z[: plan.lowered.n_user] = state[: plan.lowered.n_user]
+        return solve_from(plan, start_at(plan, declared, z, declared.started | plan.unknown))
+
+    @cached_property
+    def _everything(self) -> tuple[Plan, DeclaredState]:
+        """The plan that solves all that is determined, and its declared state."""
+        space = everything_solved(self.space)
+        declared = lay_out(space.plan)
+        if self._original.offset is not None:
+            own = self._original.offset[self.space.arranged.row]
+            offset = np.zeros(space.plan.lowered.n_all_rows)
+            offset[space.arranged.row] = own
+            declared = replace(declared, offset=offset)
+        return space.plan, declared
 
     def _solve(self, declared: DeclaredState, flat: Array, start: Array | None) -> Point:
         z = declared.filled(self.split(flat)) if declared.computed else declared.z.copy()
