@@ -70,7 +70,8 @@ def model(grid: Grid, named: bool = False) -> la.Program:
     rated, held = rated_branches(grid), held_branches(grid)
     for end, p, q in zip(ENDS, (p_start, p_end), (q_start, q_end), strict=True):
         if len(rated):
-            program.subject_to(p[rated] ** 2 + q[rated] ** 2 <= limits.flow[rated] ** 2, name=f"rating_{end}")
+            most = limits.flow[rated]
+            program.subject_to((p[rated] / most) ** 2 + (q[rated] / most) ** 2 <= 1.0, name=f"rating_{end}")
     if len(held):
         program.subject_to((angle[grid.start] - angle[grid.end])[held], lower=limits.between[0, held],
                            upper=limits.between[1, held], name="between")
