@@ -25,7 +25,7 @@ from ..solution.diagnosis.finding import Finding, sorted_findings
 from ..solvers import SingularMatrixError
 from ..tables import Column, Report, Rows, Shown, Table
 from ..text import number
-from .wording import Words, found_by
+from .wording import Words, told
 
 CONDITIONS = {"primal": "feasible", "stationarity": "stationary", "complementarity": "complementary",
               "signs": "signs of multipliers"}
@@ -56,11 +56,17 @@ class Certificate(Shown):
         return not any(finding.severity == "error" for finding in self.findings)
 
     @property
+    def is_kkt_point(self) -> bool:
+        """Whether the conditions of first order hold."""
+        return self.residuals is not None and bool(self.residuals.largest <= self.tolerance)
+
+    @property
     def verdict(self) -> str:
         """The first thing to know, in one sentence."""
         if not self.ok:
             first, more = self.findings[0], sum(finding.severity == "error" for finding in self.findings) - 1
-            return f"{self._fails()}: {first.message}" + (f" (and {more} more)" if more else "")
+            what = "" if first.kind == "curvature" else "not an optimum: "
+            return f"{what}{first.message}" + (f" (and {more} more)" if more else "")
         assert self.inertia is not None
         kind = self.words.kind
         if self.inertia.verdict == "minimum":
@@ -72,10 +78,6 @@ class Certificate(Shown):
     def unjudged(self) -> bool:
         """Whether second order was not looked at, without second derivatives."""
         return self.inertia is None or self.inertia.verdict == "unknown"
-
-    def _fails(self) -> str:
-        saddle = self.findings[0].kind == "curvature"
-        return f"no {self.words.kind}" if saddle else "not an optimum"
 
     def of_kind(self, kind: str) -> list[Finding]:
         """The findings of one kind."""
@@ -129,11 +131,11 @@ class Certificate(Shown):
     # what it shows ---------------------------------------------------------------------------------------------
 
     def _report(self) -> Report:
-        told = [f"{finding.severity}: {found_by(finding)}" for finding in self.findings]
-        failing = [text for text, finding in zip(told, self.findings, strict=True) if finding.severity != "note"]
-        notes = [text for text, finding in zip(told, self.findings, strict=True) if finding.severity == "note"]
-        heading = "\n".join([f"certificate: {self.verdict}", *failing])
-        return Report(heading, [self.conditions, self.active_table], notes)
+        failing = [finding for finding in self.findings if finding.severity != "note"]
+        notes = [finding for finding in self.findings if finding.severity == "note"]
+        verdict = self.verdict if self.ok else f"no {self.words.kind}"
+        heading = "\n".join([f"certificate: {verdict}", *told(failing)])
+        return Report(heading, [self.conditions, self.active_table], told(notes))
 
     @property
     def conditions(self) -> Table:
@@ -145,7 +147,8 @@ class Certificate(Shown):
             rows.append(["independent gradients (LICQ)", _holds(self.rank.verdict, "independent", "dependent"), "", "",
                          f"{self.rank.active} active"])
         if self.inertia is not None:
-            rows.append(["curvature", _holds(self.inertia.verdict, "minimum", "saddle"), "", "",
+            holds = _holds(self.inertia.verdict, "minimum", "saddle")
+            rows.append(["curvature", holds if self.is_kkt_point else "not judged", "", "",
                          self.words.curvatures(self.inertia)])
         columns = [Column("condition", role="name"), Column(""), Column("largest residual", numeric=True),
                    Column("scaled", numeric=True), Column("at", drop=1)]
@@ -193,9 +196,8 @@ def certify(problem: Problem, x: Array, y: Array | None, z: Array | None, sign: 
         return Certificate([words.no_value()], tolerance, words, point)
     found, active = residuals(point), active_set(point)
     licq, curved = _linear_algebra(point, active)
-    findings = [*words.of_residuals(found, active, tolerance, estimated)]
-    stationary = not findings
-    findings += [*words.of_rank(licq), *words.of_inertia(curved, stationary, licq)]
+    findings = [*words.of_residuals(found, active, tolerance, estimated), *words.of_rank(licq),
+                *words.of_inertia(curved, found.largest <= tolerance)]
     if estimated:
         findings.append(words.estimated())
     return Certificate(sorted_findings(findings), tolerance, words, point, found, active, licq, curved)

@@ -21,10 +21,15 @@ GO_ON = ("the algorithm ended before an optimum: look at its message, go on from
          "another method")
 
 
-def found_by(finding: Finding) -> str:
-    """A finding as lines: message, details, advice."""
-    advice = [f"try: {finding.advice}"] if finding.advice else []
-    return "\n  ".join([finding.message, *finding.details, *advice])
+def told(findings: Sequence[Finding]) -> list[str]:
+    """Findings as lines: severity, message, details, advice; the same advice once, after the last that it is for."""
+    lines: list[str] = []
+    for k, finding in enumerate(findings):
+        after = findings[k + 1] if k + 1 < len(findings) else None
+        lines += [f"{finding.severity}: {finding.message}", *(f"  {line}" for line in finding.details)]
+        if finding.advice and (after is None or after.advice != finding.advice):
+            lines.append(f"  try: {finding.advice}")
+    return lines
 
 
 class Words:
@@ -168,7 +173,7 @@ class Words:
                   for factor, j in zip(dependency.of_variables, dependency.variables, strict=True)]
         return f"{_sum(terms)} = 0"
 
-    def of_inertia(self, found: Inertia, stationary: bool, licq: Rank) -> Iterator[Finding]:
+    def of_inertia(self, found: Inertia, stationary: bool) -> Iterator[Finding]:
         """What second order says; where the KKT conditions fail it decides nothing."""
         if found.verdict == "saddle" and stationary:
             yield self._saddle(found)
@@ -215,8 +220,9 @@ class Words:
         up, down = ("+", "−") if self.sign > 0 else ("−", "+")
         counts = [f"{count} {word}" for count, word in ((found.positive, up), (found.zero, "0"), (found.negative, down))
                   if count]
-        told = f" ({', '.join(counts)})" if counts else ""
-        return "" if found.degrees is None else f"{found.degrees} directions{told}"
+        listed = f" ({', '.join(counts)})" if counts else ""
+        plural = "" if found.degrees == 1 else "s"
+        return "" if found.degrees is None else f"{found.degrees} direction{plural}{listed}"
 
 
 def _sum(terms: Sequence[tuple[float, str]]) -> str:

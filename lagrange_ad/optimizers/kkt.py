@@ -2,8 +2,8 @@
 
     ∇f = Jᵀy + z        lower ≤ (x, c) ≤ bounds        y_i, z_j push at the bound they belong to, 0 elsewhere
 
-Takes a Problem and arrays; gives numbers with the row or variable they are of. Scaled numbers do not change with the
-units of rows and objective, and of variables larger than 1: see :class:`Scales`.
+Takes a Problem and arrays; gives numbers with the row or variable they are of. Scaled numbers are relative to sizes
+that go with the units of rows and objective: see :class:`Scales`.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class Residuals:
     """How far the KKT conditions are from holding.
 
     ``primal``: rows and variables beyond their bounds. ``stationarity``: ∇f − Jᵀy − z. ``complementarity``: a
-    multiplier times the distance to the bound it belongs to. ``signs``: multipliers that push away from the bound
-    their row or variable is at, or to one there is not.
+    multiplier times the distance to the bound it belongs to, from inside. ``signs``: multipliers that push away from
+    the bound their row or variable is at, or to one there is not.
     """
 
     primal: Worst
@@ -220,7 +220,7 @@ class _Sides:
         self._size, self._weights, self._multipliers = sizes, weights, np.abs(multipliers)
         bound, other = np.where(multipliers > 0.0, lower, upper), np.where(multipliers > 0.0, upper, lower)
         with np.errstate(invalid="ignore"):
-            self._distance = np.abs(values - bound)
+            self._distance = np.maximum(np.where(multipliers > 0.0, values - bound, bound - values), 0.0)
             at_other = np.abs(values - other) <= TOLERANCE * sizes
         self._wrong = (lower != upper) & (multipliers != 0.0) & (~np.isfinite(bound) | (
             at_other & (self._distance > TOLERANCE * sizes)))
