@@ -166,7 +166,7 @@ def hs71(moved: Moved, form: str = "subject_to", sense: str = "minimize") -> la.
     return p
 
 
-HS71 = {"J": 17.0140173, "x": (1.0, 4.7429994, 3.8211503, 1.3794082), "product": 0.55229366, "square": -0.16146857,
+HS71 = {"J": 17.0140173, "x": (1.0, 4.74299963, 3.82114998, 1.37940829), "product": 0.55229366, "square": -0.16146857,
         "lower": 1.08787121}  # fmt: skip
 """The published optimum, with the multipliers that Ipopt's tutorial prints (there with signs of its own)."""
 
@@ -194,12 +194,13 @@ def golinski(moved: Moved) -> la.Program:
     return p
 
 
-def combustion(moved: Moved) -> la.Program:
-    """Propane in air, Meintjes and Morgan 1990, from the project's equation file: the fuel burnt at the best air."""
+def combustion(moved: Moved, air: float | None = None) -> la.Program:
+    """Propane in air, Meintjes and Morgan 1990, from the project's equation file: the fuel burnt at the best air, or
+    at a given one, which is an input with two equal bounds then."""
     text = (EXAMPLES / "combustion.lag").read_text(encoding="utf-8")
-    low, high = moved("lower R", 5.0), moved("upper R", 20.0)
+    sides = moved.bounds("R", 5.0, 20.0) if air is None else moved.fixed("R", air)
     assert "in [5, 20]" in text
-    return la.reads(text.replace("in [5, 20]", f"in [{low!r}, {high!r}]"))
+    return la.reads(text.replace("in [5, 20]", f"in [{sides['lower']!r}, {sides['upper']!r}]"))
 
 
 def williams_otto(moved: Moved, volume: float = 0.03) -> la.Program:
