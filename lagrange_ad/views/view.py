@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeclarationError
+from ..errors import ShapeError
 from ..expression import Array, Symbol, evaluate
 from ..program import Declarations
 from ..tables import Report
@@ -59,27 +59,11 @@ class View(Solved):
         self.__dict__.pop("problem", None)  # the next look at it makes one of the new values
 
     def hessian(self, x: Array) -> Any:
-        """sign·d²J/dx² (n, n), what is eliminated following x: an array in the reduced view, else scipy.sparse CSR.
-
-        Raises DeclarationError where it is dense and more than 300 columns wide: ``hessian_product`` has its products.
-        """
-        problem = self.problem
-        if problem.hessian_structure is None:
-            raise DeclarationError(
-                f"the Hessian in {self.inputs.size} variables is dense and large: use hessian_product(x, v)")
-        found = problem.hessian_matrix(self._checked(x), 1.0, np.zeros(problem.m))
-        return found.toarray() if self.space.name == "reduced" else found
-
-    def hessian_product(self, x: Array, v: Array) -> Array:
-        """sign·(d²J/dx²)·v: one tangent sweep and one back-substitution through the factors that are there."""
-        return self.problem.hessian_product(self._checked(x), 1.0, np.zeros(self.problem.m), np.asarray(v, dtype=float))
-
-    def hessian(self, x: Array) -> Any:
         """sign·d²J/dx² (n, n), what is eliminated following x: an array where that is everything, else sparse CSR.
 
         An array takes a product (``hessian_product``) a column, fewer where columns share no row.
         """
-        problem, none = self.problem, np.zeros(self.problem.m)
+        problem, none, x = self.problem, np.zeros(self.problem.m), self._checked(x)
         if problem.hessian_structure is not None:
             found = problem.hessian_matrix(x, 1.0, none)
             return found.toarray() if self.space.name == "reduced" else found
