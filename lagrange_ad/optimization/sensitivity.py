@@ -21,6 +21,7 @@ from ..expression import Array, evaluate, symbols_of
 from ..lowering import Blocks
 from ..optimizers.kkt import TOLERANCE, Point, residuals
 from ..optimizers.parametric import ActiveSetSensitivity, ByParameters, Change
+from ..optimizers.polishing import polished
 from ..program import element_name
 from ..solution import Named
 from ..solution.diagnosis.finding import Finding
@@ -134,7 +135,8 @@ def sensitivities(view: View, x: Array, y: Array, z: Array, names: Sequence[Any]
     if not left <= 100 * TOLERANCE:
         raise SolveError("this point is no optimum, so that it has no derivatives by parameters: the optimality "
                          f"conditions fail by {left:.2g} (scaled); print(result.certificate) says which")
-    return _Moving(view, x, y, z, names).by_name()
+    better = polished(view.problem, x, y, z)  # what is weakly active is told by rounding alone
+    return _Moving(view, better.x, better.y, better.z, names).by_name()
 
 
 class _Moving:
