@@ -132,3 +132,20 @@ def _left_sides(own: Array, rows: Array) -> list[Group]:
     if not len(own):
         return []
     return [Group(LEFT, own.shape, (IndexMap.of(own),), (), IndexMap.of(rows))]
+
+
+def with_outputs(lowered: Lowered, rows: Array) -> Lowered:
+    """The lowered program with the right sides of some equation rows as further constraint rows, the last ones."""
+    if not len(rows):
+        return lowered
+    place = np.full(lowered.n_all_rows, -1, dtype=np.int64)
+    place[rows] = lowered.n_all_rows + np.arange(len(rows))
+    copies = []
+    for group in lowered.groups:
+        low, high = group.row.range()
+        if (place[low : high + 1] >= 0).any():
+            here = np.flatnonzero(place[group.row.array().ravel()] >= 0)
+            copies.append(_shifted(group.restrict(here), place))
+    more = Blocks(["right sides"], [(len(rows),)], [None])
+    return replace(lowered, constraint_rows=_joined(lowered.constraint_rows, more),
+                   constraint_groups=(*lowered.constraint_groups, *copies))

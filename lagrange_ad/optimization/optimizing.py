@@ -115,8 +115,8 @@ def _require_solution(view: View, x: Array) -> None:
     try:
         view.point(x)
     except SolveError as error:
-        advice = ("\n  or keep these variables, space='full' or space=[...], so that they need not be solved for at the "
-                  "start")
+        advice = ("\n  or keep these variables, space='full' or space=[...], so that nothing need be solved for them "
+                  "at the start")
         raise type(error)(f"at the start of the optimization, {error}{advice}", error.at, error.findings) from None
 
 

@@ -7,17 +7,17 @@ KKT conditions and not by the word of a library, whether it is an optimum.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import LagrangeError
+from .kkt import Point, Residuals, residuals
 from .monitor import Monitor, violation
 from .problem import Answer, Array, Problem
 
 LOOSE = 100.0
-"""A library that stops by itself is believed where the KKT conditions hold within this many tolerances."""
+"""A point is an optimum where the scaled KKT residuals are within so many tolerances: libraries scale in other ways."""
 
 UNBOUNDED = -1e20
 """An objective below this has no lower bound."""
@@ -131,7 +131,8 @@ class Watched:
         self.monitor.step(point, _or_nan(self.objective, point), self.infeasibility(point), stationarity, y, z)
 
     def start(self) -> None:
-        """Tell the monitor of the start (x0 within its bounds), and take the scale of derivatives there: max|∇f|/100, at least 1."""
+        """Tell the monitor of the start (x0 within its bounds), and take the scale of ∇f there: its largest entry/100,
+        at least 1."""
         self.step(self.x0)
         try:
             self.scale = max(1.0, float(np.abs(self.gradient(self.x0)).max(initial=0.0)) / 100.0)
@@ -148,14 +149,26 @@ class Watched:
             return np.nan
         return max(outside, rows)
 
-    def worst(self, x: Array) -> str:
-        """The row or bound that is violated most, by name and amount."""
+    def residuals(self, x: Array, y: Array | None, z: Array | None) -> Residuals:
+        """The KKT residuals at x, with multipliers 0 where there are none. Raises NoValue."""
         problem = self.problem
-        rows = _excess(self.constraints(x), problem.row_lower, problem.row_upper)
-        bounds = _excess(x, problem.lower, problem.upper)
-        if rows.max(initial=-1.0) >= bounds.max(initial=-1.0):
-            return f"{problem.row_name(int(rows.argmax()))} is violated by {rows.max():.3g}"
-        return f"{problem.variable_name(int(bounds.argmax()))} is out of its bounds by {bounds.max():.3g}"
+        point = Point(problem, self.at(x), np.zeros(problem.m) if y is None else y,
+                      np.zeros(problem.n) if z is None else z)
+        point.__dict__.update(objective=self.objective(x), gradient=self.gradient(x), values=self.constraints(x),
+                              jacobian=self.jacobian_matrix(x))
+        try:
+            return residuals(point)
+        except LagrangeError as error:
+            raise NoValue(self._fail("hessian", str(error))) from error
+
+    def worst(self, found: Residuals) -> str:
+        """The row or bound that is violated most, by name and amount."""
+        place, by = found.primal.at, f"{found.primal.absolute:.3g}"
+        if place is None:
+            return "nothing is violated"
+        if place[0] == "row":
+            return f"{self.problem.row_name(place[1])} is violated by {by}"
+        return f"{self.problem.variable_name(place[1])} is out of its bounds by {by}"
 
     def within_bounds(self, x: Array, tolerance: float) -> Array:
         """x inside its bounds, unless rows then miss by more than they did and than ``tolerance``."""
@@ -165,28 +178,6 @@ class Watched:
             return x
         before, after = self.infeasibility(x), self.infeasibility(inside)
         return inside if np.isnan(before) or after <= max(2.0 * before, tolerance) else x
-
-
-@dataclass(frozen=True)
-class Kkt:
-    """How far a point is from the KKT conditions: violations, ∇f − Jᵀy − z, and multipliers off active bounds."""
-
-    infeasibility: float
-    stationarity: float
-    complementarity: float
-
-    def __str__(self) -> str:
-        return (f"infeasibility {self.infeasibility:.1e}, stationarity {self.stationarity:.1e}, "
-                f"complementarity {self.complementarity:.1e}")
-
-
-def kkt(watched: Watched, x: Array, y: Array, z: Array) -> Kkt:
-    """The KKT residuals of (x, y, z), largest entries, multipliers in the signs of this room. Raises NoValue."""
-    problem = watched.problem
-    residual = watched.gradient(x) - watched.jacobian_matrix(x).T @ y - z
-    slack = max(_complementarity(watched.constraints(x), problem.row_lower, problem.row_upper, y),
-                _complementarity(x, problem.lower, problem.upper, z))
-    return Kkt(watched.infeasibility(x), float(np.abs(residual).max(initial=0.0)), slack)
 
 
 def bound_multipliers(watched: Watched, x: Array, y: Array, active: float = 1e-7) -> Array:
@@ -202,29 +193,47 @@ def verdict(watched: Watched, x: Array, y: Array | None, z: Array | None, tolera
             word: str) -> tuple[str, str]:
     """Reason and message of a run that a library ended with ``word``, by the KKT conditions at its last point.
 
-    Without multipliers (y or z None) only infeasibility can be judged: a feasible point is "stalled".
+    Without multipliers (y or z None) an optimum cannot be told: a feasible point is "stalled".
     """
     try:
-        infeasible = watched.infeasibility(watched.at(x))
-        if np.isnan(infeasible):
-            return "domain", f"the constraints have no value where the run ended ({watched.failure})"
-        if infeasible > LOOSE * tolerance:
-            where = watched.worst(x)
-            if _violation_is_least(watched, x):
-                return "infeasible", f"no point near by is less infeasible: {where}; the limits may contradict each other"
-            return "stalled", f"no step improves, and {where} ({word})"
-        if y is None or z is None:
-            return "stalled", f"no step improves the objective ({word})"
-        found = kkt(watched, x, y, z)
+        found = watched.residuals(x, y, z)
+        if found.primal.scaled > LOOSE * tolerance:
+            return infeasible(watched, x, found, word)
+        if watched.objective(x) < UNBOUNDED:
+            return falls_without_end(watched.objective(x), word)
     except NoValue as error:
         return "domain", f"no value where the run ended ({error})"
-    size = watched.scale * max(1.0, float(np.abs(y).max(initial=0.0)) / 100.0, float(np.abs(z).max(initial=0.0)) / 100.0)
-    worst = max(found.stationarity, found.complementarity) / size
-    if worst <= tolerance and infeasible <= tolerance:
-        return "solved", f"an optimum: the KKT conditions hold within {tolerance:.0e}"
-    if worst <= LOOSE * tolerance:
-        return "solved", f"an optimum, though not to the tolerance of {tolerance:.0e}: {found}"
-    return "stalled", f"no step improves, yet this is no optimum: {found} ({word})"
+    if y is None or z is None:
+        return "stalled", f"no step improves the objective ({word})"
+    if found.largest <= LOOSE * tolerance:
+        return "solved", f"an optimum: the KKT conditions hold within {max(found.largest, tolerance):.0e}"
+    return "stalled", f"no step improves, yet this is no optimum: {_sizes(found)} ({word})"
+
+
+def infeasible(watched: Watched, x: Array, found: Residuals, word: str) -> tuple[str, str]:
+    """Reason and message at a point that violates something: "infeasible" where no direction makes that less."""
+    where = watched.worst(found)
+    if _violation_is_least(watched, x):
+        return "infeasible", f"{where}, and no point near by violates less: limits may contradict each other ({word})"
+    return "stalled", f"no step improves, and {where} ({word})"
+
+
+def falls_without_end(value: float, word: str) -> tuple[str, str]:
+    """Reason and message of an objective without a lower bound."""
+    return "unbounded", f"the objective falls without end: it is {value:.3g} ({word})"
+
+
+def own_scaling(watched: Watched, x: Array, y: Array, z: Array, library: str) -> str:
+    """The message of an optimum that a library sees in its own scaling, and we do not."""
+    try:
+        return f"an optimum in the scaling of {library}; in ours {_sizes(watched.residuals(x, y, z))}"
+    except NoValue as error:
+        return f"an optimum by {library}, though its derivatives have no value ({error})"
+
+
+def _sizes(found: Residuals) -> str:
+    return (f"infeasibility {found.primal.scaled:.1e}, stationarity {found.stationarity.scaled:.1e}, "
+            f"complementarity {max(found.complementarity.scaled, found.signs.scaled):.1e}")
 
 
 def ended(watched: Watched, x: Array, settings_tolerance: float, reason: str, message: str, y: Array | None = None,
@@ -272,19 +281,6 @@ def _or_nan(function: Callable[[Array], float], x: Array) -> float:
         return function(x)
     except NoValue:
         return np.nan
-
-
-def _excess(values: Array, lower: Array, upper: Array) -> Array:
-    return np.maximum(np.maximum(lower - values, values - upper), 0.0)
-
-
-def _complementarity(values: Array, lower: Array, upper: Array, multipliers: Array) -> float:
-    """The largest product of a multiplier and the distance from the bound that its sign is of."""
-    if not len(values):
-        return 0.0
-    gap = np.abs(np.where(multipliers > 0, values - lower, upper - values))
-    at_none = np.where(np.isfinite(gap), np.minimum(gap, 1.0), 1.0)
-    return float((np.abs(multipliers) * at_none).max())
 
 
 def _violation_is_least(watched: Watched, x: Array) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DeclarationError
 from ..text import nearest
-from .adapting import Guard, NoValue, Watched, ended, verdict
+from .adapting import Guard, Watched, ended, falls_without_end, own_scaling, verdict
 from .algorithm import Algorithm, Settings
 from .monitor import Monitor
 from .problem import Answer, Array, Problem
@@ -223,34 +223,17 @@ def _reason(watched: Watched, result: Any, callbacks: _Callbacks, x: Array, y: A
     if status == "TIME_LIMIT":
         return "time", "Uno's own time limit was reached"
     if found in ("UNBOUNDED_OBJECTIVE", "DIVERGING_ITERATE"):
-        return "unbounded", f"the objective falls without end: it is {_told(watched, x):.3g} ({word})"
-    if found == "INFEASIBLE_STATIONARY_POINT":
-        return "infeasible", (f"no point near by is less infeasible: {_worst(watched, x)}; the limits may contradict "
-                              f"each other ({word})")
+        return falls_without_end(float(result.solution_objective), word)
     if status == "EVALUATION_ERROR":
         if watched.failure is not None:
             return "domain", f"no value at the start ({watched.failure})"
         return "failed", "Uno could not start: its options may not go together"
-    if callbacks.restoring:
-        reason, message = verdict(watched, x, None, None, settings.tolerance, word)
-    else:
-        reason, message = verdict(watched, x, y, z, settings.tolerance, word)
+    known = not callbacks.restoring
+    reason, message = verdict(watched, x, y if known else None, z if known else None, settings.tolerance, word)
     if found == "FEASIBLE_KKT_POINT" and reason != "solved":
-        return "solved", f"an optimum in the scaling of Uno ({message})"
+        return "solved", own_scaling(watched, x, y, z, "Uno")
+    if found == "INFEASIBLE_STATIONARY_POINT" and reason == "stalled":
+        return "infeasible", message.replace("no step improves, and ", "no point near by violates less, and ")
     if reason == "stalled" and watched.failure is not None and status == "ALGORITHMIC_ERROR":
         return "domain", f"{message}; the last points tried had no value ({watched.failure})"
     return reason, message
-
-
-def _told(watched: Watched, x: Array) -> float:
-    try:
-        return watched.objective(x)
-    except NoValue:
-        return -np.inf
-
-
-def _worst(watched: Watched, x: Array) -> str:
-    try:
-        return watched.worst(x)
-    except NoValue as error:
-        return f"no value ({error})"

@@ -1,7 +1,7 @@
-"""The numbers of a view that eliminates nothing: groups evaluated at x, sparse derivatives at places fixed once.
+"""The numbers of a view with nothing to solve: groups evaluated at x, sparse derivatives at places fixed once.
 
-Takes a plan without anything to solve, and where x stands in the state. The last state is remembered: optimizers ask
-for f, ∇f, c and their derivatives one after the other.
+What is eliminated has been inlined into what uses it. Takes the lowered program, and where x stands in the state. The
+last state is remembered: optimizers ask for f, ∇f, c and their derivatives one after the other.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from functools import cached_property
 
 import numpy as np
 
+from ..execution import Executor
 from ..expression import Array
-from ..solution import Plan
+from ..lowering import Lowered
 from ..solution.full import Pattern
 
 
 class Direct:
     """J and the rows after the objective's as functions of x, everything else in ``z`` (the state) being given."""
 
-    def __init__(self, plan: Plan, places: Array, z: Array) -> None:
-        self.plan, self.places = plan, places
+    def __init__(self, lowered: Lowered, executor: Executor, places: Array, z: Array) -> None:
+        self.lowered, self.places = lowered, places
+        self._objective, self._rows = executor.run(lowered.objective_groups), executor.run(lowered.constraint_groups)
+        self._both = executor.run(lowered.objective_groups + lowered.constraint_groups)
         self._state, self._x = z.copy(), None if not len(places) else np.full(len(places), np.nan)
-        self._first = plan.lowered.objective_row + 1
+        self._first = lowered.objective_row + 1
 
     def give(self, z: Array) -> None:
         """Other values of what is given."""
@@ -36,37 +39,37 @@ class Direct:
 
     def objective(self, x: Array) -> float:
         """J."""
-        rows = np.zeros(self.plan.lowered.n_all_rows)
+        rows = np.zeros(self.lowered.n_all_rows)
         with np.errstate(all="ignore"):
-            self.plan.objective.values(self.state(x), rows)
+            self._objective.values(self.state(x), rows)
         return float(rows[self._first - 1])
 
     def gradient(self, x: Array) -> Array:
         """∇J (n,)."""
         state = self.state(x)
-        rows, w = np.zeros(self.plan.lowered.n_all_rows), np.zeros(len(state))
+        rows, w = np.zeros(self.lowered.n_all_rows), np.zeros(len(state))
         rows[self._first - 1] = 1.0
         with np.errstate(all="ignore"):
-            self.plan.objective.adjoint(state, rows, w)
+            self._objective.adjoint(state, rows, w)
         return w[self.places]
 
     def constraints(self, x: Array) -> Array:
         """The rows (m,)."""
-        rows = np.zeros(self.plan.lowered.n_all_rows)
+        rows = np.zeros(self.lowered.n_all_rows)
         with np.errstate(all="ignore"):
-            self.plan.constraints.values(self.state(x), rows)
+            self._rows.values(self.state(x), rows)
         return rows[self._first :]
 
     @cached_property
     def _column(self) -> Array:
-        number = np.full(self.plan.lowered.state.size, -1, dtype=np.int64)
+        number = np.full(self.lowered.state.size, -1, dtype=np.int64)
         number[self.places] = np.arange(len(self.places))
         return number
 
     @cached_property
     def _jacobian(self) -> Pattern:
-        i, j = self.plan.constraints.jacobian_pattern()
-        m = self.plan.lowered.constraint_rows.size
+        i, j = self._rows.jacobian_pattern()
+        m = self.lowered.constraint_rows.size
         return Pattern(i - self._first, self._column[j], (m, len(self.places)))
 
     @cached_property
@@ -78,11 +81,11 @@ class Direct:
     def jacobian(self, x: Array) -> Array:
         """The numbers of ∂c/∂x."""
         with np.errstate(all="ignore"):
-            return self.plan.constraints.jacobian_sums(self.state(x), self._jacobian.slot, self._jacobian.size)[:-1]
+            return self._rows.jacobian_sums(self.state(x), self._jacobian.slot, self._jacobian.size)[:-1]
 
     @cached_property
     def _hessian(self) -> Pattern:
-        i, j = (self._column[place] for place in self.plan.everything.hessian_pattern())
+        i, j = (self._column[place] for place in self._both.hessian_pattern())
         outside = (i < 0) | (j < 0)
         low, high = np.where(outside, -1, np.minimum(i, j)), np.where(outside, -1, np.maximum(i, j))
         return Pattern(high, low, (len(self.places), len(self.places)))
@@ -94,17 +97,16 @@ class Direct:
         return pattern.rows.astype(np.int32), pattern.columns
 
     def _weights(self, sigma: float, y: Array) -> Array:
-        rows = np.zeros(self.plan.lowered.n_all_rows)
+        rows = np.zeros(self.lowered.n_all_rows)
         rows[self._first - 1] = sigma
         rows[self._first :] = y
         return rows
 
     def hessian(self, x: Array, sigma: float, y: Array) -> Array:
         """The numbers of σ∇²J + Σ y_i ∇²c_i, its lower triangle."""
-        pattern = self._hessian
+        slot, size = self._hessian.slot, self._hessian.size
         with np.errstate(all="ignore"):
-            return self.plan.everything.hessian_sums(
-                self.state(x), self._weights(sigma, y), pattern.slot, pattern.size)[:-1]
+            return self._both.hessian_sums(self.state(x), self._weights(sigma, y), slot, size)[:-1]
 
     def hessian_product(self, x: Array, sigma: float, y: Array, v: Array) -> Array:
         """(σ∇²J + Σ y_i ∇²c_i)·v (n,)."""
@@ -112,5 +114,5 @@ class Direct:
         dz, w = np.zeros(len(state)), np.zeros(len(state))
         dz[self.places] = v
         with np.errstate(all="ignore"):
-            self.plan.everything.hessian_product(state, dz, self._weights(sigma, y), w)
+            self._both.hessian_product(state, dz, self._weights(sigma, y), w)
         return w[self.places]

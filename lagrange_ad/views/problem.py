@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..execution import loops_of
 from ..expression import Array
+from ..lowering import Lowered, inlined, with_outputs
 from ..optimizers import Problem
 from ..solution.reduction import Reduction
 from .direct import Direct
@@ -52,6 +54,23 @@ class Eliminating:
         return self.reduction.hessian_product(self.view.point(x), sigma, y, v)
 
 
+def _inlined(view: View) -> Lowered | None:
+    """The lowered program of a view with all that it eliminates inlined; None where something is to be solved.
+
+    Eliminated variables with bounds are constraint rows of their own there, after the others.
+    """
+    plan, lowered = view.plan, view.lowered
+    if not lowered.n_rows:
+        return lowered
+    if view.has_cycles or view.is_perturbed or not (plan.unknown[lowered.own] & (lowered.own >= 0)).all():
+        return None
+    row_of = np.full(lowered.state.size, -1, dtype=np.int64)
+    row_of[lowered.own] = np.arange(lowered.n_rows)
+    whole = with_outputs(lowered, row_of[view.bounded_places])
+    found, left = inlined(whole, np.arange(lowered.n_rows), loops_of(plan.executor))
+    return None if len(left) else found
+
+
 class ViewProblem(Problem):
     """minimize sign·J(x) within the bounds of a view; rows are its constraint values, in their order.
 
@@ -64,13 +83,11 @@ class ViewProblem(Problem):
         self.view, plan = view, view.plan
         self.x0, self.lower, self.upper = view.x0, view.lower, view.upper
         self.row_lower, self.row_upper = view.constraint_limits()
-        self._of: Direct | Eliminating
-        if plan.unknown.any():
-            first = plan.lowered.objective_row + 1
-            rows = np.arange(first, first + plan.lowered.constraint_rows.size)
-            self._of = Eliminating(view, Reduction(plan, view.places, rows, view.bounded_places))
-        else:
-            self._of = Direct(plan, view.places, view.declared_state())
+        first, lowered = plan.lowered.objective_row + 1, _inlined(view)
+        rows = np.arange(first, first + plan.lowered.constraint_rows.size)
+        self._of: Direct | Eliminating = (
+            Eliminating(view, Reduction(plan, view.places, rows, view.bounded_places)) if lowered is None
+            else Direct(lowered, plan.executor, view.places, view.declared_state()))
 
     @property
     def jacobian_structure(self) -> tuple[Array, Array]:  # type: ignore[override]

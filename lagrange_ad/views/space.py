@@ -159,16 +159,20 @@ def _determined(lowered: Lowered, chosen: Array, whole: bool) -> tuple[Array, Ar
 def _matched(lowered: Lowered, chosen: Array, explicit: Array) -> tuple[Array, Array]:
     """The user's rows and the chosen elements that a maximum matching pairs, some by way of auxiliaries.
 
-    It begins with the explicit rows and their own elements.
+    It begins with the explicit rows and their own elements; those whose own element is not chosen come last.
     """
     row, element = lowered.incidence(np.arange(len(lowered.rows.names)))
     own = np.flatnonzero(lowered.own >= 0)
     row, element = np.concatenate([row, own]), np.concatenate([element, lowered.own[own]])
-    may = np.concatenate([chosen, np.ones(lowered.state.size - lowered.n_user, dtype=bool)])[element]
-    indptr, indices = compress(lowered.n_rows, lowered.state.size, row[may], element[may])
-    start = np.full(lowered.n_rows, -1, dtype=np.int64)
-    start[explicit] = lowered.own[explicit]
-    start[lowered.n_user_rows :] = lowered.own[lowered.n_user_rows :]
-    found = maximum_matching(indptr, indices, lowered.state.size, start)
-    return (np.flatnonzero(found.column_of_row[: lowered.n_user_rows] >= 0),
+    may = np.concatenate([chosen, np.ones(lowered.state.size - lowered.n_user, dtype=bool)])
+    of_others = np.zeros(lowered.n_rows, dtype=bool)
+    of_others[own] = ~may[lowered.own[own]]
+    pairs = np.full(lowered.n_rows, -1, dtype=np.int64)
+    pairs[explicit] = lowered.own[explicit]
+    pairs[lowered.n_user_rows :] = lowered.own[lowered.n_user_rows :]
+    for kept in (may[element] & ~of_others[row], may[element]):
+        indptr, indices = compress(lowered.n_rows, lowered.state.size, row[kept], element[kept])
+        found = maximum_matching(indptr, indices, lowered.state.size, pairs)
+        pairs = found.column_of_row
+    return (np.flatnonzero(pairs[: lowered.n_user_rows] >= 0),
             np.flatnonzero(found.row_of_column[: lowered.n_user] >= 0))

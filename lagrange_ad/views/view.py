@@ -79,7 +79,7 @@ class View(Shown):
         self._parameters = {name: s.shape for name, s in lowered.symbols.items() if self._is_parameter(name)}
         objective = lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
-        self._has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
+        self.has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
         self._last: tuple[Array, Point] | None = None
         self._state: Array | None = None
         self._fast = self._make_fast()
@@ -121,6 +121,11 @@ class View(Shown):
                 low[where] = np.broadcast_to(symbol.lower, symbol.shape).ravel()
                 high[where] = np.broadcast_to(symbol.upper, symbol.shape).ravel()
         return low[places], high[places]
+
+    @property
+    def is_perturbed(self) -> bool:
+        """Whether ε was added to right sides."""
+        return self._original.offset is not None
 
     @property
     def plan(self) -> Plan:
@@ -218,7 +223,7 @@ class View(Shown):
         self._last = flat.copy(), point
         if self._fast is not None:
             self._fast.start_from(point.state)
-        elif self._has_cycles:
+        elif self.has_cycles:
             self._state = point.state
         return point
 

@@ -130,6 +130,11 @@ def place_inputs(positions: Array) -> Records:
     return _moves(positions, "place inputs", lambda: _move("place_inputs", Frame.X, Frame.Z, checked=True))
 
 
+def place_rates(positions: Array) -> Records:
+    """dz[positions] = x."""
+    return _moves(positions, "place rates", lambda: _move("place_rates", Frame.X, Frame.DZ, checked=False))
+
+
 def take_gradient(positions: Array) -> Records:
     """gradient = w[positions]."""
     return _moves(positions, "take gradient", lambda: _move("take_gradient", Frame.W, Frame.GRADIENT, checked=False))
@@ -189,6 +194,22 @@ def _begin_adjoint() -> Function:
     f.needed["llvm.memset.p0.i64"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
     f.emit(f"call void @llvm.memset.p0.i64(ptr {w}, i8 0, i64 {f.mul(n, 8)}, i1 false)")
     f.store(f.load(f.pointer("%data", 2)), f.at(w, f.word("%data", 1)))
+    f.finish()
+    return f
+
+
+def clear(part: Frame, n: int) -> Records:
+    """0 in the first n places of a part of the frame."""
+    records = Records()
+    records.add(function("clear", _clear), np.array([int(part), n], dtype=np.int64), n / 8)
+    return records
+
+
+def _clear() -> Function:
+    f = Function("clear", FRAME)
+    f.needed["llvm.memset.p0.i64"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
+    target, size = f.pointer("%frame", f.word("%data", 0)), f.mul(f.word("%data", 1), 8)
+    f.emit(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
     f.finish()
     return f
 

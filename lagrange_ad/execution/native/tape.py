@@ -129,14 +129,6 @@ def local_partials(name: str) -> Kernel:
     return builder.finish([rule.position if hasattr(rule, "position") else builder.const(rule) for rule in rules])
 
 
-@cache
-def local_second(name: str) -> tuple[Kernel, tuple[tuple[int, int], ...]]:
-    """The nonzero ∂²y/∂x_i∂x_j, i >= j, of an elementary function as a kernel of its operands, and their pairs."""
-    builder = Builder()
-    operands = [builder.raw(("arg", j)) for j in range(TABLE[name].arity)]
-    return builder.finish([builder.raw((name, *operands))]).second_partials
-
-
 # the functions -------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +148,9 @@ def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Fu
         case "tangent":
             one = [_tangent(host), _tangents()]
         case "hessian_product":
-            one = [_tangent(host), _second(host), _hessian_product(in_state)]
+            from .tape_second import second_functions
+
+            one = [_tangent(host), *second_functions(host, in_state)]
         case _:
             raise KeyError(quantity)
     return [*one, _group(), _turns(backwards=quantity == "adjoint")]
@@ -202,7 +196,6 @@ def _turns(backwards: bool) -> Function:
 FORWARD = "ptr %regs, ptr %z, ptr %data, i64 %instance"
 TANGENT = "ptr %regs, ptr %dots, ptr %live, ptr %z, ptr %dz, ptr %data, i64 %instance"
 REVERSE = "ptr %regs, ptr %bars, ptr %live, ptr %data, double %seed"
-SECOND = "ptr %regs, ptr %dots, ptr %moves, ptr %bars, ptr %rates, ptr %live, ptr %data, double %seed"
 
 
 def _leaves(f: Function) -> tuple[str, str]:
@@ -221,13 +214,13 @@ def _leaves(f: Function) -> tuple[str, str]:
     return at, f.add(at, n_args)
 
 
-def _operands(f: Function, code: str, i: str, name: str) -> list[str]:
+def operands_of(f: Function, code: str, i: str, name: str) -> list[str]:
     """The registers of an operation's operands."""
     first = f.mul(i, 4)
     return [f.index(code, f.add(first, 1 + j)) for j in range(TABLE[name].arity)]
 
 
-def _each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
+def each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
     """A switch over the operation of line i: ``write(name)`` writes each case."""
     number = f.load(f.at(code, f.mul(i, 4), "i32"), "i32", 4)
     labels = {name: f.label() for name in TABLE}
@@ -254,15 +247,15 @@ def _forward(host: Host) -> Function:
     code = f.pointer("%data", Word.CODE)
     with f.loop(0, f.word("%data", Word.OPERATIONS)) as i:
         def write(name: str) -> None:
-            value = _apply(f, emitter, name, _operands(f, code, i, name))
+            value = _apply(f, emitter, name, operands_of(f, code, i, name))
             f.store(value, f.at("%regs", f.add(first, i)))
 
-        _each_operation(f, code, i, write)
+        each_operation(f, code, i, write)
     f.finish(f.load(f.at("%regs", f.word("%data", Word.OUTPUT))))
     return f
 
 
-def _partials(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
+def partials_of(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
     """∂y/∂x_j of one operation; None where it is 0 everywhere."""
     kernel = local_partials(name)
     numbers = [f.load(f.at("%regs", r)) for r in operands]
@@ -290,17 +283,17 @@ def _reverse(host: Host) -> Function:
             value, bar = f.load(f.at("%regs", register)), f.load(f.at("%bars", register))
 
             def write(name: str) -> None:
-                operands = _operands(f, code, i, name)
-                for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+                operands = operands_of(f, code, i, name)
+                for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                     if partial is not None:
-                        _pass_on(f, name, operand, partial, bar)
+                        pass_on(f, name, operand, partial, bar)
 
-            _each_operation(f, code, i, write)
+            each_operation(f, code, i, write)
     f.finish(None)
     return f
 
 
-def _pass_on(f: Function, name: str, operand: str, partial: str, bar: str, rate: str | None = None) -> None:
+def pass_on(f: Function, name: str, operand: str, partial: str, bar: str, rate: str | None = None) -> None:
     """What an operation has for an operand's adjoint, and for its rate of change."""
     def add() -> None:
         f.increase(f.at("%bars", operand), f.do(f"fmul contract double {bar}, {partial}"))
@@ -399,10 +392,10 @@ def _tangent(host: Host) -> Function:
         f.store("0", f.at("%live", register, "i8"), "i8", 1)
 
         def write(name: str) -> None:
-            operands = _operands(f, code, i, name)
+            operands = operands_of(f, code, i, name)
             value = _apply(f, emitter, name, operands)
             f.store(value, f.at("%regs", register))
-            for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+            for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                 if partial is None:
                     continue
                 moves = f.do(f"icmp ne i8 {f.load(f.at('%live', operand, 'i8'), 'i8', 1)}, 0")
@@ -414,7 +407,7 @@ def _tangent(host: Host) -> Function:
                     f.increase(f.at("%dots", register), step)
                     f.store("1", f.at("%live", register, "i8"), "i8", 1)
 
-        _each_operation(f, code, i, write)
+        each_operation(f, code, i, write)
     f.finish(f.load(f.at("%dots", f.word("%data", Word.OUTPUT))))
     return f
 
@@ -427,72 +420,5 @@ def _tangents() -> Function:
         f"call double @tangent(ptr {regs}, ptr {dots}, ptr {live}, ptr {z}, ptr {dz}, ptr %data, i64 %k)")
     out = f.pointer("%frame", Frame.OUT)
     f.increase(f.at(out, f.index(f.pointer("%data", Word.ROWS), "%k")), value)
-    f.finish(None)
-    return f
-
-
-def _second(host: Host) -> Function:
-    """The tangent of :func:`_reverse`: adjoints of the registers with their rates of change, after :func:`_tangent`.
-
-    b̄_j += b̄·p_j and its rate += (rate of b̄)·p_j + b̄·Σ_k p_jk·ẋ_k, with p_j, p_jk the partials of each operation.
-    """
-    f = Function("second", SECOND, "void", True)
-    emitter = Emitter(f, host, 1)
-    n_leaves = f.add(f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS)), f.word("%data", Word.ARGS))
-    n_operations = f.word("%data", Word.OPERATIONS)
-    with f.loop(0, f.add(n_leaves, n_operations)) as i:
-        f.store(literal(0.0), f.at("%bars", i))
-        f.store(literal(0.0), f.at("%rates", i))
-        f.store("0", f.at("%live", i, "i8"), "i8", 1)
-    output = f.word("%data", Word.OUTPUT)
-    f.store("%seed", f.at("%bars", output))
-    f.store("1", f.at("%live", output, "i8"), "i8", 1)
-    code = f.pointer("%data", Word.CODE)
-    with f.loop(f.add(n_operations, -1), -1, -1) as i:
-        register = f.add(n_leaves, i)
-        live = f.load(f.at("%live", register, "i8"), "i8", 1)
-        with f.when(f.do(f"icmp ne i8 {live}, 0")):
-            value, bar, rate = (f.load(f.at(part, register)) for part in ("%regs", "%bars", "%rates"))
-
-            def write(name: str) -> None:
-                operands = _operands(f, code, i, name)
-                for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
-                    if partial is not None:
-                        _pass_on(f, name, operand, partial, bar, rate)
-                _curve(f, emitter, name, operands, bar)
-
-            _each_operation(f, code, i, write)
-    f.finish(None)
-    return f
-
-
-def _curve(f: Function, emitter: Emitter, name: str, operands: Sequence[str], bar: str) -> None:
-    """rates[j] += b̄·p_jk·ẋ_k of one operation, for the operands that move."""
-    kernel, pairs = local_second(name)
-    found = emitter.kernel(kernel, [f.load(f.at("%regs", r)) for r in operands], [])
-    for (i, j), second in zip(pairs, found, strict=True):
-        for one, other in sorted({(i, j), (j, i)}):
-            moves = f.load(f.at("%moves", operands[other], "i8"), "i8", 1)
-            with f.when(f.do(f"icmp ne i8 {moves}, 0")):
-                step = f.real("fmul", second, f.load(f.at("%dots", operands[other])))
-                f.increase(f.at("%rates", operands[one]), f.real("fmul", bar, step))
-
-
-def _hessian_product(in_state: bool) -> Function:
-    f = _instance()
-    z, dz, w = (f.pointer("%frame", part) for part in (Frame.Z, Frame.DZ, Frame.W))
-    regs, dots, bars, rates = (f.slot("double", REGISTERS) for _ in range(4))
-    moves, live = f.slot("i8", REGISTERS), f.slot("i8", REGISTERS)
-    f.do(f"call double @tangent(ptr {regs}, ptr {dots}, ptr {moves}, ptr {z}, ptr {dz}, ptr %data, i64 %k)")
-    row = f.index(f.pointer("%data", Word.ROWS), "%k")
-    multiplier = f.load(f.at(f.pointer("%frame", part_of(Frame.LAM, in_state)), row))
-    given = ", ".join(f"ptr {x}" for x in (regs, dots, moves, bars, rates, live))
-    f.emit(f"call void @second({given}, ptr %data, double {multiplier})")
-    first, n_args = f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS)), f.word("%data", Word.ARGS)
-    args, begin = f.pointer("%data", Word.ARG_TABLE), f.mul("%k", n_args)
-    with f.loop(0, n_args) as j:
-        register = f.add(first, j)
-        with f.when(f.do(f"icmp ne i8 {f.load(f.at(live, register, 'i8'), 'i8', 1)}, 0")):
-            f.increase(f.at(w, f.index(args, f.add(begin, j))), f.load(f.at(rates, register)))
     f.finish(None)
     return f
