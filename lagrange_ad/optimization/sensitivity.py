@@ -172,7 +172,8 @@ class _Moving:
             unit = np.zeros(n + self.k)
             unit[n + k] = 1.0
             gradient[:, k] = both.hessian_product(self.point, sign, -self.y, unit)[:n]
-        by_rows = alone.jacobian(self.point).reshape(len(self.y), self.k)
+        by_rows = np.zeros((len(self.y), self.k))
+        by_rows[alone.jacobian_structure] = alone.jacobian(self.point)
         low, high = self._limits()
         return ByParameters(gradient, by_rows, alone.gradient(self.point, sign, np.zeros(len(self.y))), low, high)
 

@@ -125,8 +125,8 @@ def polished(problem: Problem, x: Array, y: Array, z: Array) -> Polished:
     Active rows and bounds are taken for equations, [∇²L, −Jᵀ; J, 0]; what is within 1e-3 of its bound, relative to its
     size, may change sides before the first step, where that leaves no wrong sign and nothing violated. A step counts
     if the residuals shrink, no other row or bound becomes active or violated, multipliers keep their signs, and no
-    variable moves by more than 1e-3 of its size. Never raises because that fails: then x, y, z are returned, or multipliers of least squares where those
-    are better.
+    variable moves by more than 1e-3 of its size. Never raises because that fails: then x, y, z are returned, or
+    multipliers of least squares where those are better.
     """
     start = Point(problem, x, y, z)
     before = _size(start)
