@@ -33,6 +33,7 @@ from optimizing import (
     Point,
     Row,
     casadi_made,
+    chosen,
     in_turns,
     of_matrices,
     options,
@@ -330,8 +331,9 @@ def main() -> None:
     options(made)
     given = made.parse_args()
     if given.row is not None:
-        layout = layout_of(given.cases, given.case, ROWS[given.row])
-        run_row(ROWS, given, layout, layout.points())
+        row = next(row for row in ROWS if row.name == given.row)
+        layout = layout_of(given.cases, given.case, row)
+        run_row(row, layout, layout.points())
         return
     heading("AC optimal power flow: build, derivative callbacks, optimum")
     for name in given.grids or (["case30_ieee"] if given.quick else ["case1354_pegase", "case2869_pegase"]):
@@ -347,7 +349,8 @@ def show_case(name: str, given: argparse.Namespace) -> None:
     sizes = " or ".join(f"{len(one.x0)} variables and {len(one.row_lower)} rows" for one in layouts)
     print(f"## {name}: {sizes}\n")
     repeats = given.repeats or (2 if given.quick else 5)
-    show(ROWS, in_turns(ROWS, __file__, name, repeats, given))
+    rows = chosen(ROWS, given)
+    show(rows, in_turns(rows, __file__, name, repeats, ["--cases", str(given.cases)]))
 
 
 if __name__ == "__main__":

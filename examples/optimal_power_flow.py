@@ -121,8 +121,9 @@ def binding(grid: Grid, best: Any) -> list[tuple[str, float, str, float]]:
     for name, where, what, bounds, unit, size in (
             ("v", buses, "voltage", limits.magnitude, "p.u.", 1.0), ("pg", made, "p", limits.p_made, "MW", base),
             ("qg", made, "q", limits.q_made, "Mvar", base)):
-        for word, bound, price in (("≥", bounds[0], lower[name]), ("≤", bounds[1], upper[name])):
-            found += [(f"{where[k]}: {what} {'=' if bounds[0, k] == bounds[1, k] else word}", bound[k] * size, unit, price[k] / size)
+        for side, price in enumerate((lower[name], upper[name])):
+            words = np.where(bounds[0] == bounds[1], "=", "≥≤"[side])
+            found += [(f"{where[k]}: {what} {words[k]}", bounds[side, k] * size, unit, price[k] / size)
                       for k in np.flatnonzero(price)]
     rated, held = rated_branches(grid), held_branches(grid)
     for end in ENDS if len(rated) else ():
@@ -206,15 +207,16 @@ def draw(path: str, grid: Grid, best: Any) -> None:
             here = np.isin(np.arange(grid.n_bus), grid.at) == feeding
             shown = axes.scatter(*place[here].T, c=price[here], cmap="viridis", vmin=low, vmax=high, zorder=2, s=size,
                                  marker=marker, edgecolors="black", linewidths=0.5 if few else 0.1,
-                                 label="with generators" if feeding else "without")
+                                 label="bus with generators" if feeding else "bus")
         if few:
             for name, (x, y), cost_there in zip(grid.number, place, price, strict=True):
                 axes.annotate(f"{name}: {cost_there:.2f}", (x, y), xytext=(6, 5), textcoords="offset points",
                               fontsize=7)
-        axes.plot([], [], color=RED, label="at its rating")
-        axes.figure.colorbar(shown, ax=axes, label="price, $/MWh", extend="neither" if few else "both", shrink=0.8)
-        axes.set(xticks=[], yticks=[], title=f"{grid.name}: {best.objective:.5g} $/h, prices from {price.min():.2f} "
-                 f"to {price.max():.2f} $/MWh")
+        if full.any():
+            axes.plot([], [], color=RED, label="branch at its rating")
+        axes.figure.colorbar(shown, ax=axes, label=r"price, \$/MWh", extend="neither" if few else "both", shrink=0.8)
+        axes.set(xticks=[], yticks=[], title=rf"{grid.name}: {best.objective:,.0f} \$/h, prices from {price.min():.2f} "
+                 rf"to {price.max():.2f} \$/MWh")
         axes.spines[:].set_visible(False)
         axes.set_aspect("equal")
         axes.margins(0.08 if few else 0.02)
