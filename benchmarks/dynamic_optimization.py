@@ -20,7 +20,21 @@ from typing import Any
 
 import numpy as np
 from common import heading, parser
-from optimizing import IPOPT, OFF, Made, Point, Row, casadi_made, in_turns, options, ours_made, points, run_row, show
+from optimizing import (
+    IPOPT,
+    OFF,
+    Made,
+    Point,
+    Row,
+    casadi_made,
+    chosen,
+    in_turns,
+    options,
+    ours_made,
+    points,
+    run_row,
+    show,
+)
 
 import lagrange_ad as la
 
@@ -112,13 +126,14 @@ def main() -> None:
     given = made.parse_args()
     if given.row is not None:
         mesh = Mesh(int(given.case))
-        run_row(ROWS, given, mesh, mesh.points())
+        run_row(next(row for row in ROWS if row.name == given.row), mesh, mesh.points())
         return
     heading("Dynamic optimization: the Van der Pol oscillator on a fine mesh")
     for unknowns in given.unknowns or [3000 if given.quick else 100_000]:
         mesh = Mesh(unknowns)
         print(f"## {len(mesh.x0)} unknowns, {len(mesh.row_lower)} equations\n")
-        show(ROWS, in_turns(ROWS, __file__, str(unknowns), given.repeats or (2 if given.quick else 5), given))
+        rows = chosen(ROWS, given)
+        show(rows, in_turns(rows, __file__, str(unknowns), given.repeats or (2 if given.quick else 5)))
 
 
 if __name__ == "__main__":

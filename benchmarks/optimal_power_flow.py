@@ -6,11 +6,11 @@
 The model is that of ``examples/optimal_power_flow.py``; the cases are those of PGLib-OPF, read from ``--cases``. All
 start from what the case says, and stop at a tolerance of 1e-8 as each understands it. It is written two ways, and
 callbacks are compared within one: "expressions" has angles, magnitudes and generators as variables, and flows are
-expressions of them; "named" has four flows a branch as variables and their formulas as equations, 4 times the unknowns.
-PyOptInterface is modelled as its guide to optimal power flow does, which is the second way. CasADi's callbacks are those
-that its nlpsol made for Ipopt, called by the buffer interface; its Jacobian comes with c and its ∇f with f. Ipopt is
-CasADi's own library with MUMPS, for PyOptInterface too. Every row and repeat is a process of its own with one thread;
-imports and the reading of files are not counted. See optimizing.py for what is counted.
+expressions of them; "named" has four flows a branch as variables and their formulas as equations, four times as many
+unknowns. PyOptInterface is modelled as its guide to optimal power flow does, the second way. CasADi's callbacks are
+those that its nlpsol made for Ipopt, called by the buffer interface; its Jacobian comes with c and its ∇f with f. Ipopt
+is CasADi's own library with MUMPS, for PyOptInterface too. Every row and repeat is a process of its own with one
+thread; imports and the reading of files are not counted. See optimizing.py for what is.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from optimizing import (
     Point,
     Row,
     casadi_made,
+    chosen,
     in_turns,
     of_matrices,
     options,
@@ -49,7 +50,7 @@ FLOWS = ("p_start", "q_start", "p_end", "q_end")
 
 class Layout:
     """The order of variables: angles, magnitudes, active and reactive powers made, then flows where they are named; of
-    rows: the formulas of flows, active and reactive balances (right − left), ratings at starts and ends, angles between.
+    rows: formulas of flows, active and reactive balances (right − left), ratings at starts and ends, angles between.
     """
 
     def __init__(self, grid: Grid, named: bool) -> None:
@@ -239,7 +240,7 @@ def ipopt_library() -> Path:
 # Pyomo ---------------------------------------------------------------------------------------------------------
 
 def pyomo(layout: Layout) -> Made:
-    """Its way to a solver is a file in AMPL's format, its callbacks are the AMPL library's: built until it is written."""
+    """Its way to a solver is a file in AMPL's format, callbacks are the AMPL library's: built until it is written."""
     import tempfile
 
     import pyomo.environ as pe
@@ -330,8 +331,9 @@ def main() -> None:
     options(made)
     given = made.parse_args()
     if given.row is not None:
-        layout = layout_of(given.cases, given.case, ROWS[given.row])
-        run_row(ROWS, given, layout, layout.points())
+        row = next(row for row in ROWS if row.name == given.row)
+        layout = layout_of(given.cases, given.case, row)
+        run_row(row, layout, layout.points())
         return
     heading("AC optimal power flow: build, derivative callbacks, optimum")
     for name in given.grids or (["case30_ieee"] if given.quick else ["case1354_pegase", "case2869_pegase"]):
@@ -347,7 +349,8 @@ def show_case(name: str, given: argparse.Namespace) -> None:
     sizes = " or ".join(f"{len(one.x0)} variables and {len(one.row_lower)} rows" for one in layouts)
     print(f"## {name}: {sizes}\n")
     repeats = given.repeats or (2 if given.quick else 5)
-    show(ROWS, in_turns(ROWS, __file__, name, repeats, given))
+    rows = chosen(ROWS, given)
+    show(rows, in_turns(rows, __file__, name, repeats, ["--cases", str(given.cases)]))
 
 
 if __name__ == "__main__":

@@ -207,14 +207,18 @@ def _sparse(function: Any, values: Array, shape: tuple[int, int]) -> Any:
 
 def options(made: argparse.ArgumentParser) -> None:
     """What the scripts take for their processes."""
-    made.add_argument("--only", nargs="*", default=[], help="rows whose names begin so")
-    made.add_argument("--row", type=int, help=argparse.SUPPRESS)
+    made.add_argument("--only", nargs="*", default=[], help="rows whose names begin so, beside ours")
+    made.add_argument("--row", help=argparse.SUPPRESS)
     made.add_argument("--case", help=argparse.SUPPRESS)
 
 
-def run_row(rows: Sequence[Row], given: argparse.Namespace, problem: Any, at: Sequence[Point]) -> None:
+def chosen(rows: Sequence[Row], given: argparse.Namespace) -> list[Row]:
+    """The rows that ``--only`` leaves."""
+    return [row for row in rows if row.ours or not given.only or row.name.startswith(tuple(given.only))]
+
+
+def run_row(row: Row, problem: Any, at: Sequence[Point]) -> None:
     """In a process of its own: measure a row and print it."""
-    row = rows[given.row]
     try:
         found = measure(lambda: row.make(problem), at, row.solves)
     except CannotDo as reason:
@@ -222,21 +226,22 @@ def run_row(rows: Sequence[Row], given: argparse.Namespace, problem: Any, at: Se
     print(json.dumps(found))
 
 
-def in_turns(rows: Sequence[Row], script: str, case: str, repeats: int, more: Sequence[str]) -> list[dict[str, Any]]:
+def in_turns(rows: Sequence[Row], script: str, case: str, repeats: int, more: Sequence[str] = ()
+             ) -> list[dict[str, Any]]:
     """Every row in ``repeats`` processes, taking turns; one dictionary of medians each."""
     every: list[list[dict[str, Any]]] = [[] for _ in rows]
     for _ in range(repeats):
-        for k, row in enumerate(rows):
-            if not (every[k] and "build" not in every[k][0]):
-                every[k].append(_in_process(row, k, script, case, more))
+        for row, found in zip(rows, every, strict=True):
+            if not found or "build" in found[0]:
+                found.append(_in_process(row, script, case, more))
     return [_median(found) for found in every]
 
 
-def _in_process(row: Row, number: int, script: str, case: str, more: Sequence[str]) -> dict[str, Any]:
+def _in_process(row: Row, script: str, case: str, more: Sequence[str]) -> dict[str, Any]:
     lacking = [name for name in row.needs if importlib.util.find_spec(name) is None]
     if lacking:
         return {"missing": f"not installed: {', '.join(lacking)}"}
-    command = [sys.executable, script, "--row", str(number), "--case", case, *more]
+    command = [sys.executable, script, "--row", row.name, "--case", case, *more]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60 * MINUTES,
                               env=os.environ | dict.fromkeys(THREADS, "1") | row.environment)

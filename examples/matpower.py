@@ -23,7 +23,7 @@ POLYNOMIAL = 2
 
 @dataclass(frozen=True)
 class Limits:
-    """What a grid must keep to, per unit and radians: (lower, upper) of the voltages (2, n_bus), of what generators make
+    """What a grid must keep to, per unit and radians: (lower, upper) of voltages (2, n_bus), of what generators make
     (2, n_gen) and of the angle between the ends of branches (2, n_branch), and the apparent power that may flow into a
     branch at either end (n_branch,). ±inf where there is no limit.
     """
