@@ -157,3 +157,19 @@ def test_optima_that_are_not_unique_have_no_derivatives() -> None:
     assert r.success
     with pytest.raises(la.SingularError, match="no curvature along a direction of"):
         r.sensitivities("t")
+
+
+def test_a_parameter_that_is_a_bound_by_itself() -> None:
+    def tank(volume: float) -> Any:
+        p = la.Program("tank")
+        volume_ = p.parameter("volume", volume)
+        radius, height = p.input("radius", 1.0, lower=0.1), p.input("height", 1.0, lower=0.1)
+        p.minimize(2 * np.pi * radius * height + 4 * np.pi * radius**2)
+        p.subject_to(np.pi * radius**2 * height >= volume_, name="holds")
+        return p.optimize()
+
+    r, h = tank(10.0), 1e-4
+    found, up, down = r.sensitivities("volume"), tank(10.0 + h), tank(10.0 - h)
+    assert found.objective["volume"] == pytest.approx(r.multiplier["holds"], rel=1e-12)
+    for name in ("radius", "height"):
+        assert found[name, "volume"] == pytest.approx((up[name] - down[name]) / (2 * h), rel=1e-5)

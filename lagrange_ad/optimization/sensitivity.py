@@ -191,8 +191,8 @@ class _Moving:
                 for k in self._columns(names):
                     state[self.places[k]] += 1j * SMALL_STEP
                     value = evaluate(side, {name: lowered.state.get(state, name) for name in names})
-                    state[self.places[k]] = state[self.places[k]].real
                     flat[where, k] = np.broadcast_to(value.imag / SMALL_STEP, constraint.body.shape).ravel()
+                    state[self.places[k]] = state[self.places[k]].real  # after: a lone parameter is a part of state
         return low, high
 
     def _columns(self, names: Sequence[str]) -> Iterator[int]:
