@@ -102,7 +102,8 @@ class Point:
     @cached_property
     def bound_weight(self) -> Array:
         """The same of multipliers of bounds."""
-        return np.asarray(np.abs(self.z) / self.scales.gradient)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.abs(self.z) / self.scales.gradient)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,8 @@ def scales_at(point: Point) -> Scales:
     terms = np.maximum(terms, largest_by_row(size.T.tocsr(), np.abs(point.y)))
     floor = 1.0
     if point.hessian is not None:
-        terms = np.maximum(terms, np.abs(point.hessian.diagonal()) * x)
+        curved = np.abs(point.hessian.diagonal()) * x
+        terms = np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))  # infinite ones are no size
         largest = float(terms.max(initial=0.0))
         floor = min(1.0, largest) if largest > 0.0 else 1.0
     return Scales(x, rows, np.maximum(terms, floor))
