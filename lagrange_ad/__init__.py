@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import solvers
+from . import optimizers, solvers
 from .api import Program, read, reads
 from .errors import (
     CheckpointError,
@@ -26,13 +26,13 @@ from .functions import Function
 from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
-from .optimization import AscentResult, ascent
+from .optimization import AscentResult, OptimizeResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
 from .solution.diagnosis import Diagnosis, Finding
 from .sweeps import Branch, Sweep, grid
 from .tracing import trace, value_and_gradient
-from .views import ReducedView
+from .views import View
 
 __all__ = [
     "AscentResult",
@@ -53,9 +53,9 @@ __all__ = [
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
+    "OptimizeResult",
     "Point",
     "Program",
-    "ReducedView",
     "Scope",
     "ShapeError",
     "SingularError",
@@ -63,6 +63,7 @@ __all__ = [
     "StructureError",
     "Sweep",
     "UnknownNameError",
+    "View",
     "__version__",
     "ascent",
     "external",
@@ -70,6 +71,7 @@ __all__ = [
     "grid",
     "interpolate",
     "logsumexp",
+    "optimizers",
     "read",
     "reads",
     "softmax",

@@ -11,7 +11,9 @@ from . import files
 from .errors import DeclarationError, LagrangeError, SolveError
 from .functions import Function
 from .lagrangian import Lagrangian, require_objective
-from .optimization import AscentResult, Stopping, ascend
+from .optimization import AscentResult, OptimizeResult, Stopping, ascend
+from .optimization import Options as OptimizeOptions
+from .optimization import optimize as run_optimize
 from .program import Declarations, Scope
 from .program.showing import overview_of
 from .solution import Plan, Point, evaluate_program, plan_of
@@ -23,7 +25,7 @@ from .sweeps import follow as follow_branch
 from .sweeps import sweep as run_sweep
 from .tables import Report, Shown
 from .text import shorten
-from .views import ReducedView
+from .views import View
 
 MOST_TO_ANALYSE = 5000
 """Printing a program looks for its cycles where it has at most this many elements, or where that is known."""
@@ -107,9 +109,25 @@ class Program(Shown, Declarations):
         plan = plan_of(self)
         return Lagrangian(plan, declared_state(self, plan))
 
-    def reduced(self) -> ReducedView:
+    def reduced(self) -> View:
         """The objective as a plain function of the flat inputs, for any optimizer; always to be minimized."""
-        return ReducedView(self)
+        return View(self)
+
+    def full(self) -> View:
+        """The objective and the equations as plain functions of inputs and variables, for any optimizer.
+
+        Nothing is solved: every equation is a constraint of the view. The program need not be square.
+        """
+        return View(self, eliminate="none")
+
+    def view(self, eliminate: Any) -> View:
+        """A view in which the variables that are named are eliminated and the others are kept as unknowns.
+
+        ``eliminate``: names or symbols of variables, or elements of them; "all" (as :meth:`reduced`) or "none" (as
+        :meth:`full`). What is eliminated is computed at each point, cycles among it are solved. Raises StructureError
+        where no equation is left to determine it.
+        """
+        return View(self, eliminate=eliminate)
 
     def function(self, inputs: Any, outputs: Any) -> Function:
         """The outputs as a plain function F of the inputs, the equations solved at each call.
@@ -166,6 +184,35 @@ class Program(Shown, Declarations):
                       checkpoint_every=checkpoint_every, resume=resume)
 
     descend = ascend
+
+    def optimize(self, method: Any = None, *, space: Any = None, start: Any = None, tolerance: float = 1e-8,
+                 max_iterations: int = 3000, time_limit: float | None = None, callback: Any = None,
+                 progress: bool | None = None, perturbation: Mapping[str, Any] | None = None) -> OptimizeResult:
+        """The best inputs (and variables that no equation determines) under all constraints and bounds.
+
+        ``method`` is a name or an object of ``la.optimizers``; None chooses by the structure of the problem:
+        "uno" and "uno-sqp" (interior points, sequential quadratic programming), "ipopt" where cyipopt is installed,
+        "slsqp", "trust-constr", "l-bfgs-b", "trust-krylov" of SciPy, "augmented-lagrangian", "lagrange-newton",
+        "arrow-hurwicz", "auxiliary-coordinates", "gradient".
+
+        ``space`` says what is eliminated: "reduced" solves the equations at every point, "full" keeps every variable as
+        an unknown and its equation as a constraint, a list of variables eliminates these. None: reduced where only
+        bounds of inputs are left then, else full.
+
+        ``start`` is a point, an earlier result of any space and method (its multipliers are taken too), or values of
+        inputs and variables by name. ``tolerance`` is the method's, of its optimality conditions. ``callback(record)``
+        is called after every iteration and ends the run by returning True; so do ``time_limit`` (seconds) and Ctrl-C:
+        the best point so far is returned. ``progress`` shows a line (None: on a terminal). ``perturbation`` adds ε to
+        right sides of equations by name.
+
+        ``r.success`` says whether the point passes the optimality conditions, which are computed anew from the program;
+        a run that ends otherwise is no exception. Raises MissingObjectiveError without an objective, DeclarationError
+        for options that cannot be and methods that do not take what is declared, StructureError where ``space`` names
+        what no equation determines, and DomainError or ConvergenceError where the start has no value.
+        """
+        return run_optimize(self, OptimizeOptions(
+            method=method, space=space, start=start, tolerance=tolerance, max_iterations=max_iterations,
+            time_limit=time_limit, callback=callback, progress=progress, perturbation=perturbation))
 
     def sweep(self, values: Mapping[Any, Any], *, start: Any = None, gradients: bool = False, executor: Any = None,
               chunks: int | None = None, progress: bool | None = None, callback: Any = None,

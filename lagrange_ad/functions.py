@@ -284,7 +284,7 @@ class Function:
         z[self._places] = x
         if declared.computed:  # starts by expression follow the inputs
             given = {name: lowered.state.get(z, name) for name in lowered.symbols if self._plan.roles.has_given(name)}
-            start = start_at(self._plan, declared, declared.filled(given), start.started, {})
+            start = start_at(self._plan, declared, declared.filled(given), start.started)
         solved = solved_from(self._plan, start)
         rows = np.zeros(lowered.n_all_rows)
         with np.errstate(all="ignore"):

@@ -16,7 +16,7 @@ import numpy as np
 from .api import Program
 from .errors import DeclarationError, ExpressionTypeError, ShapeError
 from .expression import Array, Expression, as_expression
-from .views import ReducedView
+from .views import View
 
 MOST_TRACES = 64
 """So many programs of one function are kept, one a combination of shapes."""
@@ -126,7 +126,7 @@ class _Trace:
                 f"value_and_gradient: {_name_of(fun)} must return one number, it returned shape {shapes}: take np.sum "
                 "of it, or la.trace(…).evaluate().jacobian for all derivatives"
             )
-        self.view: ReducedView = program.reduced()
+        self.view: View = program.reduced()
         self._places: dict[int, _Place] = {}
         at = 0
         for i, (argument, moves) in enumerate(zip(arguments, floats, strict=True)):

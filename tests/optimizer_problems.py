@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from lagrange_ad.optimizers import Problem
 
@@ -75,3 +76,36 @@ def circle() -> Written:
     """min x + y on x² + y² = 2: (−1, −1), f* = −2, y* = df*/d2 = −1/2."""
     return Written([-1.5, 0.3], (lambda x: x[0] + x[1], lambda x: [1.0, 1.0], lambda x: np.zeros((2, 2))),
                    (lambda x: [x @ x], lambda x: [2 * x], lambda x: [2 * np.eye(2)]), rows=([2.0], [2.0]))
+
+
+class Quadratic(Problem):
+    """min ½xᵀHx + gᵀx, row_lower ≤ Ax ≤ row_upper, sparse; H symmetric. Structures are those of the numbers ≠ 0."""
+
+    second_order = True
+
+    def __init__(self, h: Any, g: Any, a: Any, rows: tuple[Any, Any] = ((), ()),
+                 bounds: tuple[Any, Any] = (-np.inf, np.inf), x0: Any = None) -> None:
+        self.g = np.array(g, dtype=float)
+        n = len(self.g)
+        self.h, self.a = sparse.csr_array(h), sparse.csr_array(np.asarray(a, dtype=float) if isinstance(a, list) else a)
+        self.row_lower, self.row_upper = (np.array(side, dtype=float) for side in rows)
+        self.lower, self.upper = (np.broadcast_to(np.array(side, dtype=float), (n,)).copy() for side in bounds)
+        self.x0 = np.zeros(n) if x0 is None else np.array(x0, dtype=float)
+        self._low, self._jacobian = sparse.tril(self.h).tocoo(), self.a.tocoo()
+        self.hessian_structure = (self._low.row.astype(np.int32), self._low.col.astype(np.int32))
+        self.jacobian_structure = (self._jacobian.row.astype(np.int32), self._jacobian.col.astype(np.int32))
+
+    def objective(self, x: Any) -> float:
+        return float(x @ (self.h @ x) / 2 + self.g @ x)
+
+    def gradient(self, x: Any) -> Any:
+        return self.h @ x + self.g
+
+    def constraints(self, x: Any) -> Any:
+        return self.a @ x
+
+    def jacobian(self, x: Any) -> Any:
+        return self._jacobian.data
+
+    def hessian(self, x: Any, sigma: float, y: Any) -> Any:
+        return sigma * self._low.data

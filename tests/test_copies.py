@@ -117,7 +117,7 @@ def test_a_deep_program_survives() -> None:
         assert other.evaluate().gradient["x"] == p.evaluate().gradient["x"]
 
 
-def _elsewhere(work: tuple[la.Program, la.Point, Any, la.ReducedView]) -> Any:
+def _elsewhere(work: tuple[la.Program, la.Point, Any, la.View]) -> Any:
     """What a fresh interpreter finds; and what it hands back."""
     program, at, result, view = work
     program.set(z2=3.0)

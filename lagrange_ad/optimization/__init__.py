@@ -1,7 +1,10 @@
 """Optimizers on views of a program."""
 
 from .driver import ascend
+from .optimizing import OptimizeRecord, Options, optimize
+from .optimum import OptimizeResult, ShadowPrices
 from .recipe import Stopping
 from .result import AscentResult, StepRecord
 
-__all__ = ["AscentResult", "StepRecord", "Stopping", "ascend"]
+__all__ = ["AscentResult", "OptimizeRecord", "OptimizeResult", "Options", "ShadowPrices", "StepRecord", "Stopping",
+           "ascend", "optimize"]

@@ -27,7 +27,7 @@ from ..saving import (
     shown,
     write_arrays,
 )
-from ..views import ReducedView
+from ..views import View
 from .methods import State
 from .result import FIELDS, StepRecord
 
@@ -158,7 +158,7 @@ def _saved(head: dict[str, Any], arrays: dict[str, Array]) -> Saved:
 # what it is of ---------------------------------------------------------------------------------------------------
 
 
-def describe(view: ReducedView) -> dict[str, str]:
+def describe(view: View) -> dict[str, str]:
     """A program in words that a checkpoint can be compared by: names, shapes, values, equations."""
     lowered = view.lowered
     about = {"program": lowered.name, "executor": view.executor, "number of equations": str(len(lowered.equations))}

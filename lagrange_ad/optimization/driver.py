@@ -25,7 +25,7 @@ from ..progress import bar
 from ..solution import Point
 from ..solution.diagnosis.culprit import objective_message
 from ..text import listing
-from ..views import ReducedView
+from ..views import View
 from .batches import naming_the_step
 from .checkpoint import Place, Saved, Saver, describe, read, require_same
 from .methods import State
@@ -71,7 +71,7 @@ class Trial:
 
 
 def ascend(
-    view: ReducedView,
+    view: View,
     *,
     method: Any,
     rate: Any,
@@ -120,7 +120,7 @@ class _Run:
     A step changes ``now`` in one assignment, so that an interrupt finds the place before or the place after.
     """
 
-    def __init__(self, view: ReducedView, recipe: Recipe, callback: Callback | None, saver: Saver | None) -> None:
+    def __init__(self, view: View, recipe: Recipe, callback: Callback | None, saver: Saver | None) -> None:
         self.view, self.recipe, self.callback, self.saver = view, recipe, callback, saver
         self.method, self.stopping = recipe.method, recipe.stopping
         self.back = "back at the best point before" if recipe.feed is None else "back at the point before"

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DeclarationError
 from ..text import listing
-from ..views import ReducedView
+from ..views import View
 from .batches import Feed
 from .methods import Method, is_number, method_named
 from .schedules import Schedule
@@ -54,7 +54,7 @@ class Recipe:
         }
 
 
-def make_recipe(view: ReducedView, *, method: Any, rate: Any, line_search: str | None, batches: Any,
+def make_recipe(view: View, *, method: Any, rate: Any, line_search: str | None, batches: Any,
                 stopping: Stopping) -> Recipe:
     """The checked recipe. Raises DeclarationError for what cannot be, or cannot be together."""
     _check_constraints(view)
@@ -84,7 +84,7 @@ def _default_search(method: Method, rate: Any) -> str:
     return "armijo" if (rate is None or method.sets_rate) and not method.no_line_search else "fixed"
 
 
-def _check_constraints(view: ReducedView) -> None:
+def _check_constraints(view: View) -> None:
     constraints = view.constraint_names
     if constraints:
         raise DeclarationError(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .problem import Array
 
+MOST_KEPT = 100
+"""The history keeps x where it is not longer than this."""
 FEASIBLE = 1e-6
 """Points this near to feasible compete by their objective, others by their infeasibility."""
 
@@ -22,14 +24,15 @@ FEASIBLE = 1e-6
 @dataclass(frozen=True, slots=True)
 class Iteration:
     """One iteration: the objective (of the minimization), the largest violation of a bound or row, and the
-    stationarity: largest entry of ∇f − Jᵀy − z, NaN where the algorithm does not know it."""
+    stationarity: largest entry of ∇f − Jᵀy − z, NaN where the algorithm does not know it. ``x`` (n,) is None in the
+    history where it is long."""
 
     number: int
     objective: float
     infeasibility: float
     stationarity: float
     seconds: float
-    x: Array
+    x: Array | None
 
 
 class Stopped(Exception):
@@ -65,7 +68,7 @@ class Monitor:
                         kept)
         if self.best is None or _rank(now) <= _rank(self.best):
             self.best, self.best_multipliers = now, (y, z)
-        self.history.append(now)
+        self.history.append(now if x.size <= MOST_KEPT else replace(now, x=None))
         if self._show is not None:
             self._show(now)
         if self._callback is not None:

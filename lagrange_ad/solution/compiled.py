@@ -1,4 +1,4 @@
-"""A whole plan as lists of native calls: one for the forward pass, one for back-substitution.
+"""A whole plan as lists of native calls: for the forward pass, back-substitution, tangents and Hessian products.
 
 Rows live in state space: an explicit row is the element it computes, the objective and the constraints are elements
 after the state's end. What native code does not do (large blocks, a solve that needs more than Newton's method) is
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,16 @@ from ..execution.native.blocks import BlockTable
 from ..execution.native.driver import CallList, Pointers, Records
 from ..execution.native.executor import parts_of, records_of
 from ..execution.native.flat import Extra
+from ..execution.native.loops import Frame
 from ..execution.native.records import (
     NOT_A_NUMBER,
     ask,
     begin_adjoint,
     check,
+    clear,
     offsets,
     place_inputs,
+    place_rates,
     take_gradient,
     zeros,
 )
@@ -35,8 +39,9 @@ from ..execution.native.state import (
     rows_of_calls,
     wide_records,
 )
+from ..execution.reference import GroupRun
 from ..expression import Array
-from ..lowering import Group
+from ..lowering import ExternalKernel, Group
 from ..solvers import MAX_ITERATIONS
 from .plan import Plan
 from .steps import BlockStep, Cut, SequenceStep, Step, WideStep, in_turns
@@ -138,7 +143,7 @@ class CompiledPlan:
 
     # lists -------------------------------------------------------------------------------------------------
 
-    def _listed(self, steps: list[Step], write: Callable[[Step], Records], backward: bool,
+    def _listed(self, steps: list[Step], write: Callable[[Step], Records], quantity: str,
                 with_offsets: bool) -> tuple[Records, list[Step]]:
         """The calls of steps in the order given, small ones and blocks in one go where they stand side by side; and
         the step of every call that may ask for help."""
@@ -151,10 +156,10 @@ class CompiledPlan:
             here = steps[at:stop]
             if kind == "small":
                 table, number = self._small
-                part = table.records([number[id(step)] for step in here], backward, with_offsets)
+                part = table.records([number[id(step)] for step in here], quantity, with_offsets)
             elif kind == "block":
                 numbers = np.array([step.number for step in here if isinstance(step, BlockStep)])
-                part = self.blocks.records(numbers, "adjoint" if backward else "values")
+                part = self.blocks.records(numbers, quantity)
             else:
                 part = ask() if kind == "python" else write(here[0])
             records.extend(part)
@@ -197,7 +202,7 @@ class CompiledPlan:
             records.extend(records_of(parts_of(groups, self._compile_from), "values", True))
             return records
 
-        return self._listed(list(self.plan.steps), write, False, offset)
+        return self._listed(list(self.plan.steps), write, "values", offset)
 
     def _backward(self, everything: bool, with_offsets: bool) -> tuple[Records, list[Step]]:
         def write(step: Step) -> Records:
@@ -206,13 +211,23 @@ class CompiledPlan:
             return self._wides[id(step)][1]
 
         steps = [step for step in reversed(self.plan.steps) if step.reached or everything]
-        return self._listed(steps, write, True, with_offsets)
+        return self._listed(steps, write, "adjoint", with_offsets)
+
+    def _tangent(self, with_offsets: bool) -> tuple[Records, list[Step]]:
+        """Rates of change of all unknowns, in ``dz``, which is the frame's ``out`` too; 0 there before."""
+        def write(step: Step) -> Records:
+            if isinstance(step, SequenceStep):
+                return self._sequences[id(step)].records("tangent", with_offsets)
+            groups = [group.with_rows(self.own) for group in self._large[id(step)]]
+            return records_of(parts_of(groups, self._compile_from), "tangent")
+
+        return self._listed(list(self.plan.steps), write, "tangent", with_offsets)
 
     def _outer(self, groups: tuple[Group, ...], quantity: str) -> Records:
         """The calls of the objective or the constraints, which are elements after the state."""
         large = [group.with_rows(self.own) for group in groups if group.size >= self._compile_from]
         records = self._small_terms(groups).records(quantity)
-        records.extend(records_of(parts_of(large, self._compile_from), quantity, True))
+        records.extend(records_of(parts_of(large, self._compile_from), quantity, quantity != "tangent"))
         return records
 
     def _small_terms(self, groups: tuple[Group, ...]) -> SmallTerms:
@@ -262,6 +277,52 @@ class CompiledPlan:
             raise RuntimeError("back-substitution needs places that the forward pass did not make: please report this")
         return Listing(first, before + asking)
 
+    def tangent(self, inputs: Array, with_offsets: bool) -> Listing:
+        """Rates of the state, the objective and the constraints (elements after it) for those of the inputs, from x.
+
+        Who helps is given (False, step).
+        """
+        with self._lock:
+            records, asking = self._rates(inputs, with_offsets)
+            for groups in (self.lowered.objective_groups, self.lowered.constraint_groups):
+                records.extend(self._outer(groups, "tangent"))
+            return Listing(records, asking)
+
+    def hessian_product(self, inputs: Array, with_offsets: bool) -> Listing:
+        """Rates of the state from x, Σ λ ∂²φ·ż over all rows in w, and back-substitution from there; what arrives at
+        the inputs stands in ``gradient``.
+
+        Who helps is given (False, step) for rates, None when it is the turn of ``called``, (True, step) going back.
+        """
+        with self._lock:
+            records, asking = self._rates(inputs, with_offsets)
+            parts = parts_of(self.lowered.all_groups, self._compile_from)
+            records.extend(clear(Frame.W, self.extra.size))
+            records.extend(records_of(parts, "hessian_product"))
+            if self.called:
+                asking += [None] * (len(records) - len(asking) + 1)
+                records.extend(ask())
+            back, asking_back = self._backward(everything=True, with_offsets=with_offsets)
+            asking += [None] * (len(records) - len(asking)) + [(True, step) for step in asking_back]
+            records.extend(back)
+            records.extend(take_gradient(inputs))
+            return Listing(records, asking)
+
+    def _rates(self, inputs: Array, with_offsets: bool) -> tuple[Records, list[Any]]:
+        """Rates of the state, and who is asked for help with each call."""
+        records = clear(Frame.DZ, self.extra.size)
+        records.extend(place_rates(inputs))
+        moving, asking = self._tangent(with_offsets)
+        asked = [None] * len(records) + [(False, step) for step in asking]
+        records.extend(moving)
+        return records, asked
+
+    @cached_property
+    def called(self) -> list[GroupRun]:
+        """The groups of user functions."""
+        groups = [group for group in self.lowered.all_groups if isinstance(group.kernel, ExternalKernel)]
+        return [GroupRun(piece) for group in groups for piece in group.pieces()]
+
     @property
     def is_whole(self) -> bool:
         """Whether no step needs Python as a rule."""
@@ -303,10 +364,10 @@ class CompiledPlan:
 class Listing:
     """A list of native calls with the step behind each that may ask for help."""
 
-    def __init__(self, records: Records, asking: list[Step]) -> None:
+    def __init__(self, records: Records, asking: list[Any]) -> None:
         self.tape, self._asking = CallList(records), asking
 
-    def run(self, pointers: Pointers, help_with: Callable[[Step], bool]) -> bool:
+    def run(self, pointers: Pointers, help_with: Callable[[Any], bool]) -> bool:
         """Run all of it; ``help_with(step)`` does a step in Python and says whether to go on. False: stopped or NaN."""
         at = 0
         while True:

@@ -153,7 +153,8 @@ def _an(kind: str) -> str:
 class DeclaredState:
     """The flat state as declared at one moment, a copy: values, starts, 0 clipped to the bounds for the rest.
 
-    ``started`` tells which variables have a start, ``computed`` those whose start is an expression (0 in z).
+    ``started`` tells which variables have a start, ``computed`` those whose start is an expression (0 in z);
+    ``offset`` is ε of all rows, None where it is 0.
     """
 
     plan: Plan
@@ -161,6 +162,7 @@ class DeclaredState:
     started: Array
     domain: tuple[Array, Array]
     computed: tuple[tuple[Symbol, Expression], ...]
+    offset: Array | None = None
 
     def filled(self, values: Mapping[str, Any]) -> Array:
         """A copy of z with some symbols given; starts that are expressions are computed unless given."""
@@ -221,11 +223,14 @@ def starting_state(plan: Plan, declared: DeclaredState, given: Mapping[str, Arra
         for name in begun:
             where = lowered.state.slices[name]
             started[where] = plan.unknown[where]
-    return start_at(plan, declared, z, started, perturbation)
+    return start_at(plan, declared, z, started, offsets(plan.lowered, perturbation) if perturbation else None)
 
 
-def start_at(plan: Plan, declared: DeclaredState, z: Array, started: Array, perturbation: Mapping[str, Any]) -> Start:
-    """The start at a whole state; raises DeclarationError for a start outside the domain of its variable."""
+def start_at(plan: Plan, declared: DeclaredState, z: Array, started: Array, offset: Array | None = None) -> Start:
+    """The start at a whole state, with ε of all rows where that is not what was declared.
+
+    Raises DeclarationError for a start outside the domain of its variable.
+    """
     low, high = declared.domain
     outside = np.flatnonzero(((z <= low) | (z >= high)) & started)
     if len(outside):
@@ -234,7 +239,8 @@ def start_at(plan: Plan, declared: DeclaredState, z: Array, started: Array, pert
             f"the start of {plan.lowered.state.element(at)!r} is {number(z[at])}, outside its domain "
             f"({number(low[at])}, {number(high[at])}): start inside"
         )
-    return Start(z, started, declared.domain, _offsets(plan.lowered, perturbation))
+    offset = declared.offset if offset is None else offset
+    return Start(z, started, declared.domain, np.zeros(plan.lowered.n_all_rows) if offset is None else offset)
 
 
 def _computed_start(symbol: Symbol, value: Expression, plan: Plan, z: Array) -> Array:
@@ -250,7 +256,7 @@ def _computed_start(symbol: Symbol, value: Expression, plan: Plan, z: Array) -> 
     return fit(symbol.name, numeric(symbol.name, found, "the start"), symbol.shape, "the start")
 
 
-def _offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:
+def offsets(lowered: Lowered, perturbation: Mapping[Any, Any]) -> Array:
     """ε of every row: 0, or what ``perturbation`` says by equation, or by one element of it (``y[0]`` or "y[0]")."""
     offset = np.zeros(lowered.n_all_rows)
     names = dict.fromkeys(equation.name for equation in lowered.equations) if perturbation else {}

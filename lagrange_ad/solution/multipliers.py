@@ -85,7 +85,7 @@ class PullBack:
         whole = solved.whole
         assert whole is not None
         self._solved, self._first, self._n = solved, plan.lowered.objective_row, compiled.n_state
-        self._lowered, self._by_step = plan.lowered, _by_step(solved.reports)
+        self._lowered, self._by_step = plan.lowered, reports_by_step(solved.reports)
         self._listing = compiled.backward(everything, with_offsets=bool(solved.offset.any()))
         self.w, self.lam = np.zeros(len(whole)), np.zeros(plan.lowered.n_all_rows)
         self._pointers = Pointers(z=whole, w=self.w, lam=self.lam, scratch=compiled.scratch())
@@ -112,6 +112,12 @@ class PullBack:
         self._listing.run(self._pointers, self._help)
         return w[: self._n]
 
+    def seeded(self, after: Array, seeds: Array) -> Array:
+        """The same for many seeds at once: λ of the objective's and the constraints' rows, and seeds on the state."""
+        self.w.fill(0.0)
+        self.lam.fill(0.0)
+        return self.run(after, seeds)
+
     def run(self, after: Array, seeds: Array | float) -> Array:
         """w for λ of the objective's and the constraints' rows and seeds on the state."""
         self.w[self._n : self._n + len(after)] = after
@@ -121,11 +127,11 @@ class PullBack:
 
     def _help(self, step: Step) -> bool:
         with np.errstate(all="ignore"), blamed(self._lowered, step):
-            _step_back(step, self._solved.z, self._by_step.get(id(step)), self.lam, self.w[: self._n])
+            step_back(step, self._solved.z, self._by_step.get(id(step)), self.lam, self.w[: self._n])
         return True
 
 
-def _by_step(reports: Sequence[BlockReport]) -> Mapping[int, BlockReport]:
+def reports_by_step(reports: Sequence[BlockReport]) -> Mapping[int, BlockReport]:
     """The report of a step by its identity, those that were made."""
     made = reports.solved_here.values() if isinstance(reports, Reports) else reports
     return {id(report.step): report for report in made}
@@ -139,14 +145,14 @@ def back_substitute(
     Unless ``everything`` is wanted, steps that the objective does not depend on are passed over: their λ is 0, and an
     infinite slope there must not make a 0·∞ of it.
     """
-    by_step = _by_step(reports)
+    by_step = reports_by_step(reports)
     for step in reversed(plan.steps):
         if step.reached or everything:
             with blamed(plan.lowered, step):
-                _step_back(step, z, by_step.get(id(step)), lam, w)
+                step_back(step, z, by_step.get(id(step)), lam, w)
 
 
-def _step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: Array) -> None:
+def step_back(step: Step, z: Array, report: BlockReport | None, lam: Array, w: Array) -> None:
     """λ of one step's rows from w, and what they add to the adjoints of what they contain."""
     if isinstance(step, BlockStep):
         lam[step.all_rows] = _block_multipliers(step, z, w[step.all_columns], report)
@@ -207,15 +213,15 @@ def tangents(plan: Plan, z: Array, dz: Array, reports: Sequence[BlockReport]) ->
 
     ``dz`` (n_state,) or (n_state, seeds), 0 at unknowns on entry, is filled in place and returned.
     """
-    by_step = _by_step(reports)
+    by_step = reports_by_step(reports)
     change = np.zeros((plan.lowered.n_all_rows, *dz.shape[1:]), dtype=dz.dtype)
     with np.errstate(all="ignore"):
         for step in plan.steps:
-            _tangent_step(step, z, dz, change, by_step)
+            tangent_step(step, z, dz, change, by_step)
     return dz
 
 
-def _tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: Mapping[int, BlockReport]) -> None:
+def tangent_step(step: Step, z: Array, dz: Array, change: Array, by_step: Mapping[int, BlockReport]) -> None:
     step.run.tangent(z, dz, change)
     if isinstance(step, BlockStep):
         explicit = np.flatnonzero(step.own >= 0)

@@ -269,9 +269,16 @@ class Point(Shown):
 
     def pull_back(self, seeds: Array, unknowns: Array | None = None) -> Array:
         """w of the whole state for several seeds at once: (rows, seeds) on rows, (state, seeds) on unknowns."""
+        return self.back_substitute(seeds, unknowns)[1]
+
+    def back_substitute(self, seeds: Array, unknowns: Array | None = None) -> tuple[Array, Array]:
+        """(λ of all rows, w of the whole state) for seeds on rows, the objective's and the constraints', and unknowns.
+
+        Seeds may have a second axis. Raises SolveError and SingularError.
+        """
         if not self.solved:
             raise SolveError(_NOT_SOLVED.format("multipliers"))
-        return adjoints(self._plan, self._solved, seeds, unknowns)[1]
+        return adjoints(self._plan, self._solved, seeds.copy(), unknowns)
 
     @cached_property
     def multiplier(self) -> Named:

@@ -84,22 +84,12 @@ class PlanRoles:
 
         A symbol of which some elements are left out is a block of one axis, labelled with the indices of what is left.
         """
-        symbols, state = list(self._lowered.symbols.values()), self._lowered.state
-        is_meant = [symbol.kind in kinds for symbol in symbols] + [False] * (len(state.names) - len(symbols))
-        flags = (self._unknown == found) & state.flags(is_meant)
-        numbers = np.concatenate([[0], np.cumsum(flags)])[state.start].tolist()
-        ends = state.start.tolist()
-        kept: list[tuple[str, Any, Any]] = []
-        for i, symbol in enumerate(symbols):
-            count, (start, stop) = numbers[i + 1] - numbers[i], ends[i : i + 2]
-            if count == stop - start and is_meant[i] and (count or (symbol.kind == "variable") == found):
-                kept.append((symbol.name, symbol.shape, symbol.labels))
-            elif count:
-                left = (start + np.flatnonzero(flags[start:stop])).tolist()
-                indices = [state.element(at)[len(symbol.name) + 1 : -1] for at in left]
-                kept.append((symbol.name, (count,), indices))
-        names, shapes, labels = zip(*kept, strict=True) if kept else ((), (), ())
-        return Blocks(names, shapes, labels), np.flatnonzero(flags)
+        symbols, state = self._lowered.symbols.values(), self._lowered.state
+        is_meant = [symbol.kind in kinds for symbol in symbols]
+        flags = (self._unknown == found) & state.flags(is_meant + [False] * (len(state.names) - len(symbols)))
+        is_empty_one = [meant and (symbol.kind == "variable") == found
+                        for meant, symbol in zip(is_meant, symbols, strict=True)]
+        return flagged_blocks(self._lowered, flags, is_empty_one), np.flatnonzero(flags)
 
     def masked(self, name: str, w: Array) -> Array:
         """w of a symbol in its shape, 0 at the elements that are found: the gradient."""
@@ -113,3 +103,25 @@ class PlanRoles:
 def all_unknown(lowered: Lowered, of_user: Array) -> Array:
     """Which state elements are to be found: those of the user, and all auxiliaries."""
     return np.concatenate([of_user, np.ones(lowered.state.size - lowered.n_user, dtype=bool)])
+
+
+def flagged_blocks(lowered: Lowered, flags: Array, is_empty_one: Sequence[bool]) -> Blocks:
+    """The flagged state elements as blocks of a flat vector, by symbol.
+
+    A symbol of which some elements are left out is a block of one axis, labelled with the indices of what is left. One
+    without elements is a block where ``is_empty_one`` says so.
+    """
+    state = lowered.state
+    numbers = np.concatenate([[0], np.cumsum(flags)])[state.start[: len(lowered.symbols) + 1]].tolist()
+    ends = state.start.tolist()
+    kept: list[tuple[str, Any, Any]] = []
+    for i, symbol in enumerate(lowered.symbols.values()):
+        count, (start, stop) = numbers[i + 1] - numbers[i], ends[i : i + 2]
+        if count == stop - start and (count or is_empty_one[i]):
+            kept.append((symbol.name, symbol.shape, symbol.labels))
+        elif count:
+            left = (start + np.flatnonzero(flags[start:stop])).tolist()
+            indices = [state.element(at)[len(symbol.name) + 1 : -1] for at in left]
+            kept.append((symbol.name, (count,), indices))
+    names, shapes, labels = zip(*kept, strict=True) if kept else ((), (), ())
+    return Blocks(names, shapes, labels)

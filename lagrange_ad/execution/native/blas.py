@@ -71,9 +71,13 @@ class Product:
         """The calls of a quantity; None for one that dgemm does not give."""
         a, b = self.factors
         moving = [(self.c, a.in_part(Frame.DZ), b)] + ([] if b.part == -1 else [(self.c, a, b.in_part(Frame.DZ))])
+        lam = self.c.in_part(Frame.LAM)
+        second = [] if b.part == -1 else [(a.in_part(Frame.W), lam, b.in_part(Frame.DZ)),
+                                          (b.in_part(Frame.W), a.in_part(Frame.DZ), lam)]
         contractions = self._contractions()
         wanted = {
             "values": contractions[:1], "adjoint": contractions[1:], "value_adjoint": contractions, "tangent": moving,
+            "hessian_product": second,
         }.get(quantity)
         if wanted is None:
             return None

@@ -19,7 +19,7 @@ from .emit import Emitter
 from .engine import engine, function
 from .ir import Function, literal
 from .loops import Frame
-from .newton import adjoint_function, newton_function
+from .newton import adjoint_function, newton_function, tangent_function
 from .tape import tape_addresses, tape_record, turns_symbol
 
 if TYPE_CHECKING:
@@ -122,6 +122,22 @@ def _with_target(f: Function, part: Frame, symbol: str, word: int) -> None:
     f.store(before, place, "ptr")
 
 
+def tangent_on_tape(cls: BlockClass, record: Array) -> int:
+    """The function that gives the rates of a class on the tape; its word of the blocks' records is filled in."""
+    tape_addresses("tangent", False)
+    record[cls.members, BlockWord.TANGENT] = function("block tangent on tape", _tape_tangent)
+    known = cls.n if cls.n <= UNROLLED else None
+    return function(("move", known), lambda: tangent_function(known))
+
+
+def _tape_tangent() -> Function:
+    """r[row] += Σ ∂φ/∂arg·dz[arg], the block's own unknowns standing still."""
+    f = Function("tangent", THREE, "void")
+    _with_target(f, Frame.OUT, turns_symbol("tangent", False), 2)
+    f.finish(None)
+    return f
+
+
 class _TapeTables:
     """Records of the tape for the terms of a class: groups by kernel, and turns for every member."""
 
@@ -163,6 +179,14 @@ def compiled(cls: BlockClass, record: Array) -> tuple[int, int]:
         _own_residual(cls), _own_model(cls), newton_function(known, rows, own)])
     return solve, function(("back", cls.key), lambda: [
         _own_jacobian(cls), _own_adjoint(cls), adjoint_function(known, rows, own)])
+
+
+def compiled_tangent(cls: BlockClass, record: Array) -> int:
+    """The function that gives the rates of a class with its equations written into it."""
+    own = {BlockWord.JACOBIAN: "jacobian", BlockWord.TANGENT: "tangent"}
+    known, rows = (cls.n, cls.n_rows) if cls.n <= UNROLLED else (None, None)
+    return function(("move", cls.key), lambda: [
+        _own_jacobian(cls), _own_tangent(cls), tangent_function(known, rows, own)])
 
 
 class _Reader:
@@ -264,5 +288,22 @@ def _own_adjoint(cls: BlockClass) -> Function:
             totals[place] = f.real("fadd", totals[place], part) if place in totals else part
     for place, total in totals.items():
         f.increase(f.at(w, read.position(place)), total)
+    f.finish(None)
+    return f
+
+
+def _own_tangent(cls: BlockClass) -> Function:
+    """What the rates of elements outside add to those of the residuals."""
+    f = Function("tangent", OWN, "void", internal=True, inline=True)
+    read, dz = _Reader(f), f.pointer("%frame", Frame.DZ)
+    for term in cls.terms:
+        partials = term.kernel.partials
+        live = [j for j, place in enumerate(term.places) if place < 0 and not partials.is_zero(j)]
+        found = read.outputs(term, partials) if live else []
+        for j in live:
+            rate = f.load(f.at(dz, read.position(term.places[j])))
+            part = f.real("fmul", rate, found[j])
+            part = f.unless_zero(found[j], part) if term.kernel.selects else part
+            f.increase(f.at("%target", term.row), part)
     f.finish(None)
     return f

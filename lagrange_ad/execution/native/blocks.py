@@ -14,7 +14,7 @@ import numpy as np
 
 from ...expression import Array
 from ...lowering import Group, Kernel
-from .block_code import compiled, lines_of, on_tape, table_of
+from .block_code import compiled, compiled_tangent, lines_of, on_tape, table_of, tangent_on_tape
 from .driver import Records
 from .elimination import BlockWord, scratch_size
 from .state import rows_of_calls
@@ -110,6 +110,8 @@ class BlockTable:
         self.solve = np.zeros(len(blocks), dtype=np.int64)
         self.adjoint = np.zeros(len(blocks), dtype=np.int64)
         self.cost = np.zeros(len(blocks), dtype=np.int64)
+        self._has_tangents = False
+        self.tangent = np.zeros(len(blocks), dtype=np.int64)
         for cls in self.classes:
             self._prepare(cls)
 
@@ -119,9 +121,12 @@ class BlockTable:
         return scratch_size(self.largest)
 
     def records(self, numbers: Array, quantity: str) -> Records:
-        """The calls that solve some blocks (``values``), or back-substitute through them (``adjoint``), in order."""
+        """The calls that solve some blocks (``values``), back-substitute through them (``adjoint``), or give the rates
+        of their unknowns (``tangent``), in order."""
         records = Records(keep=[self])
-        functions = self.solve if quantity == "values" else self.adjoint
+        if quantity == "tangent" and not self._has_tangents:
+            self._make_tangents()
+        functions = {"values": self.solve, "adjoint": self.adjoint, "tangent": self.tangent}[quantity]
         address = self.record.ctypes.data + numbers * self.record.strides[0]
         rows = np.stack([functions[numbers], address, self.cost[numbers]], axis=1)
         records.rows += map(tuple, rows.tolist())
@@ -223,12 +228,24 @@ class BlockTable:
         record[:, BlockWord.OWN_LOCAL] = local.ctypes.data
         for word, table in ((BlockWord.COLUMNS, cls.columns), (BlockWord.ROWS, cls.rows), (BlockWord.OWN, cls.own)):
             record[:, word] = lines_of(table)
-        if cls.compiles and len(members) * max(len(cls.terms), 1) >= self._compile_from:
+        if self._is_compiled(cls):
             self.solve[members], self.adjoint[members] = compiled(cls, record)
         else:
             self.solve[members], self.adjoint[members] = on_tape(cls, record)
         self.record[members] = record
         self.cost[members] = ITERATIONS * (100 + 30 * sum(len(t.kernel.nodes) for t in cls.terms) + cls.n**3)
+
+
+    def _is_compiled(self, cls: BlockClass) -> bool:
+        """Whether a class has functions of its own."""
+        return cls.compiles and len(cls.members) * max(len(cls.terms), 1) >= self._compile_from
+
+    def _make_tangents(self) -> None:
+        """The functions of every class for its tangents, which few programs need."""
+        for cls in self.classes:
+            make = compiled_tangent if self._is_compiled(cls) else tangent_on_tape
+            self.tangent[cls.members] = make(cls, self.record)
+        self._has_tangents = True
 
 
 @dataclass(eq=False)

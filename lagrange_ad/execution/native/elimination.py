@@ -36,7 +36,8 @@ class BlockWord:
     SWEEP = 10
     DATA = 11
     MODEL = 15
-    WORDS = 16
+    TANGENT = 16
+    WORDS = 17
 
 
 def scratch_size(n: int) -> int:

@@ -78,8 +78,8 @@ class TapePart:
     def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
         """The call of one quantity."""
         group = self.group
-        if quantity.startswith("hessian"):
-            return self._second(quantity, first_entry)
+        if quantity == "hessian":
+            return self._second(first_entry)
         slots = None
         if quantity == "jacobian":
             live = np.array([not group.kernel.partials.is_zero(j) for j in range(group.kernel.n_args)], dtype=bool)
@@ -96,16 +96,13 @@ class TapePart:
         places[:, which] = table
         return self._called(quantity, tape_group(group, places), group.kernel)
 
-    def _second(self, quantity: str, first_entry: Sequence[int]) -> Records:
-        """Second derivatives: the kernel of the second partials, where there are any."""
+    def _second(self, first_entry: Sequence[int]) -> Records:
+        """Entries of the Hessian: the kernel of the second partials, where there are any."""
         group, (kernel, pairs) = self.group, self.group.kernel.second_partials
         if not pairs:
             return Records()
-        slots = None
-        if quantity != "hessian_product":
-            slots = first_entry[0] + group.size * np.arange(len(pairs)) + np.arange(group.size)[:, None]
-            quantity = "hessian"
-        return self._called(quantity, tape_of_second(group, slots), kernel)
+        slots = first_entry[0] + group.size * np.arange(len(pairs)) + np.arange(group.size)[:, None]
+        return self._called("hessian", tape_of_second(group, slots), kernel)
 
     def _called(self, quantity: str, made: TapeGroup, kernel: Kernel, in_state: bool = False) -> Records:
         """The call of a record for the tape."""

@@ -3,7 +3,8 @@
 An instance of a kernel becomes its operations, each (operation, result, operand, operand) by positions in the state;
 intermediate results and constants have places of their own after it. Forward the list is run once, backward it is run
 from its end, each operation passing its adjoint on to its operands: nothing is computed twice, and nothing is looked up
-but the operation. Kernels that select a branch stay on the tape, which knows which branches were reached.
+but the operation. Tangents run it forward once more, on rates of change that stand like the values. Kernels that
+select a branch stay on the tape, which knows which branches were reached.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ...lowering import Group, Kernel
 from .driver import Records
 from .emit import Emitter
 from .engine import FRAME, engine
-from .ir import Function
+from .ir import Function, literal
 from .loops import Frame
 from .tape import NUMBER, local_partials, tape_addresses, tape_code, tape_record
 
@@ -29,6 +30,8 @@ FORWARD_ONLY = 128
 """Added to an operation that no derivative reaches: 0·∞ must not come of it."""
 COPY, ADD = FORWARD_ONLY - 2, FORWARD_ONLY - 1
 """Operations beside the table's: result = operand, result += operand."""
+STANDS_STILL = 256
+"""Added, times 2^j, where operand j is made of constants: an infinite slope there must not meet its rate of 0."""
 assert len(TABLE) <= COPY
 CHUNK = 1 << 20
 """Most operations run by one call, so that the driver looks up in between."""
@@ -153,11 +156,12 @@ class FlatCode:
         register[:, leaves:] = inner + np.arange(operations * count).reshape(count, operations)
         if operations:
             register[:, tape.output] = np.where(direct, part.own, register[:, tape.output])
-        at, reached = self.start[part.turn], _reached(part.kernel)
+        at, reached, still = self.start[part.turn], _reached(part.kernel), _standing_still(part.kernel)
         for k in range(operations):
             line = tape.code[k]
             here = self.code[at + k]
-            here[:, 0], here[:, 1] = line[0] + (0 if reached[k] else FORWARD_ONLY), register[:, leaves + k]
+            here[:, 0] = line[0] + (0 if reached[k] else FORWARD_ONLY) + STANDS_STILL * still[k]
+            here[:, 1] = register[:, leaves + k]
             here[:, 2], here[:, 3] = register[:, line[1]], register[:, line[2]]
             self.code[at + k] = here
         rest = np.flatnonzero(~direct)
@@ -166,22 +170,23 @@ class FlatCode:
         last[:, 1], last[:, 2], last[:, 3] = part.own[rest], register[rest, tape.output], 0
         self.code[at[rest] + operations] = last
 
-    def records(self, low: int, high: int, backward: bool) -> Records:
-        """The calls of turns low … high − 1, last first when backward."""
-        records = Records(keep=[self])
-        on_tape = tape_addresses("adjoint" if backward else "values", True)["turns"]
+    def records(self, low: int, high: int, quantity: str) -> Records:
+        """The calls of turns low … high − 1 for ``values``, ``adjoint`` (last first) or ``tangent``, whose rates are
+        added to the ``out`` of the frame: give it those of the state."""
+        records, backward = Records(keep=[self]), quantity == "adjoint"
+        on_tape = tape_addresses(quantity, quantity != "tangent")["turns"]
         first_pair, stop = np.searchsorted(self.selecting, [low, high]).tolist()
         bounds = [low, *self.selecting[first_pair:stop].tolist(), high]
         for i, (begin, end) in enumerate(pairwise(bounds)):
             if i:
                 self._selection(records, first_pair + i - 1, on_tape)
-            self._operations(records, int(self.start[begin]), int(self.start[end]), backward)
+            self._operations(records, int(self.start[begin]), int(self.start[end]), quantity)
         if backward:
             records.rows.reverse()
         return records
 
-    def _operations(self, records: Records, low: int, high: int, backward: bool) -> None:
-        address = _addresses()["backward" if backward else "forward"]
+    def _operations(self, records: Records, low: int, high: int, quantity: str) -> None:
+        address = _addresses()[{"values": "forward", "adjoint": "backward", "tangent": "moving"}[quantity]]
         for start in range(low, high, CHUNK):
             stop = min(start + CHUNK, high)
             record = np.array([start, stop, self.code.ctypes.data], dtype=np.int64)
@@ -205,8 +210,19 @@ def _reached(kernel: Kernel) -> list[bool]:
 
 
 @cache
+def _standing_still(kernel: Kernel) -> list[int]:
+    """Of each operation which operands are made of constants and coefficients: the sum of 2^j."""
+    still, found = list[bool](), list[int]()
+    for node in kernel.nodes:
+        if node[0] in TABLE:
+            found.append(sum(2**j for j, operand in enumerate(node[1:]) if still[operand]))
+        still.append(node[0] in ("const", "coef") or (node[0] in TABLE and all(still[i] for i in node[1:])))
+    return found
+
+
+@cache
 def _addresses() -> dict[str, int]:
-    return engine().addresses([_forward(), _backward()])
+    return engine().addresses([_forward(), _backward(), _moving()])
 
 
 def _begin(f: Function) -> tuple[str, str, str, str]:
@@ -277,6 +293,33 @@ def _backward() -> Function:
                 if not kernel.is_zero(j):
                     f.increase(f.at(w, operands[j]), f.real("fmul", bar, partial))
 
-        _each_case(f, number, write)
+        _each_case(f, f.do(f"and i32 {number}, {STANDS_STILL - 1}"), write)
+    f.finish()
+    return f
+
+
+def _moving() -> Function:
+    """Rates of change, by the values that stand there: dz[result] += Σ_j ∂y/∂x_j·dz[operand_j]."""
+    f = Function("moving", FRAME)
+    z, code, first, last = _begin(f)
+    dz = f.pointer("%frame", Frame.DZ)
+    emitter = Emitter(f, engine().host, 1)
+    with f.loop(first, last) as i:
+        number, places = _line(f, code, i)
+        result = f.at(dz, places[0])
+
+        def write(name: str) -> None:
+            if name in ("add to", "copy"):
+                f.increase(result, f.load(f.at(dz, places[1])))
+                return
+            operands, kernel = places[1 : 1 + TABLE[name].arity], local_partials(name)
+            numbers = [f.load(f.at(z, p)) for p in (*operands, places[0])]
+            for j, partial in enumerate(emitter.kernel(kernel, numbers, [])):
+                if not kernel.is_zero(j):
+                    moves = f.do(f"icmp eq i32 {f.do(f'and i32 {number}, {STANDS_STILL << j}')}, 0")
+                    step = f.real("fmul", partial, f.load(f.at(dz, operands[j])))
+                    f.increase(result, f.choose(moves, step, literal(0.0)))
+
+        _each_case(f, f.do(f"and i32 {number}, {STANDS_STILL - 1}"), write)
     f.finish()
     return f

@@ -357,3 +357,27 @@ def adjoint_function(n: int | None, n_rows: int | None = None, own: Mapping[int,
             f.increase(f.at(w, position), f.do(f"fneg double {f.load(f.at(x, i))}"))
     f.finish()
     return f
+
+
+def tangent_function(n: int | None, n_rows: int | None = None, own: Mapping[int, str] = NOTHING) -> Function:
+    """The rates of one block's unknowns, 0 before, from those of what its equations contain: 0, or HELP."""
+    f = Function("move", FRAME)
+    s = Solver(f, n, n_rows, own)
+    dz, left = f.pointer("%frame", Frame.DZ), f.pointer("%data", BlockWord.OWN)
+    b, x = s.vector(), s.vector()
+    s.begin()
+    s.call(BlockWord.JACOBIAN, s.matrix)
+    s.scales()
+    f.leave_when(f.do(f"xor i1 {s.factor()}, true"), HELP)
+    with f.loop(0, s.n) as i:
+        f.store(literal(0.0), f.at(b, i))
+    s.call(BlockWord.TANGENT, b)
+    with f.loop(0, s.n) as i:  # r = φ − own, where that is determined by other equations
+        position = f.index(left, i)
+        with f.when(f.do(f"icmp sge i64 {position}, 0")):
+            f.increase(f.at(b, i), f.do(f"fneg double {f.load(f.at(dz, position))}"))
+    s.solve(b, x)
+    with f.loop(0, s.n) as j:
+        f.store(f.do(f"fneg double {f.load(f.at(x, j))}"), f.at(dz, f.index(s.columns, j)))
+    f.finish()
+    return f

@@ -130,6 +130,11 @@ def place_inputs(positions: Array) -> Records:
     return _moves(positions, "place inputs", lambda: _move("place_inputs", Frame.X, Frame.Z, checked=True))
 
 
+def place_rates(positions: Array) -> Records:
+    """dz[positions] = x."""
+    return _moves(positions, "place rates", lambda: _move("place_rates", Frame.X, Frame.DZ, checked=False))
+
+
 def take_gradient(positions: Array) -> Records:
     """gradient = w[positions]."""
     return _moves(positions, "take gradient", lambda: _move("take_gradient", Frame.W, Frame.GRADIENT, checked=False))
@@ -193,6 +198,22 @@ def _begin_adjoint() -> Function:
     return f
 
 
+def clear(part: Frame, n: int) -> Records:
+    """0 in the first n places of a part of the frame."""
+    records = Records()
+    records.add(function("clear", _clear), np.array([int(part), n], dtype=np.int64), n / 8)
+    return records
+
+
+def _clear() -> Function:
+    f = Function("clear", FRAME)
+    f.needed["llvm.memset.p0.i64"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
+    target, size = f.pointer("%frame", f.word("%data", 0)), f.mul(f.word("%data", 1), 8)
+    f.emit(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
+    f.finish()
+    return f
+
+
 def begin_entries(constant: Array) -> Records:
     """entries = what stands there without any entry."""
     records, record = Records(), np.array([len(constant), constant.ctypes.data], dtype=np.int64)
@@ -205,22 +226,6 @@ def _begin_entries() -> Function:
     entries, size = f.pointer("%frame", Frame.ENTRIES), f.mul(f.word("%data", 0), 8)
     f.needed["llvm.memcpy.p0.p0.i64"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
     f.emit(f"call void @llvm.memcpy.p0.p0.i64(ptr {entries}, ptr {f.pointer('%data', 1)}, i64 {size}, i1 false)")
-    f.finish()
-    return f
-
-
-def begin_rows(n: int) -> Records:
-    """out = 0 for n rows."""
-    records = Records()
-    records.add(function("begin rows", _begin_rows), np.array([n], dtype=np.int64), n / 8)
-    return records
-
-
-def _begin_rows() -> Function:
-    f = Function("begin_rows", FRAME)
-    out, size = f.pointer("%frame", Frame.OUT), f.mul(f.word("%data", 0), 8)
-    f.needed["llvm.memset.p0.i64"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
-    f.emit(f"call void @llvm.memset.p0.i64(ptr {out}, i8 0, i64 {size}, i1 false)")
     f.finish()
     return f
 

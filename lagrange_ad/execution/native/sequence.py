@@ -21,7 +21,7 @@ from .emit import Emitter
 from .engine import FRAME, engine, function
 from .flat import Extra, FlatCode, part_of_group
 from .host import Host
-from .ir import Function, vector_type
+from .ir import Function, literal, vector_type
 from .loops import Frame, part_of
 from .maps import Mode
 from .records import zeros
@@ -73,7 +73,7 @@ class Loop:
 
     def records(self, quantity: str, cost: float) -> Records:
         """The calls of one quantity, a chunk of periods each; adjoints last chunk first."""
-        links = self.links if quantity == "store_values" else ()
+        links = self.links if quantity in ("store_values", "tangent") else ()
         key = ("sequence", quantity, links, *(item.key for item in self.items))
         address = function(key, lambda: _Body(self.items, quantity, links, engine().host).write())
         record, keep = self._record
@@ -166,7 +166,7 @@ class _Body:
     def __init__(self, items: Sequence[Item], quantity: str, links: Any, host: Host) -> None:
         self.f, self.items, self.quantity, self.host = Function("sequence", FRAME), items, quantity, host
         self.links = links
-        parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W)
+        parts: tuple[Frame, ...] = (Frame.Z, Frame.OUT, Frame.W, Frame.DZ)
         self.pointer = {part: self.f.pointer("%frame", part_of(part, True)) for part in parts}
         self.walks: list[list[_Walk]] = []
         at = 2
@@ -181,10 +181,13 @@ class _Body:
         """The whole function."""
         f = self.f
         start, stop = f.word("%data", 0), f.word("%data", 1)
-        if self.quantity in ("values", "store_values"):
-            self._values(start, stop)
-        else:
-            self._adjoint(start, stop)
+        match self.quantity:
+            case "adjoint":
+                self._adjoint(start, stop)
+            case "tangent":
+                self._tangent(start, stop)
+            case _:
+                self._values(start, stop)
         f.finish()
         return f
 
@@ -229,8 +232,15 @@ class _Body:
             self._chunk(t, width)
 
     def _chunk(self, t: str, width: int) -> None:
-        f = self.f
-        lanes = []
+        f, lanes = self.f, self._partials(t, width)
+        for lane in reversed(range(width)):
+            here = f.add(t, lane)
+            for i in reversed(range(len(self.items))):
+                self._pass_back(self.walks[i], self.items[i].kernel, lanes[i], lane, here)
+
+    def _partials(self, t: str, width: int) -> list[dict[int, list[str]]]:
+        """The partials of every item that are not 0, in the lanes of ``width`` periods from t on."""
+        f, lanes = self.f, []
         for item, walks in zip(self.items, self.walks, strict=True):
             n = len(item.args)
             args = [walk.read(f, self.pointer[Frame.Z], t, width) for walk in walks[:n]]
@@ -238,10 +248,40 @@ class _Body:
             partials = item.kernel.partials
             found = Emitter(f, self.host, width).kernel(partials, args, coefs)
             lanes.append({j: f.lanes(found[j], width) for j in range(n) if not partials.is_zero(j)})
-        for lane in reversed(range(width)):
-            here = f.add(t, lane)
-            for i in reversed(range(len(self.items))):
-                self._pass_back(self.walks[i], self.items[i].kernel, lanes[i], lane, here)
+        return lanes
+
+    def _tangent(self, start: str, stop: str) -> None:
+        """Forward in vectors' worth of partials; what was just computed is not read again."""
+        f, width = self.f, self.host.width
+        count = f.do(f"sub i64 {stop}, {start}")
+        middle = f.add(start, f.do(f"and i64 {count}, {-width}"))
+        with f.loop(start, middle, width) as t:
+            self._move(t, width)
+        with f.loop(middle, stop) as t:
+            self._move(t, 1)
+
+    def _move(self, t: str, width: int) -> None:
+        """dz[own] += Σ_j ∂φ/∂arg_j·dz[arg_j] for the items of ``width`` periods, one after the other."""
+        f, lanes, earlier = self.f, self._partials(t, width), dict[int, str]()
+        dz = self.pointer[Frame.DZ]
+        for lane in range(width):
+            here, made = f.add(t, lane), dict[int, str]()
+            for i, (item, walks) in enumerate(zip(self.items, self.walks, strict=True)):
+                total = literal(0.0)
+                for j, partials in lanes[i].items():
+                    link = self.links[i][j] if self.links else None
+                    known = None if link is None else (made, earlier)[link[1]].get(link[0])
+                    rate = f.load(f.at(dz, walks[j].position(f, here))) if known is None else known
+                    product = f.real("fmul", rate, partials[lane])
+                    if item.kernel.selects:
+                        product = f.unless_zero(partials[lane], product)
+                    total = product if total == literal(0.0) else f.real("fadd", total, product)
+                target = f.at(dz, walks[item.kernel.n_args].position(f, here))
+                if not item.first:
+                    total = f.real("fadd", total, f.load(target))
+                f.store(total, target)
+                made[i] = total
+            earlier = made
 
     def _pass_back(self, walks: list[_Walk], kernel: Kernel, lanes: dict[int, list[str]], lane: int, t: str) -> None:
         """w[arg] += λ·∂φ/∂arg of one instance."""
@@ -332,16 +372,18 @@ class StateSequence:
         return Item(group.kernel, args, _cut(group.row, key, count), coefs, bool(self.first[at]))
 
     def records(self, quantity: str, with_offsets: bool = False) -> Records:
-        """The calls of ``values`` (added), ``store_values`` or ``adjoint`` (backwards, after values of either kind)."""
+        """The calls of ``values`` (added), ``store_values``, and after values of either kind ``adjoint`` (backwards)
+        or ``tangent``."""
         code = self._adding if quantity == "values" or with_offsets else self._storing
         backward, records = quantity == "adjoint", Records()
+        plain = "values" if quantity == "store_values" else quantity
         for segment in reversed(self.segments) if backward else self.segments:
             if isinstance(segment, Loop):
                 records.extend(segment.records(quantity, 5.0 * sum(len(item.kernel.nodes) for item in segment.items)))
             else:
                 if quantity == "store_values":
                     records.extend(zeros(self._tape_begins(segment)))
-                records.extend(code.records(segment.low, segment.high, backward))
+                records.extend(code.records(segment.low, segment.high, plain))
         return records
 
     def _tape_begins(self, segment: Turns) -> Array:

@@ -73,10 +73,10 @@ class SmallTerms:
         self._code = FlatCode(parts, self._n, extra, adding=True)
 
     def records(self, quantity: str) -> Records:
-        """The calls of ``values``, or of an adjoint, which needs them first."""
-        records = self._code.records(0, self._n, backward=False)
+        """The calls of ``values``, of an adjoint or of a tangent, which need them first."""
+        records = self._code.records(0, self._n, "values")
         if quantity != "values":
-            records.extend(self._code.records(0, self._n, backward=True))
+            records.extend(self._code.records(0, self._n, "tangent" if quantity == "tangent" else "adjoint"))
         return records
 
 
@@ -134,16 +134,16 @@ class SmallSteps:
         """The operations that add to what stands in the elements."""
         return self._code(adding=True)
 
-    def records(self, numbers: Sequence[int], backward: bool, with_offsets: bool = False) -> Records:
-        """The calls of some steps in the order given, which is that of the steps, or backward."""
+    def records(self, numbers: Sequence[int], quantity: str, with_offsets: bool = False) -> Records:
+        """The calls of some steps in the order given, which is that of the steps, or for adjoints backward."""
         records, before = Records(), self._instances[2]
         code = self.adding if with_offsets else self.storing
-        for low, high in _runs(numbers, backward):
+        for low, high in _runs(numbers, quantity == "adjoint"):
             rows = slice(int(self._first_row[low]), int(self._first_row[high]))
-            if not backward:
+            if quantity == "values":
                 records.extend(self._beginning(rows, before, with_offsets))
             turns = int(before[rows.start]), int(before[rows.stop])
-            records.extend(code.records(*turns, backward))
+            records.extend(code.records(*turns, quantity))
         return records
 
     def _beginning(self, rows: slice, before: Array, with_offsets: bool) -> Records:

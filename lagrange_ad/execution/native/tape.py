@@ -47,8 +47,7 @@ class Word(IntEnum):
     SLOTS = 11
     OUTPUTS = 12
     REGISTERS = 13
-    PAIRS = 14
-    SIZE = 15
+    SIZE = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +125,8 @@ def tape_record(kernel: Kernel, args: Array, coefs: Array, rows: Array, slots: A
     return _record(code, code.outputs, args, coefs, rows, slots)
 
 
-def _record(code: TapeCode, outputs: Array, args: Array, coefs: Array, rows: Array, slots: Array | None,
-            pairs: Array | None = None) -> TapeGroup:
+def _record(code: TapeCode, outputs: Array, args: Array, coefs: Array, rows: Array,
+            slots: Array | None) -> TapeGroup:
     arrays = [code.consts, code.code, np.ascontiguousarray(args, dtype=np.int32), np.ascontiguousarray(coefs),
               np.ascontiguousarray(rows, dtype=np.int32)]
     record = np.zeros(Word.SIZE, dtype=np.int64)
@@ -136,7 +135,7 @@ def _record(code: TapeCode, outputs: Array, args: Array, coefs: Array, rows: Arr
         *(array.ctypes.data for array in arrays),
     ]
     record[Word.OUTPUTS] = len(outputs)
-    for word, table in ((Word.SLOTS, slots), (Word.REGISTERS, outputs), (Word.PAIRS, pairs)):
+    for word, table in ((Word.SLOTS, slots), (Word.REGISTERS, outputs)):
         if table is not None:
             arrays.append(np.ascontiguousarray(table, dtype=np.int32))
             record[word] = arrays[-1].ctypes.data
@@ -148,14 +147,13 @@ def second_code(kernel: Kernel) -> TapeCode:
     return tape_code(kernel.second_partials[0], kernel)
 
 
-def tape_of_second(group: Group, slots: Array | None, which: Sequence[int] | None = None) -> TapeGroup:
+def tape_of_second(group: Group, slots: Array, which: Sequence[int] | None = None) -> TapeGroup:
     """The record of a group's second partials, all or those of some numbers, each once or more.
 
     ``slots`` (instances, those) say to which entries λ times these are added (−1: none).
     """
-    code, pairs = second_code(group.kernel), np.array(group.kernel.second_partials[1], dtype=np.int32).reshape(-1, 2)
-    chosen = np.arange(len(pairs)) if which is None else np.asarray(which, dtype=np.int64)
-    return _record(code, code.outputs[chosen], *_tables(group), slots, pairs[chosen])
+    code = second_code(group.kernel)
+    return _record(code, code.outputs if which is None else code.outputs[list(which)], *_tables(group), slots)
 
 
 @cache
@@ -188,7 +186,9 @@ def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Fu
         case "hessian":
             one = [_forward(host), _hessian()]
         case "hessian_product":
-            one = [_forward(host), _hessian_product()]
+            from .tape_second import second_functions
+
+            one = [_tangent(host), *second_functions(host, in_state)]
         case _:
             raise KeyError(quantity)
     return [*one, _group(), _turns(backwards=quantity == "adjoint")]
@@ -252,13 +252,13 @@ def _leaves(f: Function) -> tuple[str, str]:
     return at, f.add(at, n_args)
 
 
-def _operands(f: Function, code: str, i: str, name: str) -> list[str]:
+def operands_of(f: Function, code: str, i: str, name: str) -> list[str]:
     """The registers of an operation's operands."""
     first = f.mul(i, 4)
     return [f.index(code, f.add(first, 1 + j)) for j in range(TABLE[name].arity)]
 
 
-def _each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
+def each_operation(f: Function, code: str, i: str, write) -> None:  # type: ignore[no-untyped-def]
     """A switch over the operation of line i: ``write(name)`` writes each case."""
     number = f.load(f.at(code, f.mul(i, 4), "i32"), "i32", 4)
     labels = {name: f.label() for name in TABLE}
@@ -285,15 +285,15 @@ def _forward(host: Host) -> Function:
     code = f.pointer("%data", Word.CODE)
     with f.loop(0, f.word("%data", Word.OPERATIONS)) as i:
         def write(name: str) -> None:
-            value = _apply(f, emitter, name, _operands(f, code, i, name))
+            value = _apply(f, emitter, name, operands_of(f, code, i, name))
             f.store(value, f.at("%regs", f.add(first, i)))
 
-        _each_operation(f, code, i, write)
+        each_operation(f, code, i, write)
     f.finish(f.load(f.at("%regs", f.word("%data", Word.OUTPUT))))
     return f
 
 
-def _partials(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
+def partials_of(f: Function, emitter: Emitter, name: str, operands: Sequence[str], value: str) -> list[str | None]:
     """∂y/∂x_j of one operation; None where it is 0 everywhere."""
     kernel = local_partials(name)
     numbers = [f.load(f.at("%regs", r)) for r in operands]
@@ -321,19 +321,22 @@ def _reverse(host: Host) -> Function:
             value, bar = f.load(f.at("%regs", register)), f.load(f.at("%bars", register))
 
             def write(name: str) -> None:
-                operands = _operands(f, code, i, name)
-                for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+                operands = operands_of(f, code, i, name)
+                for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                     if partial is not None:
-                        _pass_on(f, name, operand, partial, bar)
+                        pass_on(f, name, operand, partial, bar)
 
-            _each_operation(f, code, i, write)
+            each_operation(f, code, i, write)
     f.finish(None)
     return f
 
 
-def _pass_on(f: Function, name: str, operand: str, partial: str, bar: str) -> None:
+def pass_on(f: Function, name: str, operand: str, partial: str, bar: str, rate: str | None = None) -> None:
+    """What an operation has for an operand's adjoint, and for its rate of change."""
     def add() -> None:
         f.increase(f.at("%bars", operand), f.do(f"fmul contract double {bar}, {partial}"))
+        if rate is not None:
+            f.increase(f.at("%rates", operand), f.do(f"fmul contract double {rate}, {partial}"))
         f.store("1", f.at("%live", operand, "i8"), "i8", 1)
 
     if TABLE[name].selects:
@@ -407,17 +410,12 @@ def _jacobian() -> Function:
     return f
 
 
-def _second(f: Function) -> tuple[str, str]:
-    """λ of an instance whose second partials are computed to registers in the frame's scratch memory."""
+def _hessian() -> Function:
+    """entries[slot] += λ·∂²φ/∂arg_i∂arg_j, by the kernel of the second partials; registers are scratch memory."""
+    f = _instance()
     z, lam, regs = (f.pointer("%frame", part) for part in (Frame.Z, Frame.LAM, Frame.SCRATCH))
     f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 %k)")
-    return f.load(f.at(lam, f.index(f.pointer("%data", Word.ROWS), "%k"))), regs
-
-
-def _hessian() -> Function:
-    """entries[slot] += λ·∂²φ/∂arg_i∂arg_j."""
-    f = _instance()
-    multiplier, regs = _second(f)
+    multiplier = f.load(f.at(lam, f.index(f.pointer("%data", Word.ROWS), "%k")))
     n, registers = f.word("%data", Word.OUTPUTS), f.pointer("%data", Word.REGISTERS)
     entries, slots = f.pointer("%frame", Frame.ENTRIES), f.pointer("%data", Word.SLOTS)
     begin = f.mul("%k", n)
@@ -426,24 +424,6 @@ def _hessian() -> Function:
         with f.when(f.do(f"icmp sge i64 {slot}, 0")):
             second = f.load(f.at(regs, f.index(registers, o)))
             f.increase(f.at(entries, slot), f.real("fmul", multiplier, second))
-    f.finish(None)
-    return f
-
-
-def _hessian_product() -> Function:
-    """w[arg_i] += λ·∂²φ/∂arg_i∂arg_j·ż[arg_j], and the other way round off the diagonal."""
-    f = _instance()
-    multiplier, regs = _second(f)
-    registers, pairs, args = (f.pointer("%data", part) for part in (Word.REGISTERS, Word.PAIRS, Word.ARG_TABLE))
-    dz, w = f.pointer("%frame", Frame.DZ), f.pointer("%frame", Frame.W)
-    begin = f.mul("%k", f.word("%data", Word.ARGS))
-    with f.loop(0, f.word("%data", Word.OUTPUTS)) as o:
-        weighted = f.real("fmul", multiplier, f.load(f.at(regs, f.index(registers, o))))
-        i, j = (f.index(pairs, f.add(f.mul(o, 2), k)) for k in (0, 1))
-        one, other = (f.index(args, f.add(begin, place)) for place in (i, j))
-        f.increase(f.at(w, one), f.real("fmul", weighted, f.load(f.at(dz, other))))
-        with f.when(f.do(f"icmp ne i64 {i}, {j}")):
-            f.increase(f.at(w, other), f.real("fmul", weighted, f.load(f.at(dz, one))))
     f.finish(None)
     return f
 
@@ -468,10 +448,10 @@ def _tangent(host: Host) -> Function:
         f.store("0", f.at("%live", register, "i8"), "i8", 1)
 
         def write(name: str) -> None:
-            operands = _operands(f, code, i, name)
+            operands = operands_of(f, code, i, name)
             value = _apply(f, emitter, name, operands)
             f.store(value, f.at("%regs", register))
-            for operand, partial in zip(operands, _partials(f, emitter, name, operands, value), strict=True):
+            for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                 if partial is None:
                     continue
                 moves = f.do(f"icmp ne i8 {f.load(f.at('%live', operand, 'i8'), 'i8', 1)}, 0")
@@ -483,7 +463,7 @@ def _tangent(host: Host) -> Function:
                     f.increase(f.at("%dots", register), step)
                     f.store("1", f.at("%live", register, "i8"), "i8", 1)
 
-        _each_operation(f, code, i, write)
+        each_operation(f, code, i, write)
     f.finish(f.load(f.at("%dots", f.word("%data", Word.OUTPUT))))
     return f
 

@@ -1,6 +1,9 @@
 """What optimizers see of a program: plain NumPy functions of flat vectors, always to be minimized.
 
-The reduced view is f(x): the variables are solved for at every x, so only the inputs are left.
+    minimize sign·J(x)   subject to   lower ≤ x ≤ upper,   and bounds on the constraint values c(x)
+
+The reduced view has the inputs in x alone: the variables are solved for at every x. The full view has the variables in
+x too, and their equations among the constraints. A mixed view eliminates the variables that were named.
 """
 
 from __future__ import annotations
@@ -12,57 +15,138 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import DeclarationError, LagrangeError, ShapeError, UnknownNameError
-from .expression import Array, Symbol, evaluate
-from .lagrangian import require_objective
-from .lowering import Lowered
-from .program import Declarations, fit, key_name, numeric
-from .program.starts import require_domain
-from .solution import Point, plan_of
-from .solution.evaluation import DeclaredState, declared_state, solve_from, starting_state
-from .solution.showing import in_parts, shape_text
-from .solution.steps import BlockStep
-from .tables import ARRAY_COLUMNS, Column, Report, Rows, Shown, Table, array_cells
-from .text import listing, nearest, number
+from ..errors import DeclarationError, LagrangeError, ShapeError, SolveError, UnknownNameError
+from ..expression import Array, Symbol, evaluate
+from ..lagrangian import require_objective
+from ..lowering import Blocks, Lowered
+from ..program import Declarations, fit, key_name, numeric
+from ..program.starts import require_domain
+from ..solution import Plan, Point
+from ..solution.evaluation import DeclaredState, declared_starts, lay_out, offsets, solve_from, start_at
+from ..solution.roles import flagged_blocks
+from ..solution.steps import BlockStep
+from ..tables import Report, Shown
+from ..text import listing, nearest
+from .showing import view_report
+from .space import Space, everything_solved, solved_for, space_of
 
 if TYPE_CHECKING:
-    from .solution.fast import FastPath
+    from ..solution.fast import FastPath
+    from .problem import ViewProblem
+
+FEW = 25
+"""So many iterations may be spent on a cycle of kept variables without starts."""
 
 
-class ReducedView(Shown):
-    """The objective as a function of the flat inputs x, the equations solved at each.
+class View(Shown):
+    """The objective and the constraints as functions of a flat x, what is eliminated solved at each x.
 
     ``value_and_gradient(x)`` gives (sign·J, sign·dJ/dx), where ``sign`` is −1 for a maximize program, so that
-    ``scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds)`` does what was declared.
+    ``scipy.optimize.minimize(view.value_and_gradient, view.x0, jac=True, bounds=view.bounds,
+    constraints=view.constraints)`` does what was declared. ``view.problem`` is the same in the shape of interior-point
+    solvers: sparse Jacobian and Hessian, their structure once, their numbers many times.
+
     Equations, roles and parameters are those of the program when the view is made; x has the inputs that are given
-    then, and ``set`` changes parameters, and variables that were fixed, for the view alone. Each solve starts from the
-    last one that succeeded.
+    then, with the variables that are kept, and ``set`` changes parameters, and variables that were fixed, for the view
+    alone. Each solve starts from the last one that succeeded. ``perturbation`` adds ε to right sides of equations.
     """
 
-    def __init__(self, program: Declarations) -> None:
-        self._plan = plan_of(program)
+    def __init__(self, program: Declarations, eliminate: Any = "all",
+                 perturbation: Mapping[str, Any] | None = None) -> None:
+        self.space: Space = space_of(program, eliminate)
+        self._plan: Plan = self.space.plan
+        lowered = self._plan.lowered
         require_objective(self._plan, "be optimized")
-        roles, symbols = self._plan.roles, self._plan.lowered.symbols
-        given = [s for s in symbols.values() if s.kind == "input" and roles.has_given(s.name)]
-        if not given:
-            every = [s.name for s in symbols.values() if s.kind == "input"]
+        self._places = self.space.x
+        if not len(self._places):
+            every = [s.name for s in lowered.symbols.values() if s.kind == "input"]
             raise DeclarationError(
                 f"{program.name!r} has no inputs, so there is nothing to optimize: "
                 + (f"freed: {listing(every)}" if every else "declare one with input(name, value)")
             )
-        self.inputs, self._places = roles.blocks(("input",), found=False)
-        self._shapes = {s.name: s.shape for s in given}
-        self._x0 = self.join({s.name: s.value for s in given})
-        self._lower = self.join({s.name: np.broadcast_to(s.lower, s.shape) for s in given})
-        self._upper = self.join({s.name: np.broadcast_to(s.upper, s.shape) for s in given})
-        self._parameters = {s.name: s.shape for s in symbols.values() if s.kind != "input" and roles.has_given(s.name)}
-        objective = self._plan.lowered.objective
+        self._in_x = np.zeros(lowered.state.size, dtype=bool)
+        self._in_x[self._places] = True
+        self.inputs: Blocks = flagged_blocks(lowered, self._in_x, [s.kind == "input" for s in lowered.symbols.values()])
+        self._original = lay_out(self._plan)
+        added = offsets(self.space.own, perturbation or {})
+        if added.any():
+            offset = np.zeros(lowered.n_all_rows)
+            offset[self.space.arranged.row] = added
+            self._original = replace(self._original, offset=offset)
+        self._declared = self._original
+        self._x0 = self._begun()[self._places]
+        self._lower, self._upper = self._bounds_of(self._places)
+        self._parameters = {name: s.shape for name, s in lowered.symbols.items() if self._is_parameter(name)}
+        objective = lowered.objective
         self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
-        self._declared = self._original = declared_state(program, self._plan)
-        self._has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
+        self.has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
         self._last: tuple[Array, Point] | None = None
         self._state: Array | None = None
         self._fast = self._make_fast()
+
+    def _begun(self) -> Array:
+        """The declared state, what is kept without a start computed from the rest where its equations let it be."""
+        z, own = self._declared.filled({}), self.space.own
+        guessed = self.space.unknown & self._in_x[: own.n_user] & ~declared_starts(own, self._in_x)[: own.n_user]
+        if not guessed.any():
+            return z
+        space = solved_for(self.space, guessed)
+        if not space.plan.unknown[: own.n_user].any():
+            return z
+        declared = lay_out(space.plan)
+        try:
+            found = solve_from(space.plan, start_at(space.plan, declared, z.copy(), declared.started), FEW).state
+        except SolveError as error:
+            if error.at is None:
+                return z
+            found = error.at.state
+        good = np.flatnonzero(space.plan.unknown[: own.n_user] & np.isfinite(found[: own.n_user]))
+        z[good] = found[good]
+        return z
+
+    def _is_parameter(self, name: str) -> bool:
+        """Whether a symbol has elements that are given and not in x."""
+        where = self._plan.lowered.state.slices[name]
+        if where.start == where.stop:
+            return self._plan.lowered.symbols[name].kind == "parameter"
+        return not (self._plan.unknown[where] | self._in_x[where]).all()
+
+    def _bounds_of(self, places: Array) -> tuple[Array, Array]:
+        """The declared bounds of some elements of the state."""
+        lowered = self._plan.lowered
+        low, high = np.full(lowered.state.size, -np.inf), np.full(lowered.state.size, np.inf)
+        for name, symbol in lowered.symbols.items():
+            if not symbol.is_unbounded:
+                where = lowered.state.slices[name]
+                low[where] = np.broadcast_to(symbol.lower, symbol.shape).ravel()
+                high[where] = np.broadcast_to(symbol.upper, symbol.shape).ravel()
+        return low[places], high[places]
+
+    @property
+    def is_perturbed(self) -> bool:
+        """Whether ε was added to right sides."""
+        return self._original.offset is not None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that solves what is eliminated."""
+        return self._plan
+
+    @property
+    def places(self) -> Array:
+        """Where x stands in the flat state; a copy."""
+        return self._places.copy()
+
+    def declared_state(self) -> Array:
+        """The flat state before anything is solved, with the parameters that the view has now; a copy."""
+        return self._declared.filled({})
+
+    @cached_property
+    def problem(self) -> ViewProblem:
+        """The view as interior-point solvers want it: structures once, numbers many times."""
+        from .problem import ViewProblem
+
+        return ViewProblem(self)
 
     @property
     def lowered(self) -> Lowered:
@@ -106,8 +190,8 @@ class ReducedView(Shown):
         return Bounds(self.lower, self.upper)
 
     def join(self, values: dict[str, Any]) -> Array:
-        """The flat x of inputs by name; of an array of which some elements were freed, what stands at the others."""
-        wanted = self._shapes
+        """The flat x of arrays by name; of one of which some elements are not in x, what stands at the others."""
+        wanted = {name: self._plan.lowered.symbols[name].shape for name in self.inputs.names}
         wrong = [name for name in (*wanted, *values) if (name in wanted) != (name in values)]
         if wrong:
             raise UnknownNameError(f"x consists of {listing(wanted)}; missing or unknown: {listing(wrong)}")
@@ -116,18 +200,17 @@ class ReducedView(Shown):
                               ).astype(np.float64)
 
     def _kept(self, name: str) -> Any:
-        """Which elements of an input are in x."""
-        if not self._plan.roles.has_unknown(name):
-            return slice(None)
-        return ~self._plan.unknown[self._plan.lowered.state.slices[name]]
+        """Which elements of a symbol are in x."""
+        return self._in_x[self._plan.lowered.state.slices[name]]
 
     def split(self, x: Array) -> dict[str, Array]:
-        """The inputs by name of a flat x; elements that were freed are where they start."""
+        """What is in x by name; elements that are not are where they start."""
         found = self.inputs.split(self._checked(x).copy(), self.inputs.names)
         for name in found:
-            if self._plan.roles.has_unknown(name):
+            kept = self._kept(name)
+            if not kept.all():
                 whole = self._plan.lowered.state.get(self._declared.z, name).copy()
-                whole.ravel()[self._kept(name)] = found[name]
+                whole.ravel()[kept] = found[name]
                 found[name] = whole
         return found
 
@@ -140,7 +223,7 @@ class ReducedView(Shown):
         self._last = flat.copy(), point
         if self._fast is not None:
             self._fast.start_from(point.state)
-        elif self._has_cycles:
+        elif self.has_cycles:
             self._state = point.state
         return point
 
@@ -151,18 +234,40 @@ class ReducedView(Shown):
         """
         return self._solve(self._original, self._checked(x), start)
 
+    def solved_point(self, x: Array) -> Point:
+        """The point with every equation solved that determines something, at the decisions in x; its solve begins at x.
+
+        Raises as ``Program.evaluate`` does. It has the multipliers of the equations with the decisions held.
+        """
+        if self.space.name == "reduced":
+            return self.point(x)
+        plan, declared = self._everything
+        z, state = declared.filled({}), self.point(x).state
+        z[: plan.lowered.n_user] = state[: plan.lowered.n_user]
+        return solve_from(plan, start_at(plan, declared, z, declared.started | plan.unknown))
+
+    @cached_property
+    def _everything(self) -> tuple[Plan, DeclaredState]:
+        """The plan that solves all that is determined, and its declared state."""
+        space = everything_solved(self.space)
+        declared = lay_out(space.plan)
+        if self._original.offset is not None:
+            own = self._original.offset[self.space.arranged.row]
+            offset = np.zeros(space.plan.lowered.n_all_rows)
+            offset[space.arranged.row] = own
+            declared = replace(declared, offset=offset)
+        return space.plan, declared
+
     def _solve(self, declared: DeclaredState, flat: Array, start: Array | None) -> Point:
-        starts = {}
+        z = declared.filled(self.split(flat)) if declared.computed else declared.z.copy()
+        z[self._places] = flat
+        started = declared.started
         if start is not None and self._fast is None:
-            starts = self._plan.lowered.state.split(start, self._variables)
-        begin = starting_state(self._plan, declared, self.split(flat), starts, {})
+            z[self._plan.unknown], started = start[self._plan.unknown], self._plan.unknown
+        begin = start_at(self._plan, declared, z, started)
         if start is not None and self._fast is not None:
             begin = self._fast.from_last(begin, start)
         return solve_from(self._plan, begin)
-
-    @cached_property
-    def _variables(self) -> list[str]:
-        return [name for name in self._plan.lowered.symbols if self._plan.roles.has_unknown(name)]
 
     @property
     def start(self) -> Array | None:
@@ -194,6 +299,7 @@ class ReducedView(Shown):
             if self._fast is not None:
                 self._fast.give(where)
         self._last = None
+        self.__dict__.pop("problem", None)  # the next look at it makes one of the new values
 
     def _parameter(self, key: Any, value: Any) -> tuple[str, Array]:
         owner = next((symbol.owner for symbol in self._plan.lowered.symbols.values()), None)
@@ -284,9 +390,9 @@ class ReducedView(Shown):
     def _make_fast(self) -> FastPath | None:
         """The native path, for plans that never need Python and whose starts are numbers."""
         compiled = self._plan.compiled
-        if compiled is None or self._declared.computed or not compiled.is_whole:
+        if compiled is None or self._declared.computed or not compiled.is_whole or self._declared.offset is not None:
             return None
-        from .solution.fast import FastPath
+        from ..solution.fast import FastPath
 
         return FastPath(compiled, self._declared, self._places, self.sign)
 
@@ -308,88 +414,93 @@ class ReducedView(Shown):
 
         if not self.constraint_names:
             return []
-        low, high = (np.concatenate(side) for side in zip(*self._limits(), strict=True))
+        low, high = self.constraint_limits()
         return [NonlinearConstraint(self.constraint_values, low, high, jac=self.constraint_jacobian)]
 
     @property
     def constraint_names(self) -> list[str]:
-        """The declared constraints, then the variables that have bounds, in the order of ``constraint_values``."""
-        return [*(c.name for c in self._plan.lowered.constraints), *(s.name for s, _ in self._bounded)]
+        """Kept equations, the declared constraints, then eliminated variables that have bounds, as in their values."""
+        return [*self._plan.lowered.constraint_rows.names, *(s.name for s, _ in self._bounded)]
+
+    def constraint_element(self, number: int) -> str:
+        """The name of one constraint value: an equation, a constraint or a variable, or an element of one."""
+        rows = self._plan.lowered.constraint_rows
+        if number < rows.size:
+            return rows.element(number)
+        return self._plan.lowered.state.element(int(self.bounded_places[number - rows.size]))
 
     @cached_property
     def _bounded(self) -> list[tuple[Symbol, Array]]:
-        """What is found and has a finite bound, with the places of the elements that are found."""
+        """What is eliminated and has a finite bound, with the places of the elements that are eliminated."""
         roles, slices = self._plan.roles, self._plan.lowered.state.slices
         return [
             (s, slices[s.name].start + np.flatnonzero(self._plan.unknown[slices[s.name]]))
             for s in self._plan.lowered.symbols.values()
-            if roles.has_unknown(s.name) and (np.isfinite(s.lower).any() or np.isfinite(s.upper).any())
+            if not s.is_unbounded and roles.has_unknown(s.name)
+            and (np.isfinite(s.lower).any() or np.isfinite(s.upper).any())
         ]
 
-    def _limits(self) -> list[tuple[Array, Array]]:
-        limits = [
-            (np.ravel(np.broadcast_to(s.lower, s.shape))[places - s.start],
-             np.ravel(np.broadcast_to(s.upper, s.shape))[places - s.start])
-            for s, places in self._bounded
-        ]
-        return [*self._declared_limits(), *limits]
+    @cached_property
+    def bounded_places(self) -> Array:
+        """Where the eliminated elements stand in the state whose bounds are constraints."""
+        return np.concatenate([np.empty(0, np.int64), *(places for _, places in self._bounded)])
 
-    def _declared_limits(self) -> list[tuple[Array, Array]]:
-        limits, state = [], self._plan.lowered.state
-        parameters = {name: state.get(self._declared.z, name) for name in self._parameters}
-        for c in self._plan.lowered.constraints:
-            sides = [
-                np.full(c.body.size, missing) if side is None
-                else np.broadcast_to(evaluate(side, parameters), c.body.shape).ravel()
-                for side, missing in ((c.lower, -np.inf), (c.upper, np.inf))
-            ]
-            limits.append((sides[0], sides[1]))
-        return limits
+    def constraint_limits(self) -> tuple[Array, Array]:
+        """The lower and the upper bounds of the constraint values, with the parameters that the view has now."""
+        lowered = self._plan.lowered
+        n = lowered.constraint_rows.size
+        low, high = np.full(n, -np.inf), np.full(n, np.inf)
+        n_kept = len(self.space.arranged.kept)
+        low[:n_kept] = high[:n_kept] = 0.0
+        for c in lowered.constraints:
+            where = lowered.constraint_rows.slices[c.name]
+            for flat, side in ((low, c.lower), (high, c.upper)):
+                if side is not None:
+                    flat[where] = np.broadcast_to(self._side(side), c.body.shape).ravel()
+        if self._declared.offset is not None:
+            first = lowered.objective_row + 1
+            low, high = low - self._declared.offset[first:], high - self._declared.offset[first:]
+        of_variables = self._bounds_of(self.bounded_places)
+        return np.concatenate([low, of_variables[0]]), np.concatenate([high, of_variables[1]])
+
+    def _side(self, side: Any) -> Array:
+        """The value of a bound, which holds parameters at most."""
+        if side.op == "constant":
+            return np.asarray(side.data)
+        state = self._plan.lowered.state
+        return evaluate(side, {name: state.get(self._declared.z, name) for name in self._parameters})
 
     def constraint_values(self, x: Array) -> Array:
-        """The bodies of all constraints at x, then the variables that have bounds; flat."""
-        point = self.point(x)
-        declared = [np.ravel(point[c.name]) for c in self._plan.lowered.constraints]
-        return np.concatenate([np.empty(0), *declared, *(point.state[places] for _, places in self._bounded)])
+        """Residuals of kept equations, the bodies of constraints, then eliminated variables with bounds; flat."""
+        point, first = self.point(x), self._plan.lowered.objective_row + 1
+        rows = np.zeros(self._plan.lowered.n_all_rows)
+        with np.errstate(all="ignore"):
+            self._plan.constraints.values(point.state, rows)
+        return np.concatenate([rows[first:], point.state[self.bounded_places]])
 
-    def constraint_jacobian(self, x: Array) -> Array:
-        """d(constraint values)/dx, (constraints, inputs), by one back-substitution with several seeds."""
+    def constraint_jacobian(self, x: Array) -> Any:
+        """d(constraint values)/dx, (constraints, x): an array where everything is eliminated, else scipy.sparse CSR."""
+        if self.space.name != "reduced":
+            return self.problem.jacobian_matrix(x)
+        return self.dense_jacobian(x)
+
+    def dense_jacobian(self, x: Array) -> Array:
+        """The same as an array, by one back-substitution with several seeds."""
         point, lowered = self.point(x), self._plan.lowered
-        variables = np.concatenate([np.empty(0, np.int64), *(places for _, places in self._bounded)])
-        declared = lowered.constraint_rows.size
+        variables, declared = self.bounded_places, lowered.constraint_rows.size
         rows = np.zeros((lowered.n_all_rows, declared + len(variables)))
         rows[lowered.objective_row + 1 :, :declared] = np.eye(declared)
         unknowns = np.zeros((lowered.state.size, declared + len(variables)))
         unknowns[variables, declared + np.arange(len(variables))] = 1.0
         w = point.pull_back(rows, unknowns)
-        return w[self._places].T
+        return np.asarray(w[self._places].T)
 
     # showing -----------------------------------------------------------------------------------------------
 
     def _report(self) -> Report:
-        objective, name = self._plan.lowered.objective, self._plan.lowered.name
-        assert objective is not None
-        sign = "−" if self.sign < 0 else ""
-        count = f"{self.inputs.size} {'input' if self.inputs.size == 1 else 'inputs'}"
-        heading = f"{name}: {sign}{objective.name} as a function of {count}, to be minimized"
-        return Report(heading, self._input_tables(), [f"constraints: {listing(self.constraint_names)}"]
-                      if self.constraint_names else [])
-
-    def _input_tables(self) -> list[Table]:
-        """x0 and bounds of the elements, and of arrays."""
-        elements, arrays = in_parts(self.inputs, range(len(self.inputs.names)))
-        sides = (("x0", self._x0), ("lower", self._lower), ("upper", self._upper))
-        rows = [(block, what, flat) for block in arrays for what, flat in sides]
-        name = Column("input", role="name")
-        start = self.inputs.start
-        return [
-            Table("", [name, *(Column(what, numeric=True) for what, _ in sides)], Rows(len(elements), lambda i: [
-                self.inputs.element(elements[i]), *(number(flat[elements[i]]) for _, flat in sides)])),
-            Table("arrays", [name, Column("shape", role="kind"), Column("of", role="kind"), *ARRAY_COLUMNS],
-                  Rows(len(rows), lambda i: [
-                      self.inputs.names[rows[i][0]], shape_text(self.inputs.shapes[rows[i][0]]), rows[i][1],
-                      *array_cells(rows[i][2][start[rows[i][0]] : start[rows[i][0] + 1]])])),
-        ]  # fmt: skip
+        return view_report(self)
 
     def __repr__(self) -> str:
-        return f"<reduced view of {self._plan.lowered.name!r}: {self.inputs.size} inputs>"
+        count = f"{self.inputs.size} {'input' if self.space.name == 'reduced' else 'variables'}"
+        plural = "s" if self.space.name == "reduced" and self.inputs.size != 1 else ""
+        return f"<{self.space.name} view of {self._plan.lowered.name!r}: {count}{plural}>"

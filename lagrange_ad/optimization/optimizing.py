@@ -1,0 +1,191 @@
+"""The driver of ``Program.optimize``: chooses space and algorithm, runs one on the other, and makes the result.
+
+An algorithm sees arrays alone. Whatever it is, it is watched by one monitor, and what it answers gets its multipliers,
+its names and its certificate here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeclarationError, SolveError
+from ..expression import Array
+from ..lowering import lower
+from ..optimizers import Algorithm, Answer, Iteration, Monitor, Settings, Stopped
+from ..optimizers.choice import algorithm_named, choose
+from ..optimizers.polishing import multipliers, polished
+from ..program import Declarations
+from ..progress import bar
+from ..solution import Point
+from ..views import View
+from .beginning import beginning
+from .optimum import OptimizeResult
+
+MOST_POLISHED = 5000
+"""What is found of problems with at most this many variables and rows is brought to rounding."""
+SPACES = {"reduced": "all", "full": "none"}
+FIELDS = ("iteration", "objective", "infeasibility", "stationarity", "seconds")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``Program.optimize`` was given."""
+
+    method: Any = None
+    space: Any = None
+    start: Any = None
+    perturbation: Mapping[str, Any] | None = None
+    tolerance: float = 1e-8
+    max_iterations: int = 3000
+    time_limit: float | None = None
+    callback: Callable[[OptimizeRecord], Any] | None = None
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.tolerance) and 0.0 < self.tolerance < 1.0):
+            raise DeclarationError(f"tolerance must be a number between 0 and 1, got {self.tolerance!r}")
+        if isinstance(self.max_iterations, bool) or not isinstance(self.max_iterations, int | np.integer) or (
+                self.max_iterations < 0):
+            raise DeclarationError(f"max_iterations must be an integer ≥ 0, got {self.max_iterations!r}")
+        if self.time_limit is not None and not (_is_number(self.time_limit) and self.time_limit >= 0.0):
+            raise DeclarationError(f"time_limit must be a number of seconds ≥ 0, or None, got {self.time_limit!r}")
+        if self.callback is not None and not callable(self.callback):
+            raise DeclarationError(f"callback must be a function of an iteration's record, got {self.callback!r}")
+        if self.perturbation is not None and not isinstance(self.perturbation, Mapping):
+            raise DeclarationError("perturbation= takes what to add to right sides by equation, {'y1': 1e-6}, "
+                                   f"got {self.perturbation!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class OptimizeRecord:
+    """One iteration, as callbacks see it: the objective as declared, the largest violation of an equation, constraint
+    or bound, and the largest entry of the Lagrangian's gradient (NaN where the algorithm does not tell).
+
+    ``x`` is the flat x of the view; ``at`` the point there, computed when first read: ``record.at["y1"]``.
+    """
+
+    iteration: int
+    objective: float
+    infeasibility: float
+    stationarity: float
+    seconds: float
+    x: Array = field(repr=False, compare=False)
+    evaluate: Callable[[], Point] = field(repr=False, compare=False)
+
+    @cached_property
+    def at(self) -> Point:
+        """The point at ``x``: what the view keeps as it is, what it eliminates solved."""
+        return self.evaluate()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in FIELDS:
+            raise KeyError(f"a record has no {name!r}; it has {', '.join(FIELDS)}")
+        return getattr(self, name)
+
+
+def optimize(program: Declarations, options: Options) -> OptimizeResult:
+    """The optimum of a program; ``Program.optimize`` says what the options mean."""
+    algorithm = algorithm_named(options.method) if options.method is not None else None
+    view = View(program, space_for(program, options.space, algorithm), options.perturbation)
+    problem, start = view.problem, beginning(view, program, options.start)
+    problem.x0 = np.clip(start.x, problem.lower, problem.upper)
+    _require_solution(view, problem.x0)
+    why = ""
+    if algorithm is None:
+        algorithm, why = choose(problem)
+    settings = Settings(options.tolerance, int(options.max_iterations), start.y, start.z)
+    with bar(f"optimize ({algorithm.name})", settings.max_iterations, options.progress, _describe(view)) as show:
+        monitor = Monitor(show, _callback(view, options.callback), options.time_limit)
+        answer = _answer(algorithm, view, settings, monitor)
+    _finish(answer, view)
+    return OptimizeResult(view, answer, monitor.history, monitor.seconds, algorithm.name, why)
+
+
+def _require_solution(view: View, x: Array) -> None:
+    """Raise where what is eliminated has no solution at the start: there is nothing to begin from then."""
+    try:
+        view.point(x)
+    except SolveError as error:
+        advice = ("\n  or keep these variables, space='full' or space=[...], so that nothing need be solved for them "
+                  "at the start")
+        raise type(error)(f"at the start of the optimization, {error}{advice}", error.at, error.findings) from None
+
+
+def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) -> Any:
+    """What a view is to eliminate. Where nothing is said: everything where only bounds of inputs are left then, or
+    where the algorithm takes nothing else; else nothing, so that derivatives stay sparse."""
+    if isinstance(space, str):
+        if space in SPACES:
+            return SPACES[space]
+        if space not in program.symbols:
+            raise DeclarationError("space must be 'reduced', 'full' or a list of variables to eliminate, "
+                                   f"got {space!r}")
+    if space is not None:
+        return space
+    if algorithm is not None and not algorithm.takes & {"equalities"}:
+        return "all"
+    if program.constraints or any(not s.is_unbounded for s in program.symbols.values() if program.is_found(s)):
+        return "none"
+    lowered = program.remembered("lowered", program.version, lambda: lower(program))
+    return "all" if lowered.n_user_rows == np.count_nonzero(program.unknown_elements()) else "none"
+
+
+def _describe(view: View) -> Callable[[Iteration], tuple[int, str]]:
+    def describe(iteration: Iteration) -> tuple[int, str]:
+        return iteration.number, (f"objective {view.sign * iteration.objective:.8g}  infeasibility "
+                                  f"{iteration.infeasibility:.1e}  stationarity {iteration.stationarity:.1e}")
+
+    return describe
+
+
+def _callback(view: View, callback: Callable[[OptimizeRecord], Any] | None) -> Callable[[Iteration], Any] | None:
+    if callback is None:
+        return None
+
+    def call(iteration: Iteration) -> Any:
+        x = iteration.x
+        assert x is not None
+        return callback(OptimizeRecord(
+            iteration.number, view.sign * iteration.objective, iteration.infeasibility, iteration.stationarity,
+            iteration.seconds, x, lambda: view.point(x)))
+
+    return call
+
+
+def _answer(algorithm: Algorithm, view: View, settings: Settings, monitor: Monitor) -> Answer:
+    """What an algorithm answers; where the run was ended, the best point so far."""
+    try:
+        return algorithm.run(view.problem, settings, monitor)
+    except Stopped as stopped:
+        return _best(view, monitor, stopped.reason, f"{stopped.message}: this is the best point so far")
+    except KeyboardInterrupt:
+        return _best(view, monitor, "interrupted", "interrupted: this is the best point so far")
+
+
+def _finish(answer: Answer, view: View) -> None:
+    """Multipliers where an algorithm gave none; of what it found, rounding off what its tolerances left."""
+    problem = view.problem
+    if answer.y is None or answer.z is None:
+        answer.y, answer.z = multipliers(problem, answer.x)
+    if answer.reason in ("solved", "stalled") and problem.n + problem.m <= MOST_POLISHED:
+        better = polished(problem, answer.x, answer.y, answer.z)
+        answer.x, answer.y, answer.z = better.x, better.y, better.z
+        if better.steps:
+            answer.message += f"; {better.steps} Newton steps on what is active led to {better.after:.1g} from " \
+                              f"{better.before:.1g}"
+
+
+def _best(view: View, monitor: Monitor, reason: str, message: str) -> Answer:
+    if monitor.best is None or monitor.best.x is None:
+        return Answer(view.problem.x0.copy(), reason, f"{message}, the start", iterations=0)
+    y, z = monitor.best_multipliers
+    return Answer(np.array(monitor.best.x), reason, message, y, z, len(monitor.history) - 1)

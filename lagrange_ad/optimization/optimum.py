@@ -1,0 +1,178 @@
+"""What an optimization hands back: the best point, what every right side and bound is worth there, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from ..expression import Array
+from ..lowering import Blocks
+from ..optimizers import Answer, Iteration
+from ..optimizers.monitor import violation
+from ..solution import Named, Point
+from ..tables import Report, Shown
+from ..views import View
+from .certificate import Certificate, certify
+from .prices import Prices, prices
+from .showing import optimum_report
+
+SHADOW_PRICE = "multiplier dJ*/dε"
+
+
+class ShadowPrices(Named):
+    """dJ*/dε by equation and dJ*/db by constraint, the inputs re-optimised; of bounds in ``lower`` and ``upper``.
+
+    ``m["g1"]`` of a constraint g <= b, g >= b or g == b is the change of the optimal objective per unit added to b, for
+    minimize and maximize alike; of a range, to the side that is active. ``m["y1"]`` of an equation is the change per
+    unit added to its right side. ``m.lower["x"]``, ``m.upper["x"]``: per unit added to a bound. 0 where not active.
+    """
+
+    lower: Named
+    upper: Named
+
+
+@dataclass(frozen=True, eq=False)
+class OptimizeResult(Shown):
+    """The point where an optimization ended.
+
+    ``r[name]`` and ``r[expression]`` are values there, ``r.objective`` the objective. ``r.multiplier`` are shadow
+    prices: of equations, constraints and, as ``r.multiplier.lower["x"]``, of bounds. ``r.at`` is the point with the
+    equations solved at its inputs; ``r.at.multiplier`` are the adjoints there, the inputs held. ``r.certificate`` says
+    what optimality conditions hold, and ``r.success`` whether all of them do.
+
+    ``reason`` is "solved", "iterations", "time", "callback", "interrupted", "infeasible", "unbounded", "stalled",
+    "domain" or "failed"; ``message`` says it in words. ``x`` (n,), ``y`` (m,), ``z`` (n,) are the variables and
+    multipliers of ``view``, as a minimization.
+    """
+
+    view: View
+    answer: Answer = field(repr=False)
+    history: Sequence[Iteration] = field(repr=False)
+    seconds: float
+    method: str
+    why: str
+
+    @property
+    def x(self) -> Array:
+        """The variables of the view."""
+        return self.answer.x
+
+    @property
+    def y(self) -> Array:
+        """The multipliers of the view's rows, df*/d(bound)."""
+        assert self.answer.y is not None
+        return self.answer.y
+
+    @property
+    def z(self) -> Array:
+        """The multipliers of the view's bounds, df*/d(bound)."""
+        assert self.answer.z is not None
+        return self.answer.z
+
+    @property
+    def reason(self) -> str:
+        """Why it stopped, in a word."""
+        return self.answer.reason
+
+    @cached_property
+    def message(self) -> str:
+        """Why it stopped, in words; with what the certificate found missing."""
+        return self.answer.message
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations were made."""
+        return self.answer.iterations
+
+    @cached_property
+    def point(self) -> Point:
+        """The point as the optimizer left it: what the view keeps need not satisfy its equations exactly."""
+        return self.view.point(self.x)
+
+    @cached_property
+    def at(self) -> Point:
+        """The point with the equations solved at the inputs and decisions found, multipliers being the adjoints there.
+
+        Raises as ``Program.evaluate`` does, where they cannot be solved there.
+        """
+        return self.view.solved_point(self.x)
+
+    def __getitem__(self, what: Any) -> Any:
+        return self.point[what]
+
+    @property
+    def objective(self) -> float:
+        """The objective, as declared."""
+        return self.point.objective
+
+    @cached_property
+    def infeasibility(self) -> float:
+        """The largest violation of an equation, constraint or bound."""
+        problem = self.view.problem
+        rows = violation(problem.constraints(self.x), problem.row_lower, problem.row_upper)
+        return max(rows, violation(self.x, problem.lower, problem.upper))
+
+    @property
+    def success(self) -> bool:
+        """Whether the point is certified as optimal: feasible and stationary, to the tolerances of the certificate."""
+        return self.certificate.ok
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The optimality conditions at the point, computed from the program."""
+        return certify(self.view.problem, self.x, self.y, self.z, self.view.sign)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """All multipliers, flat."""
+        return prices(self.view, self.x, self.y, self.z)
+
+    @cached_property
+    def multiplier(self) -> ShadowPrices:
+        """Shadow prices by name; see :class:`ShadowPrices`."""
+        own = self.view.space.own
+        equations = [equation.name for equation in own.equations]
+        rows = Blocks([*equations, *own.constraint_rows.names],
+                      [*own.rows.shapes[: len(equations)], *own.constraint_rows.shapes],
+                      [*own.rows.labels[: len(equations)], *own.constraint_rows.labels])
+        flat = np.concatenate([self.prices.equations, self.prices.constraints])
+        owner = next((symbol.owner for symbol in own.symbols.values()), None)
+        found = ShadowPrices("equation or constraint", rows.names, lambda name: rows.get(flat, name), owner,
+                             column=SHADOW_PRICE, blocks=rows)
+        names = [name for name, symbol in own.symbols.items() if symbol.kind != "parameter"]
+        found.lower, found.upper = (
+            Named("variable with bounds", names, partial(own.state.get, side), owner, column=f"multiplier {what}",
+                  blocks=own.state)
+            for side, what in ((self.prices.lower, "dJ*/d(lower bound)"), (self.prices.upper, "dJ*/d(upper bound)")))
+        return found
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """Every input, parameter and variable by name."""
+        return self.point.values
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain Python data, for JSON."""
+        multiplier = self.multiplier
+        return {
+            "success": self.success, "reason": self.reason, "message": self.message, "method": self.method,
+            "space": self.view.space.name, "iterations": self.iterations, "seconds": self.seconds,
+            "objective": self.objective, "infeasibility": self.infeasibility,
+            "values": {name: value.tolist() for name, value in self.values.items()},
+            "multipliers": {name: np.asarray(value).tolist() for name, value in multiplier.items()},
+            "lower": {name: np.asarray(value).tolist() for name, value in multiplier.lower.items()},
+            "upper": {name: np.asarray(value).tolist() for name, value in multiplier.upper.items()},
+            "certificate": self.certificate.to_dict(),
+        }  # fmt: skip
+
+    def _report(self) -> Report:
+        return optimum_report(self)
+
+    def __repr__(self) -> str:
+        return f"<optimum: {self.reason} after {self.iterations} iterations, objective {self.objective:.10g}>"
+
+
