@@ -78,7 +78,7 @@ class TapePart:
     def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
         """The call of one quantity."""
         group = self.group
-        if quantity in ("hessian", "hessian_sums"):
+        if quantity == "hessian":
             return self._second(first_entry)
         slots = None
         if quantity == "jacobian":

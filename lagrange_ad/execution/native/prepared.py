@@ -16,8 +16,8 @@ from ...expression import Array
 from ...lowering import Group
 from .. import prepared
 from .driver import CallList, Pointers, Records, drive, resumed
-from .loops import Into, pairs_of
-from .records import begin_adjoint, begin_entries, begin_rows, less_own, take_gradient
+from .loops import Frame, Into, pairs_of
+from .records import begin_adjoint, begin_entries, clear, less_own, take_gradient
 
 if TYPE_CHECKING:
     from .executor import CalledPart, LoopPart, NativeRun, TapePart
@@ -140,7 +140,7 @@ class Residuals:
         self._given = run, n, rows, own
         self._careful = prepared.Residuals(run, n, rows, own)
         self._plain = not run.called
-        records = begin_rows(n)
+        records = clear(Frame.OUT, n)
         records.extend(records_of(run.parts, "values"))
         records.extend(less_own(rows, own))
         self._calls = Prepared(records, ("z", "out"), n, {})

@@ -230,22 +230,6 @@ def _begin_entries() -> Function:
     return f
 
 
-def begin_rows(n: int) -> Records:
-    """out = 0 for n rows."""
-    records = Records()
-    records.add(function("begin rows", _begin_rows), np.array([n], dtype=np.int64), n / 8)
-    return records
-
-
-def _begin_rows() -> Function:
-    f = Function("begin_rows", FRAME)
-    out, size = f.pointer("%frame", Frame.OUT), f.mul(f.word("%data", 0), 8)
-    f.needed["llvm.memset.p0.i64"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
-    f.emit(f"call void @llvm.memset.p0.i64(ptr {out}, i8 0, i64 {size}, i1 false)")
-    f.finish()
-    return f
-
-
 def less_own(rows: Array, own: Array) -> Records:
     """out[rows] −= z[own]."""
     records, tables = Records(), [np.ascontiguousarray(x, dtype=np.int32) for x in (rows, own)]
