@@ -255,7 +255,7 @@ def _rosenbrock() -> tuple[Callable[..., Any], ...]:
 
 def rosenbrock_on_circle(square: float = 1.0) -> Written:
     """Rosenbrock's function on x² + y² = square; (0.7864151542, 0.6176983126) for 1."""
-    return Written([-0.5, 1.0], _rosenbrock(),
+    return Written([0.3, 0.9], _rosenbrock(),
                    (lambda x: [x @ x], lambda x: [2 * x], lambda x: [2 * np.eye(2)]), rows=([square], [square]))
 
 

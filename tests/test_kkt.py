@@ -83,14 +83,26 @@ def test_polishing_brings_hs71_to_rounding(error: float) -> None:
 
 
 def test_polishing_goes_to_no_other_point() -> None:
-    """At a point that is no solution nothing is near, and at one with another active set nothing is taken."""
+    """At a point that is no solution nothing is near; a bound that is not near is not taken for active."""
     x = np.array([1.0, 5.0, 5.0, 1.0])
     found = polished(hs71(), x, np.zeros(2), np.zeros(4))
     assert found.steps == 0 and np.array_equal(found.x, x)
-    # x ≤ 1 is not active at 0.9999, but the minimum without it is beyond it
+    # x ≤ 1 is not active at 0.99, but the minimum without it is beyond it; at 0.9999 it is near enough to be tried
     problem = quadratic([[1.0]], [-1.00001], bounds=(-np.inf, 1.0))
-    found = polished(problem, np.array([0.9999]), np.zeros(0), np.zeros(1))
-    assert found.steps == 0 and found.x[0] == 0.9999
+    found = polished(problem, np.array([0.99]), np.zeros(0), np.zeros(1))
+    assert found.steps == 0 and found.x[0] == 0.99
+    near = polished(problem, np.array([0.9999]), np.zeros(0), np.zeros(1))
+    assert near.x[0] == 1.0 and near.z[0] == pytest.approx(-1e-5)
+
+
+def test_polishing_of_an_interior_point_finds_which_bounds_are_active() -> None:
+    """min ½|x − t|² with x ≤ 0 on the central path: slacks and multipliers, of products 1e-9."""
+    t = np.concatenate([-np.logspace(-6, -1, 12), np.logspace(-6, -1, 12)])
+    slack = (-t + np.sqrt(t**2 + 4e-9)) / 2  # x = −slack, multiplier −1e-9/slack = t − x
+    problem = quadratic(np.eye(24), -t, bounds=(-np.inf, 0.0))
+    found = polished(problem, -slack, np.zeros(0), -1e-9 / slack)
+    np.testing.assert_allclose(found.x, np.minimum(t, 0.0), atol=1e-15)
+    np.testing.assert_allclose(found.z, -np.maximum(t, 0.0), atol=1e-15)
 
 
 def test_polishing_leaves_points_without_a_value() -> None:

@@ -92,6 +92,25 @@ def box(p0: float) -> Any:
     return p.optimize()
 
 
+def test_bounds_of_eliminated_variables_and_inlined_equations() -> None:
+    """v = k·u² ≤ 2 is a row in reduced space and a bound in full space: everything about it is the same."""
+    p = la.Program("bounded")
+    u, k = p.input("u", np.array([0.5, 0.5])), p.parameter("k", 1.5)
+    v = p.define("v", k * u**2, upper=2.0)
+    w = p.define("w", np.sin(v) + u)
+    p.minimize(np.sum((u - np.array([3.0, 0.4])) ** 2) + np.sum(w) / 10)
+    full, reduced = (p.optimize(space=space).sensitivities("k") for space in ("full", "reduced"))
+    exact = -np.sqrt(2.0 / 1.5) / 2 / 1.5  # u0 = √(2/k)
+    for s in (full, reduced):
+        assert s["u", "k"][0] == pytest.approx(exact) and s["v", "k"][0] == pytest.approx(0.0, abs=1e-12)
+    for name in ("u", "v", "w"):
+        np.testing.assert_allclose(full[name, "k"], reduced[name, "k"], atol=1e-10)
+        np.testing.assert_allclose(full.bound[name, "k"], reduced.bound[name, "k"], atol=1e-9)
+    for name in ("v", "w"):
+        np.testing.assert_allclose(full.multiplier[name, "k"], reduced.multiplier[name, "k"], atol=1e-9)
+    assert abs(full.bound["v", "k"][0]) > 0.1 and full.objective["k"] == pytest.approx(reduced.objective["k"])
+
+
 def test_how_far_parameters_may_move_and_warnings() -> None:
     s = box(1.0).sensitivities("p")
     assert s["u", "p"] == 1.0 and s.valid["p"] == (-np.inf, pytest.approx(2.0)) and not s.findings
@@ -138,3 +157,19 @@ def test_optima_that_are_not_unique_have_no_derivatives() -> None:
     assert r.success
     with pytest.raises(la.SingularError, match="no curvature along a direction of"):
         r.sensitivities("t")
+
+
+def test_a_parameter_that_is_a_bound_by_itself() -> None:
+    def tank(volume: float) -> Any:
+        p = la.Program("tank")
+        volume_ = p.parameter("volume", volume)
+        radius, height = p.input("radius", 1.0, lower=0.1), p.input("height", 1.0, lower=0.1)
+        p.minimize(2 * np.pi * radius * height + 4 * np.pi * radius**2)
+        p.subject_to(np.pi * radius**2 * height >= volume_, name="holds")
+        return p.optimize()
+
+    r, h = tank(10.0), 1e-4
+    found, up, down = r.sensitivities("volume"), tank(10.0 + h), tank(10.0 - h)
+    assert found.objective["volume"] == pytest.approx(r.multiplier["holds"], rel=1e-12)
+    for name in ("radius", "height"):
+        assert found[name, "volume"] == pytest.approx((up[name] - down[name]) / (2 * h), rel=1e-5)

@@ -21,6 +21,7 @@ from ..expression import Array, evaluate, symbols_of
 from ..lowering import Blocks
 from ..optimizers.kkt import TOLERANCE, Point, residuals
 from ..optimizers.parametric import ActiveSetSensitivity, ByParameters, Change
+from ..optimizers.polishing import polished
 from ..program import element_name
 from ..solution import Named
 from ..solution.diagnosis.finding import Finding
@@ -134,7 +135,8 @@ def sensitivities(view: View, x: Array, y: Array, z: Array, names: Sequence[Any]
     if not left <= 100 * TOLERANCE:
         raise SolveError("this point is no optimum, so that it has no derivatives by parameters: the optimality "
                          f"conditions fail by {left:.2g} (scaled); print(result.certificate) says which")
-    return _Moving(view, x, y, z, names).by_name()
+    better = polished(view.problem, x, y, z)  # what is weakly active is told by rounding alone
+    return _Moving(view, better.x, better.y, better.z, names).by_name()
 
 
 class _Moving:
@@ -170,7 +172,8 @@ class _Moving:
             unit = np.zeros(n + self.k)
             unit[n + k] = 1.0
             gradient[:, k] = both.hessian_product(self.point, sign, -self.y, unit)[:n]
-        by_rows = alone.jacobian(self.point).reshape(len(self.y), self.k)
+        by_rows = np.zeros((len(self.y), self.k))
+        by_rows[alone.jacobian_structure] = alone.jacobian(self.point)
         low, high = self._limits()
         return ByParameters(gradient, by_rows, alone.gradient(self.point, sign, np.zeros(len(self.y))), low, high)
 
@@ -188,8 +191,8 @@ class _Moving:
                 for k in self._columns(names):
                     state[self.places[k]] += 1j * SMALL_STEP
                     value = evaluate(side, {name: lowered.state.get(state, name) for name in names})
-                    state[self.places[k]] = state[self.places[k]].real
                     flat[where, k] = np.broadcast_to(value.imag / SMALL_STEP, constraint.body.shape).ravel()
+                    state[self.places[k]] = state[self.places[k]].real  # after: a lone parameter is a part of state
         return low, high
 
     def _columns(self, names: Sequence[str]) -> Iterator[int]:

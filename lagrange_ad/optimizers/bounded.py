@@ -67,6 +67,10 @@ class LimitedMemory:
         """Keep a step and its change of slope."""
         self.pairs = [*self.pairs[1 - self.memory:], (now.x - before.x, now.gradient - before.gradient)]
 
+    def _length(self) -> float:
+        """Of a step where no curvature is known to be positive: 1 at first, then longer and longer."""
+        return max(1.0, 10.0 * float(np.linalg.norm(self.pairs[-1][0]))) if self.pairs else 1.0
+
     def of(self, now: Value, free: Array) -> Array:
         """−B⁻¹∇f over the free variables; pairs without positive curvature there are passed over."""
         q = np.where(free, now.gradient, 0.0)
@@ -84,7 +88,7 @@ class LimitedMemory:
             s, y, curvature = used[-1]
             q = q * (curvature / float(y @ y))
         else:
-            q = q / max(1.0, float(np.linalg.norm(q)))  # a first step of length 1 at most
+            q = q / max(1.0, float(np.linalg.norm(q))) * self._length()
         for (s, y, curvature), part in zip(used, reversed(parts), strict=True):
             q = q + (part - float(y @ q) / curvature) * s
         return -q

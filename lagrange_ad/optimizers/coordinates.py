@@ -88,7 +88,8 @@ class _Run:
                 return self._end(now, "solved", "decisions and coordinates agree, and the equations hold")
             if self.done >= self.settings.max_iterations:
                 return self._end(now, "iterations", "the most iterations were made; equations are left at "
-                                 f"{violation:.2g}")
+                                 f"{violation:.2g}, the slope at {self._slope(now):.2g}, and turns are slow where the "
+                                 f"penalty ({self.penalty:.2g}) is large beside the objective")
             if not (arrived or self.options.shifted):
                 return self._end(now, "stalled", f"turns do not converge at a penalty of {self.penalty:.2g}, equations "
                                  f"are left at {violation:.2g}: allow more turns, or take shifted=True")

@@ -63,6 +63,11 @@ class Duals:
         """Those of the barrier at v."""
         return cls(mu / (v - walls.lower), mu / (walls.upper - v))
 
+    def raised(self, walls: Walls, net: Array) -> Duals:
+        """Not less than multipliers z that somebody knows, of the side that their sign says."""
+        return Duals(np.where(np.isfinite(walls.lower), np.maximum(self.low, net), 0.0),
+                     np.where(np.isfinite(walls.upper), np.maximum(self.high, -net), 0.0))
+
     @property
     def net(self) -> Array:
         """z = z_lower − z_upper."""

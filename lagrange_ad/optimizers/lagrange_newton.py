@@ -31,7 +31,7 @@ WEIGHT_REST = 0.3
 """The part of the model's decrease that the merit's weight leaves to the violation."""
 IDLE = 15
 RELIEFS, RESETS = 100, 5
-LOWER = 20
+LOWER = 5
 """Steps with a lower barrier after convergence, until it is clear which bounds are reached."""
 LARGEST_START = 1e3
 """Least-squares multipliers above this are no start."""
@@ -155,7 +155,7 @@ class _Run:
 
     def run(self) -> Answer:
         first = Sample(self.problem, self.problem.x0)
-        now = self._enter(first.x, self.problem.start(self.settings.y0, self.settings.z0)[0])
+        now = self._enter(first.x, *self.problem.start(self.settings.y0, self.settings.z0))
         if not now.sample.is_smooth:
             return self.problem.no_start(now.sample)
         best, idle = np.inf, 0
@@ -178,13 +178,15 @@ class _Run:
 
     # the point ------------------------------------------------------------------------------------------------
 
-    def _enter(self, x: Array, y: Array | None) -> State:
+    def _enter(self, x: Array, y: Array | None = None, z: Array | None = None) -> State:
         """The state at x, moved inside bounds; y by least squares where not given."""
         walls, n = self.walls, self.problem.n
         x = walls.push(np.concatenate([x, np.zeros(len(walls.ranged))]), self.part)[:n]
         sample = Sample(self.problem, x)
         v = walls.push(np.concatenate([x, sample.c[walls.ranged]]), self.part)
         duals = Duals.at(walls, v, self.mu)
+        known = np.zeros(n) if z is None else z, np.zeros(len(walls.ranged)) if y is None else y[walls.ranged]
+        duals = duals.raised(walls, np.concatenate(known))
         if y is None:
             y = self._least_squares(sample, duals) if sample.is_smooth else np.zeros(self.problem.m)
         return State(sample, v, y, duals)
@@ -354,7 +356,7 @@ class _Run:
         where there is none, or all this was done before."""
         problem, tolerance = self.problem, self.settings.tolerance
         if self.curvature.forget():
-            return self._enter(now.sample.x, None)
+            return self._enter(now.sample.x)
         order = 2 if isinstance(self.curvature, Exact) else 1
         most = self.settings.max_iterations - self.done
         outcome = nearest_feasible(problem, now.sample.x, 1e-2 * tolerance, most, order, self.monitor)
@@ -365,7 +367,7 @@ class _Run:
         if self.restored > 3 or problem.violated(now.sample) <= tolerance:
             return self._end(now, "stalled", "no step improves")
         self.restored += 1
-        return self._enter(found.x, None)
+        return self._enter(found.x)
 
     def _solved(self, met: State) -> Answer:
         """The answer, with reached bounds made exact; where it is not clear which these are, the barrier gets lower."""

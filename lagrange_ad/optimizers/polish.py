@@ -1,7 +1,8 @@
 """Last steps of a primal–dual method: bounds that are reached become equations, and Newton's method ends there exactly.
 
 Takes a point near an optimum with multipliers, gives one with variables and rows exactly at their bounds, multipliers
-zero elsewhere; or nothing, where the guess of the bounds reached was wrong.
+zero elsewhere; or nothing. A wrong guess of the bounds reached is mended by what its end violates (primal–dual active
+sets, M. Hintermüller, K. Ito, K. Kunisch, 2002).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .prepared import Sample, size_of
 from .problem import Array, Problem
 from .saddle import descend
 
-STEPS = 3
+STEPS, GUESSES = 3, 5
 
 
 class Ended(NamedTuple):
@@ -26,14 +27,41 @@ class Ended(NamedTuple):
     z: Array
 
 
-def reached(walls: Walls, v: Array, duals: Duals) -> tuple[Array, Array]:
-    """Which of v = (x, s) are at their lower and upper bounds: where z is larger than what is left to the bound."""
-    return duals.low > v - walls.lower, duals.high > walls.upper - v
-
-
 def polished(problem: Problem, walls: Walls, v: Array, y: Array, duals: Duals, hessian: Any) -> Ended | None:
-    """Where Newton's method with reached bounds as equations leads; None where a bound or a sign is violated then."""
-    n, (low, high) = problem.n, reached(walls, v, duals)
+    """Where Newton's method with reached bounds as equations leads, from v = (x, s); None where no guess is right."""
+    low, high = _reached(walls, v, duals)
+    for _ in range(GUESSES):
+        end = _newton(problem, walls, v, y, (low, high), hessian)
+        if end is None:
+            return None
+        at, signed = np.concatenate([end.sample.x, end.sample.c[walls.ranged]]), _signed(walls, end)
+        slack = 1e-14 * np.maximum(1.0, np.abs(at))
+        below, above = ~low & (at < walls.lower - slack), ~high & (at > walls.upper + slack)
+        wrong = (low & (signed < 0)) | (high & (signed > 0))
+        if not (below | above | wrong).any():
+            return end
+        low, high = (low & ~wrong & ~above) | below, (high & ~wrong & ~below) | above
+    return None
+
+
+def _reached(walls: Walls, v: Array, duals: Duals) -> tuple[Array, Array]:
+    """Which of v are at their lower and upper bounds: where z, beside the largest, is more than the gap.
+
+    Where no bound is reached all z are small; they are not measured by themselves then, but by the barrier's root.
+    """
+    barrier = duals.complementarity(walls, v, 0.0)
+    largest = max(size_of(duals.low), size_of(duals.high), np.sqrt(barrier), 1e-300)
+    low, high = duals.low / largest > v - walls.lower, duals.high / largest > walls.upper - v
+    return low & ~(high & (duals.high > duals.low)), high & ~(low & (duals.low >= duals.high))
+
+
+def _signed(walls: Walls, end: Ended) -> Array:
+    return np.concatenate([end.z, end.y[walls.ranged]])
+
+
+def _newton(problem: Problem, walls: Walls, v: Array, y: Array, sides: tuple[Array, Array],
+            hessian: Any) -> Ended | None:
+    n, (low, high) = problem.n, sides
     at = np.where(low, walls.lower, np.where(high, walls.upper, np.nan))
     held, free = ~np.isnan(at[:n]), np.flatnonzero(np.isnan(at[:n]))
     target = problem.row_lower.copy()
@@ -56,18 +84,5 @@ def polished(problem: Problem, walls: Walls, v: Array, y: Array, duals: Duals, h
         x, y = x.copy(), y.copy()
         x[free] += step.d
         y[rows] -= step.w
-    return _checked(problem, walls, Sample(problem, x), y, held, (low, high))
-
-
-def _checked(problem: Problem, walls: Walls, sample: Sample, y: Array, held: Array,
-             sides: tuple[Array, Array]) -> Ended | None:
-    """The end, if all is within bounds and multipliers have the signs of theirs."""
-    if not sample.is_smooth:
-        return None
-    z = np.where(held, sample.slope(y), 0.0)
-    signed, (low, high) = np.concatenate([z, y[walls.ranged]]), sides
-    v = np.concatenate([sample.x, sample.c[walls.ranged]])
-    slack = 1e-14 * np.maximum(1.0, np.abs(v))
-    inside = (v >= walls.lower - slack) & (v <= walls.upper + slack) | low | high
-    right = ~(low & (signed < 0)) & ~(high & (signed > 0))
-    return Ended(sample, y, z) if bool((inside & right).all()) else None
+    sample = Sample(problem, x)
+    return Ended(sample, y, np.where(held, sample.slope(y), 0.0)) if sample.is_smooth else None

@@ -96,7 +96,8 @@ MOST_FILLED = 1000
 
 def _is_sparse(view: View) -> bool:
     """Whether auxiliaries leave the Hessian sparse."""
-    return Dependence(view.plan, view.places, _constraint_rows(view), view.bounded_places).hessian() is not None
+    found = Dependence(view.plan, view.places, _constraint_rows(view), view.bounded_places)
+    return found.hessian(MOST_FILLED) is not None
 
 
 def _constraint_rows(view: View) -> Array:
