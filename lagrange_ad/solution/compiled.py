@@ -60,6 +60,7 @@ class CompiledPlan:
         self._forward_lists: dict[bool, Listing] = {}
         self._backward_lists: dict[tuple[bool, bool], Listing] = {}
         self._terms: dict[int, SmallTerms] = {}
+        self._called_groups: dict[bool, list[GroupRun]] = {}
         self._lock = threading.RLock()
         self._compile_from = getattr(plan.executor, "compile_from")  # noqa: B009
 
@@ -288,21 +289,22 @@ class CompiledPlan:
                 records.extend(self._outer(groups, "tangent"))
             return Listing(records, asking)
 
-    def hessian_product(self, inputs: Array, with_offsets: bool) -> Listing:
-        """Rates of the state from x, Σ λ ∂²φ·ż over all rows in w, and back-substitution from there; what arrives at
-        the inputs stands in ``gradient``.
+    def hessian_product(self, inputs: Array, with_offsets: bool, everything: bool) -> Listing:
+        """Rates of the state from x, Σ λ ∂²φ·ż over rows in w, and back-substitution from there; what arrives at the
+        inputs stands in ``gradient``. Of all rows and steps, or of those that the objective depends on.
 
         Who helps is given (False, step) for rates, None when it is the turn of ``called``, (True, step) going back.
         """
         with self._lock:
             records, asking = self._rates(inputs, with_offsets)
-            parts = parts_of(self.lowered.all_groups, self._compile_from)
+            groups = self.lowered.all_groups if everything else self.plan.reached_groups
+            parts = parts_of(groups, self._compile_from)
             records.extend(clear(Frame.W, self.extra.size))
             records.extend(records_of(parts, "hessian_product"))
-            if self.called:
+            if self.called(everything):
                 asking += [None] * (len(records) - len(asking) + 1)
                 records.extend(ask())
-            back, asking_back = self._backward(everything=True, with_offsets=with_offsets)
+            back, asking_back = self._backward(everything, with_offsets)
             asking += [None] * (len(records) - len(asking)) + [(True, step) for step in asking_back]
             records.extend(back)
             records.extend(take_gradient(inputs))
@@ -317,11 +319,13 @@ class CompiledPlan:
         records.extend(moving)
         return records, asked
 
-    @cached_property
-    def called(self) -> list[GroupRun]:
-        """The groups of user functions."""
-        groups = [group for group in self.lowered.all_groups if isinstance(group.kernel, ExternalKernel)]
-        return [GroupRun(piece) for group in groups for piece in group.pieces()]
+    def called(self, everything: bool) -> list[GroupRun]:
+        """The groups of user functions, all or those that the objective depends on."""
+        if everything not in self._called_groups:
+            groups = self.lowered.all_groups if everything else self.plan.reached_groups
+            self._called_groups[everything] = [GroupRun(piece) for group in groups for piece in group.pieces()
+                                               if isinstance(group.kernel, ExternalKernel)]
+        return self._called_groups[everything]
 
     @property
     def is_whole(self) -> bool:

@@ -293,6 +293,19 @@ class FullSpace:
             return _given(self._elimination.hessian(self._wide.jacobian_numbers(z), wide), out)
         return self._hessian[1](z, _weights(lam, sigma, self._place[self.plan.lowered.objective_row]), out=out)
 
+    def hessian_times(self, z: Array, lam: Array, v: Array, sigma: float = 1.0) -> Array:
+        """The same Hessian times v (n,), without its numbers where nothing is eliminated."""
+        if len(self.hidden):
+            i, j = self.hessian_structure
+            numbers, off = self.hessian_numbers(z, lam, sigma), i != j
+            other = np.bincount(j[off], (numbers * v[i])[off], len(v))
+            return np.asarray(np.bincount(i, numbers * v[j], len(v)) + other)
+        dz, w = np.zeros(len(z)), np.zeros(len(z))
+        dz[self.columns] = v
+        with np.errstate(all="ignore"):
+            self._run.hessian_product(z, dz, _weights(lam, sigma, self._place[self.plan.lowered.objective_row]), w)
+        return w[self.columns]
+
     # as the Lagrangian has them ----------------------------------------------------------------------------
 
     @cached_property
@@ -312,16 +325,22 @@ class FullSpace:
         return _stretch(self.columns[:n_inputs]), _stretch(self.columns[n_inputs:])
 
     @cached_property
-    def _of_matrix(self) -> tuple[Pattern, Array]:
+    def _stretches(self) -> list[Any]:
+        """The chosen rows, as slices where they run together."""
+        breaks = np.flatnonzero(np.diff(self.rows) != 1) + 1
+        return [self.rows] if len(breaks) > MOST_RUNS else [_stretch(part) for part in np.split(self.rows, breaks)]
+
+    @cached_property
+    def _of_matrix(self) -> tuple[Pattern, Any]:
         """The Jacobian's pattern, and which of its numbers are of constraints."""
         pattern = Pattern(*self.jacobian_structure, (len(self.rows), len(self.columns)))
-        return pattern, np.flatnonzero(self.rows[pattern.rows] > self.plan.lowered.objective_row)
+        return pattern, _stretch(np.flatnonzero(self.rows[pattern.rows] > self.plan.lowered.objective_row))
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂(columns), r = b − g of constraints; sparse CSR."""
         pattern, constrained = self._of_matrix
         numbers = self.jacobian_numbers(z)
-        numbers[constrained] *= -1.0
+        numbers[constrained] = -numbers[constrained]
         return pattern.matrix(numbers)
 
     @cached_property
@@ -331,7 +350,7 @@ class FullSpace:
         off = np.flatnonzero(rows != columns)
         n = len(self.columns)
         both = Pattern(np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]]), (n, n))
-        place = np.empty(both.size, dtype=np.int32)
+        place = np.empty(both.size, dtype=np.intp)
         place[both.slot] = np.concatenate([np.arange(len(rows)), off])
         return both, place
 
@@ -340,7 +359,7 @@ class FullSpace:
         both, place = self._of_symmetric
         goal = self.plan.lowered.objective_row
         sigma = lam[goal] if self._place[goal] == len(self.rows) else 0.0  # else it is one of the rows
-        numbers = self.hessian_numbers(z, lam[self.rows], sigma)
+        numbers = self.hessian_numbers(z, np.concatenate([lam[part] for part in self._stretches]), sigma)
         return both.matrix(numbers[place])
 
 
@@ -360,8 +379,9 @@ def _of_user(plan: Plan) -> Array:
 
 def _weights(lam: Array, sigma: Any, goal: int) -> Array:
     """λ of the chosen rows and then of the objective, which is the row ``goal``."""
-    weights = np.zeros(len(lam) + 1, dtype=np.result_type(lam, sigma, np.float64))
-    weights[:-1] = lam
+    is_complex = lam.dtype.kind == "c" or isinstance(sigma, complex)
+    weights = np.empty(len(lam) + 1, dtype=np.complex128 if is_complex else np.float64)
+    weights[:-1], weights[-1] = lam, 0.0
     weights[goal] += sigma
     return weights
 
