@@ -325,16 +325,22 @@ class FullSpace:
         return _stretch(self.columns[:n_inputs]), _stretch(self.columns[n_inputs:])
 
     @cached_property
-    def _of_matrix(self) -> tuple[Pattern, Array]:
+    def _stretches(self) -> list[Any]:
+        """The chosen rows, as slices where they run together."""
+        breaks = np.flatnonzero(np.diff(self.rows) != 1) + 1
+        return [self.rows] if len(breaks) > MOST_RUNS else [_stretch(part) for part in np.split(self.rows, breaks)]
+
+    @cached_property
+    def _of_matrix(self) -> tuple[Pattern, Any]:
         """The Jacobian's pattern, and which of its numbers are of constraints."""
         pattern = Pattern(*self.jacobian_structure, (len(self.rows), len(self.columns)))
-        return pattern, np.flatnonzero(self.rows[pattern.rows] > self.plan.lowered.objective_row)
+        return pattern, _stretch(np.flatnonzero(self.rows[pattern.rows] > self.plan.lowered.objective_row))
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂(columns), r = b − g of constraints; sparse CSR."""
         pattern, constrained = self._of_matrix
         numbers = self.jacobian_numbers(z)
-        numbers[constrained] *= -1.0
+        numbers[constrained] = -numbers[constrained]
         return pattern.matrix(numbers)
 
     @cached_property
@@ -344,7 +350,7 @@ class FullSpace:
         off = np.flatnonzero(rows != columns)
         n = len(self.columns)
         both = Pattern(np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]]), (n, n))
-        place = np.empty(both.size, dtype=np.int32)
+        place = np.empty(both.size, dtype=np.intp)
         place[both.slot] = np.concatenate([np.arange(len(rows)), off])
         return both, place
 
@@ -353,7 +359,7 @@ class FullSpace:
         both, place = self._of_symmetric
         goal = self.plan.lowered.objective_row
         sigma = lam[goal] if self._place[goal] == len(self.rows) else 0.0  # else it is one of the rows
-        numbers = self.hessian_numbers(z, lam[self.rows], sigma)
+        numbers = self.hessian_numbers(z, np.concatenate([lam[part] for part in self._stretches]), sigma)
         return both.matrix(numbers[place])
 
 
@@ -373,8 +379,9 @@ def _of_user(plan: Plan) -> Array:
 
 def _weights(lam: Array, sigma: Any, goal: int) -> Array:
     """λ of the chosen rows and then of the objective, which is the row ``goal``."""
-    weights = np.zeros(len(lam) + 1, dtype=np.result_type(lam, sigma, np.float64))
-    weights[:-1] = lam
+    is_complex = lam.dtype.kind == "c" or isinstance(sigma, complex)
+    weights = np.empty(len(lam) + 1, dtype=np.complex128 if is_complex else np.float64)
+    weights[:-1], weights[-1] = lam, 0.0
     weights[goal] += sigma
     return weights
 
