@@ -78,6 +78,125 @@ def circle() -> Written:
                    (lambda x: [x @ x], lambda x: [2 * x], lambda x: [2 * np.eye(2)]), rows=([2.0], [2.0]))
 
 
+def rosenbrock() -> Written:
+    """min 100(x₁ − x₀²)² + (1 − x₀)², no constraint: (1, 1), f* = 0."""
+    return Written([-1.2, 1.0], (
+        lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2,
+        lambda x: [-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)],
+        lambda x: [[1200 * x[0] ** 2 - 400 * x[1] + 2, -400 * x[0]], [-400 * x[0], 200]]))
+
+
+def bounded() -> Written:
+    """min x₀² + (x₁ − 3)² + (x₂ − 1)² + x₀x₂, 1 ≤ x₀, x₁ ≤ 2, x₂ free: (1, 2, 1/2), f* = 2.75, z* = (5/2, −2, 0)."""
+    second = np.array([[2.0, 0, 1], [0, 2, 0], [1, 0, 2]])
+    return Written([3.0, 0.0, 0.0], (
+        lambda x: x[0] ** 2 + (x[1] - 3) ** 2 + (x[2] - 1) ** 2 + x[0] * x[2],
+        lambda x: [2 * x[0] + x[2], 2 * (x[1] - 3), 2 * (x[2] - 1) + x[0]], lambda x: second),
+        bounds=([1.0, -np.inf, -np.inf], [np.inf, 2.0, np.inf]))
+
+
+def mixed() -> Written:
+    """Every kind of limit: a free variable, one at its lower bound, one at its upper, a fixed one; a range at its upper
+    end, a range that holds nothing, a nonlinear equation.
+
+    x* = (5 − √15, 1/2, 2, 1, √15 − 7/2), where the range, the bounds and 0.1x₀² + x₁ + x₄ = 1 meet.
+    """
+    def jacobian(x: Any) -> Any:
+        return [[1, 0, 0, 0, 1], [1, 0, 0, 0, -2 * x[4]], [0.2 * x[0], 1, 0, 0, 1]]
+
+    second = np.zeros((3, 5, 5))
+    second[1, 4, 4], second[2, 0, 0] = -2, 0.2
+    of_f = 2.0 * np.eye(5)
+    of_f[0, 3] = of_f[3, 0] = 1
+    aims = np.array([3.0, -2, 5, 0, 0])
+    return Written([0.0, 1.0, 1.0, 1.0, 0.0], (
+        lambda x: (x - aims) @ (x - aims) + x[0] * x[3],
+        lambda x: 2 * (x - aims) + np.array([x[3], 0, 0, x[0], 0]), lambda x: of_f),
+        (lambda x: [x[0] + x[4], x[0] - x[4] ** 2, 0.1 * x[0] ** 2 + x[1] + x[4]], jacobian, lambda x: second),
+        rows=([-1.0, -10.0, 1.0], [1.5, 10.0, 1.0]),
+        bounds=([-np.inf, 0.5, -np.inf, 1.0, -np.inf], [np.inf, np.inf, 2.0, 1.0, np.inf]))
+
+
+MIXED = np.array([5 - np.sqrt(15), 0.5, 2.0, 1.0, np.sqrt(15) - 3.5])
+
+
+def contradiction() -> Written:
+    """min x₀ + x₁ with x₀² + x₁² ≤ 1 and x₀ + x₁ ≥ 10: no point is feasible."""
+    none = np.zeros((2, 2))
+    return Written([0.5, 0.5], (lambda x: x[0] + x[1], lambda x: [1, 1], lambda x: none),
+                   (lambda x: [x @ x, x[0] + x[1]], lambda x: [2 * x, [1, 1]], lambda x: [2 * np.eye(2), none]),
+                   rows=([-np.inf, 10.0], [1.0, np.inf]))
+
+
+def endless() -> Written:
+    """min −x₀⁴ − x₁: it falls without end."""
+    return Written([1.0, 1.0], (lambda x: -x[0] ** 4 - x[1], lambda x: [-4 * x[0] ** 3, -1],
+                                lambda x: np.diag([-12 * x[0] ** 2, 0.0])))
+
+
+def endless_row() -> Written:
+    """min x₀ − x₁² on x₀ − x₁ = 1: it falls without end."""
+    none = np.zeros((1, 2, 2))
+    return Written([1.0, 3.0], (lambda x: x[0] - x[1] ** 2, lambda x: [1, -2 * x[1]], lambda x: np.diag([0.0, -2.0])),
+                   (lambda x: [x[0] - x[1]], lambda x: [[1, -1]], lambda x: none), rows=([1.0], [1.0]))
+
+
+def steep(row: bool = False) -> Written:
+    """min 1000x₀ − ln x₀ + (x₁ − 2)², which has no value at x₀ ≤ 0, where first steps lead: (0.001, 2).
+
+    ``row``: the logarithm stands in a row, −ln x₀ − x₁ ≤ 0, f = 1000x₀ + x₁: f* = 1 + ln 1000 at (0.001, ln 1000).
+    """
+    def log(x: Any) -> Any:
+        return np.log(x[0]) if x[0] > 0 else np.nan
+
+    if not row:
+        return Written([0.5, 3.0], (lambda x: 1000 * x[0] - log(x) + (x[1] - 2) ** 2,
+                                    lambda x: [1000 - 1 / x[0], 2 * (x[1] - 2)],
+                                    lambda x: np.diag([x[0] ** -2, 2.0])))
+    return Written([0.5, 1.0], (lambda x: 1000 * x[0] + x[1], lambda x: [1000, 1], lambda x: np.zeros((2, 2))),
+                   (lambda x: [-log(x) - x[1]], lambda x: [[-1 / x[0], -1]],
+                    lambda x: [np.diag([x[0] ** -2, 0.0])]), rows=([-np.inf], [0.0]))
+
+
+def dependent() -> Written:
+    """min x₀ + x₁² with x₀ ≥ 1 and, once more, 2x₀ ≥ 2: (1, 0), f* = 1, any y ≥ 0 with y₀ + 2y₁ = 1."""
+    none = np.zeros((2, 2, 2))
+    return Written([2.0, 1.0], (lambda x: x[0] + x[1] ** 2, lambda x: [1, 2 * x[1]], lambda x: np.diag([0.0, 2.0])),
+                   (lambda x: [x[0], 2 * x[0]], lambda x: [[1, 0], [2, 0]], lambda x: none),
+                   rows=([1.0, 2.0], [np.inf, np.inf]))
+
+
+class Quadratic(Problem):
+    """min ½xᵀHx + gᵀx, row_lower ≤ Ax ≤ row_upper, sparse; H symmetric. Structures are those of the numbers ≠ 0."""
+
+    second_order = True
+
+    def __init__(self, h: Any, g: Any, a: Any, rows: tuple[Any, Any] = ((), ()),
+                 bounds: tuple[Any, Any] = (-np.inf, np.inf), x0: Any = None) -> None:
+        self.g = np.array(g, dtype=float)
+        n = len(self.g)
+        self.h, self.a = sparse.csr_array(h), sparse.csr_array(np.asarray(a, dtype=float) if isinstance(a, list) else a)
+        self.row_lower, self.row_upper = (np.array(side, dtype=float) for side in rows)
+        self.lower, self.upper = (np.broadcast_to(np.array(side, dtype=float), (n,)).copy() for side in bounds)
+        self.x0 = np.zeros(n) if x0 is None else np.array(x0, dtype=float)
+        self._low, self._jacobian = sparse.tril(self.h).tocoo(), self.a.tocoo()
+        self.hessian_structure = (self._low.row.astype(np.int32), self._low.col.astype(np.int32))
+        self.jacobian_structure = (self._jacobian.row.astype(np.int32), self._jacobian.col.astype(np.int32))
+
+    def objective(self, x: Any) -> float:
+        return float(x @ (self.h @ x) / 2 + self.g @ x)
+
+    def gradient(self, x: Any) -> Any:
+        return self.h @ x + self.g
+
+    def constraints(self, x: Any) -> Any:
+        return self.a @ x
+
+    def jacobian(self, x: Any) -> Any:
+        return self._jacobian.data
+
+    def hessian(self, x: Any, sigma: float, y: Any) -> Any:
+        return sigma * self._low.data
 def double_well() -> Written:
     """min x⁴/4 − x²/2 + xy with y = 0.1, from a point of negative curvature within the row.
 
@@ -102,7 +221,7 @@ def no_circle() -> Written:
                    (lambda x: [x @ x], lambda x: [2 * x], lambda x: [2 * np.eye(2)]), rows=([-1.0], [-1.0]))
 
 
-def contradiction() -> Written:
+def contradiction_in_box() -> Written:
     """x + y ≥ 3 within 0 ≤ x, y ≤ 1: (1, 1) violates it least, by 1."""
     return Written([0.5, 0.2], (lambda x: x @ x, lambda x: 2 * x, lambda x: 2 * np.eye(2)),
                    (lambda x: [x[0] + x[1]], lambda x: [[1.0, 1.0]], lambda x: np.zeros((1, 2, 2))),
@@ -191,36 +310,3 @@ class Pairs(Problem):
 
     def hessian(self, x: Any, sigma: float, y: Any) -> Any:
         return np.column_stack([np.full(self.pairs, 2 * sigma), sigma + 2 * y]).ravel()
-
-
-class Quadratic(Problem):
-    """min ½xᵀHx + gᵀx, row_lower ≤ Ax ≤ row_upper, sparse; H symmetric. Structures are those of the numbers ≠ 0."""
-
-    second_order = True
-
-    def __init__(self, h: Any, g: Any, a: Any, rows: tuple[Any, Any] = ((), ()),
-                 bounds: tuple[Any, Any] = (-np.inf, np.inf), x0: Any = None) -> None:
-        self.g = np.array(g, dtype=float)
-        n = len(self.g)
-        self.h, self.a = sparse.csr_array(h), sparse.csr_array(np.asarray(a, dtype=float) if isinstance(a, list) else a)
-        self.row_lower, self.row_upper = (np.array(side, dtype=float) for side in rows)
-        self.lower, self.upper = (np.broadcast_to(np.array(side, dtype=float), (n,)).copy() for side in bounds)
-        self.x0 = np.zeros(n) if x0 is None else np.array(x0, dtype=float)
-        self._low, self._jacobian = sparse.tril(self.h).tocoo(), self.a.tocoo()
-        self.hessian_structure = (self._low.row.astype(np.int32), self._low.col.astype(np.int32))
-        self.jacobian_structure = (self._jacobian.row.astype(np.int32), self._jacobian.col.astype(np.int32))
-
-    def objective(self, x: Any) -> float:
-        return float(x @ (self.h @ x) / 2 + self.g @ x)
-
-    def gradient(self, x: Any) -> Any:
-        return self.h @ x + self.g
-
-    def constraints(self, x: Any) -> Any:
-        return self.a @ x
-
-    def jacobian(self, x: Any) -> Any:
-        return self._jacobian.data
-
-    def hessian(self, x: Any, sigma: float, y: Any) -> Any:
-        return sigma * self._low.data

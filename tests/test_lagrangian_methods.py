@@ -315,7 +315,7 @@ def test_auxiliary_coordinates_needs_to_know_them():
 
 
 @named(GENERAL)
-@pytest.mark.parametrize("make", [problems.no_circle, problems.contradiction], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [problems.no_circle, problems.contradiction_in_box], ids=lambda make: make.__name__)
 def test_infeasible_problems_are_told(make, algorithm):
     problem = make()
     answer = algorithm.run(problem, Settings(), Monitor())

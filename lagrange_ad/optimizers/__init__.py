@@ -15,24 +15,7 @@ from .trust_region import TrustConstr, TrustKrylov
 from .uno import Uno
 
 __all__ = [
-    "LBFGSB",
-    "SLSQP",
-    "Algorithm",
-    "Answer",
-    "ArrowHurwicz",
-    "AugmentedLagrangian",
-    "AuxiliaryCoordinates",
-    "GradientDescent",
-    "Ipopt",
-    "Iteration",
-    "LagrangeNewton",
-    "Monitor",
-    "Problem",
-    "Settings",
-    "Stopped",
-    "TrustConstr",
-    "TrustKrylov",
-    "Uno",
-    "algorithm_named",
-    "choose",
-]
+    "LBFGSB", "SLSQP", "Algorithm", "Answer", "ArrowHurwicz", "AugmentedLagrangian", "AuxiliaryCoordinates",
+    "GradientDescent", "Ipopt", "Iteration", "LagrangeNewton", "Monitor", "Problem", "Settings", "Stopped",
+    "TrustConstr", "TrustKrylov", "Uno", "algorithm_named", "choose",
+]  # fmt: skip

@@ -26,6 +26,7 @@ LARGEST = 1e12
 STIFFEST = 1e14
 """A penalty above this means that rows cannot be satisfied, or not so well."""
 FAR = 1e3
+"""An objective that falls by this much, relative to its size, while violations grow, has no minimum near."""
 PATIENCE = 8
 """Outer iterations that bring nothing and are borne."""
 
@@ -107,6 +108,7 @@ class _Run:
         """The inner problem; None, with a larger penalty, where that is too small to keep a minimum."""
         direction: Direction = NewtonSteps() if self.order == 2 else LimitedMemory(self.options.memory)
         bounds = self.problem.lower, self.problem.upper
+
         def watch(now: Any) -> None:
             self.done += 1
             self._tell(now)

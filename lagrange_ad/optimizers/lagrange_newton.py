@@ -30,6 +30,7 @@ ENOUGH, SHORTEST, NOISE = 1e-4, 1e-10, 1e-14
 WEIGHT_REST = 0.3
 """The part of the model's decrease that the merit's weight leaves to the violation."""
 NEAR = 1e-3
+"""Below this error a step may be judged by the error itself."""
 IDLE = 15
 RELIEFS, RESETS = 100, 5
 LOWER = 5
