@@ -180,7 +180,8 @@ def _finish(answer: Answer, view: View) -> None:
         better = polished(problem, answer.x, answer.y, answer.z)
         answer.x, answer.y, answer.z = better.x, better.y, better.z
         if better.steps:
-            answer.message += f"; {better.steps} Newton steps on what is active led to {better.after:.1g} from " \
+            steps = "1 Newton step" if better.steps == 1 else f"{better.steps} Newton steps"
+            answer.message += f"; {steps} on what is active led to {better.after:.1g} from " \
                               f"{better.before:.1g}"
 
 
