@@ -106,7 +106,12 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     with bar(f"optimize ({algorithm.name})", settings.max_iterations, options.progress, _describe(view)) as show:
         monitor = Monitor(show, _callback(view, options.callback), options.time_limit)
         answer = _answer(algorithm, view, settings, monitor)
-    _finish(answer, view)
+    try:
+        _finish(answer, view)
+    except KeyboardInterrupt:  # what was found is handed back as it is
+        answer.reason, answer.message = "interrupted", f"interrupted while looking at what was found: {answer.message}"
+    if answer.y is None or answer.z is None:
+        answer.y, answer.z = np.zeros(problem.m), np.zeros(problem.n)
     return OptimizeResult(view, answer, monitor.history, monitor.seconds, algorithm.name, why)
 
 
