@@ -366,6 +366,7 @@ def test_arguments_that_coincide_here_and_there():
 @pytest.mark.parametrize("used, stays", [
     (lambda s, x: [np.rint(s) + s], True),  # the slope is 1, and it is not linear
     (lambda s, x: [s + x[0], np.exp(s)], True),
+    (lambda s, x: [s + x[0], s - x[0], np.exp(s)], True),
     (lambda s, x: [np.exp(s - x[0])], True),
     (lambda s, x: [s * x[0]], True),
     (lambda s, x: [x[0] - s, s / 4.0 + x[1]], False),

@@ -314,7 +314,7 @@ def test_auxiliary_coordinates_needs_to_know_them():
 
 
 @named(GENERAL)
-@pytest.mark.parametrize("make", [problems.no_circle, problems.contradiction], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [problems.no_circle, problems.contradiction_in_box], ids=lambda make: make.__name__)
 def test_infeasible_problems_are_told(make, algorithm):
     problem = make()
     answer = algorithm.run(problem, Settings(), Monitor())
@@ -424,7 +424,8 @@ def test_multipliers_to_start_from_save_iterations(algorithm):
     lambda: AugmentedLagrangian(growth=1.0), lambda: AugmentedLagrangian(progress=1.0),
     lambda: AugmentedLagrangian(memory=0), lambda: LagrangeNewton(hessian="none"), lambda: ArrowHurwicz(penalty=-1.0),
     lambda: ArrowHurwicz(dual=2.0), lambda: AuxiliaryCoordinates(penalty=-1.0),
-    lambda: AuxiliaryCoordinates(growth=0.5), lambda: AuxiliaryCoordinates(turns=0), lambda: GradientDescent(lookback=0)])
+    lambda: AuxiliaryCoordinates(growth=0.5), lambda: AuxiliaryCoordinates(turns=0),
+    lambda: GradientDescent(lookback=0)])
 def test_options_are_checked(make):
     with pytest.raises(DeclarationError, match="must be"):
         make()

@@ -81,7 +81,9 @@ class OptimizeResult(Shown):
 
     @cached_property
     def message(self) -> str:
-        """Why it stopped, in words; with what the certificate found missing."""
+        """Why it stopped, in words; where the method found an optimum and the certificate does not, what is missing."""
+        if self.reason == "solved" and not self.success:
+            return f"{self.method} ended as at an optimum, but {self.certificate.verdict}"
         return self.answer.message
 
     @property

@@ -153,8 +153,7 @@ def tape_of_second(group: Group, slots: Array | None, which: Sequence[int] | Non
     ``slots`` (instances, those) say to which entries λ times these are added (−1: none).
     """
     code = second_code(group.kernel)
-    outputs = code.outputs if which is None else code.outputs[np.asarray(which, dtype=np.int64)]
-    return _record(code, outputs, *_tables(group), slots)
+    return _record(code, code.outputs if which is None else code.outputs[list(which)], *_tables(group), slots)
 
 
 @cache
