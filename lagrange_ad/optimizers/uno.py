@@ -70,6 +70,8 @@ class Uno(Algorithm):
         solver.set_termination_callback(callbacks.ends)
         result = solver.optimize(model)
         callbacks.guard.release()
+        if result.optimization_status.name == "USER_INTERRUPTION":  # Uno takes Ctrl-C from Python while it runs
+            raise KeyboardInterrupt
         return _answer(watched, result, callbacks, settings)
 
     def _hessian_of(self, problem: Problem) -> str:

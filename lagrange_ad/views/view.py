@@ -328,7 +328,8 @@ class View(Shown):
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_fast": None}
+        kept = {name: value for name, value in self.__dict__.items() if name != "problem"}  # it holds compiled code
+        return {**kept, "_fast": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
