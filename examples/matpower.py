@@ -1,4 +1,4 @@
-"""Grids from MATPOWER case files (.m, version 2): what the AC power-flow equations need, per unit, as arrays.
+"""Grids from MATPOWER case files (.m, version 2): what AC power flow, optimal or not, needs, per unit, as arrays.
 
 Only numbers in brackets are read, nothing is executed. Branches and generators out of service and isolated buses (type
 4, with what hangs on them) are left out. A bus that holds a voltage holds that of the last of its generators, as in
@@ -17,6 +17,22 @@ import numpy as np
 Array = np.ndarray
 LOAD, GENERATOR, REFERENCE, ISOLATED = 1, 2, 3, 4
 """The types of buses: power given; active power and magnitude given; angle and magnitude given; not connected."""
+POLYNOMIAL = 2
+"""The model of a cost that is a polynomial; the other one, 1, is given by points between which it is linear."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a grid must keep to, per unit and radians: (lower, upper) of voltages (2, n_bus), of what generators make
+    (2, n_gen) and of the angle between the ends of branches (2, n_branch), and the apparent power that may flow into a
+    branch at either end (n_branch,). ±inf where there is no limit.
+    """
+
+    magnitude: Array
+    p_made: Array
+    q_made: Array
+    between: Array
+    flow: Array
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,7 @@ class Grid:
     ``number`` and ``kind`` are names and types of the buses, ``setpoint`` the magnitude each should hold (that of its
     generators, else of the case). ``start`` and ``end`` are the buses of each branch, ``at`` the bus of each generator.
     The admittance of a branch is its two-port [[ff, ft], [tf, tt]]: conductances ``g`` and susceptances ``b``, both (4,
-    n_branch) in the order ff, ft, tf, tt. ``costs`` are rows of the file, one a generator.
+    n_branch) in the order ff, ft, tf, tt. ``costs`` are rows of the file, one a generator, of active power.
     """
 
     name: str
@@ -48,6 +64,7 @@ class Grid:
     p_made: Array
     q_made: Array
     costs: Array
+    limits: Limits
 
     @property
     def n_bus(self) -> int:
@@ -69,9 +86,47 @@ class Grid:
             raise ValueError("costs must be polynomials of three coefficients (model 2, n = 3)")
         return np.array([c[:, 6], c[:, 5] * base, c[:, 4] * base**2])
 
+    @property
+    def polynomials(self) -> Array:
+        """(degree + 1, n_gen): c_k of the costs Σ_k c_k·p^k, whatever their degrees; 0 where a cost has pieces."""
+        smooth = [(k, row) for k, row in enumerate(self.costs) if row[0] == POLYNOMIAL]
+        made = np.zeros((max((int(row[3]) for _, row in smooth), default=1), self.n_gen))
+        for k, row in smooth:
+            count = int(row[3])
+            made[:count, k] = row[3 + count : 3 : -1] * self.base ** np.arange(count)
+        return made
+
+    @property
+    def pieces(self) -> tuple[Array, Array, Array]:
+        """(generator, slope, height at p = 0) of all lines of costs with pieces; the cost is the largest of its lines.
+
+        Raises ValueError where slopes fall: no convex cost, the largest line is not it.
+        """
+        lines = []
+        for k, row in enumerate(self.costs):
+            if row[0] != POLYNOMIAL:
+                p, cost = row[4 : 4 + 2 * int(row[3])].reshape(-1, 2).T / np.array([[self.base], [1.0]])
+                slope = np.diff(cost) / np.diff(p)
+                if (np.diff(slope) < -1e-9 * np.abs(slope).max()).any():
+                    raise ValueError(f"the cost of generator {k + 1} in service has falling slopes: it is not convex")
+                lines += [(k, m, c - m * at) for m, at, c in zip(slope, p[:-1], cost[:-1], strict=True)]
+        table = np.array(lines).reshape(-1, 3)
+        return table[:, 0].astype(np.int64), table[:, 1], table[:, 2]
+
     def injected(self, made: Array, load: Array) -> Array:
         """What generators make minus what loads take, a bus."""
         return np.bincount(self.at, weights=made, minlength=self.n_bus) - load
+
+
+def flows(grid: Grid, v: Any, angle: Any) -> tuple[Any, Any, Any, Any]:
+    """(p, q) into every branch at its start, and (p, q) at its end."""
+    (gff, gft, gtf, gtt), (bff, bft, btf, btt) = grid.g, grid.b
+    v_start, v_end, between = v[grid.start], v[grid.end], angle[grid.start] - angle[grid.end]
+    cosine, sine = np.cos(between), np.sin(between)
+    return (gff * v_start**2 + v_start * v_end * (gft * cosine + bft * sine),
+            -bff * v_start**2 + v_start * v_end * (gft * sine - bft * cosine),
+            gtt * v_end**2 + v_start * v_end * (gtf * cosine - btf * sine),
+            -btt * v_end**2 - v_start * v_end * (gtf * sine + btf * cosine))
 
 
 def read(path: Path) -> Grid:
@@ -94,7 +149,20 @@ def read(path: Path) -> Grid:
         path.stem, base, bus[:, 0].astype(np.int64), _kinds(bus[:, 1], at), start, end, at, admittance.real.copy(),
         admittance.imag.copy(), bus[:, 2] / base, bus[:, 3] / base, bus[:, 4] / base, bus[:, 5] / base,
         np.deg2rad(bus[:, 8]), bus[:, 7], setpoint, gen[:, 1] / base, gen[:, 2] / base, costs,
+        _limits(base, bus, gen, branch),
     )
+
+
+def _limits(base: float, bus: Array, gen: Array, branch: Array) -> Limits:
+    """Limits by MATPOWER's rules: no rating is 0, no limit of an angle 0 or beyond a whole turn."""
+    if branch.shape[1] < 13:
+        branch = np.hstack([branch, np.zeros((len(branch), 13 - branch.shape[1]))])
+    low, high = branch[:, 11], branch[:, 12]
+    between = np.deg2rad([np.where((low == 0) | (low <= -360), -np.inf, low),
+                          np.where((high == 0) | (high >= 360), np.inf, high)])
+    rating = branch[:, 5] / base
+    return Limits(bus[:, [12, 11]].T.copy(), gen[:, [9, 8]].T / base, gen[:, [4, 3]].T / base, between,
+                  np.where(rating == 0, np.inf, rating))
 
 
 def _kinds(given: Array, at: Array) -> Array:

@@ -25,23 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matpower import LOAD, REFERENCE, Grid, read
+from matpower import LOAD, REFERENCE, Grid, flows, read
 from pages import table
 
 import lagrange_ad as la
 
 CASE = Path(__file__).parent / "data" / "pglib" / "pglib_opf_case14_ieee.m"
-
-
-def flows(grid: Grid, v: Any, angle: Any) -> tuple[Any, Any, Any, Any]:
-    """(p, q) into every branch at its start, and (p, q) at its end."""
-    (gff, gft, gtf, gtt), (bff, bft, btf, btt) = grid.g, grid.b
-    v_start, v_end, between = v[grid.start], v[grid.end], angle[grid.start] - angle[grid.end]
-    cosine, sine = np.cos(between), np.sin(between)
-    return (gff * v_start**2 + v_start * v_end * (gft * cosine + bft * sine),
-            -bff * v_start**2 + v_start * v_end * (gft * sine - bft * cosine),
-            gtt * v_end**2 + v_start * v_end * (gtf * cosine - btf * sine),
-            -btt * v_end**2 - v_start * v_end * (gtf * sine + btf * cosine))
 
 
 def model(grid: Grid, balanced: bool = False) -> la.Program:

@@ -18,6 +18,7 @@ from lagrange_ad.execution import ReferenceExecutor, default_executor, executor_
 from lagrange_ad.lowering import lower
 from lagrange_ad.lowering.cuts import SIZE_CAP
 from lagrange_ad.lowering.inlining import MOST_KERNELS, inlined
+from lagrange_ad.lowering.splicing import FEW
 from lagrange_ad.structure.loops import in_python
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
@@ -98,7 +99,7 @@ def explicit(lowered):
     return np.flatnonzero(lowered.own >= 0)
 
 
-@settings(quiet, max_examples=200)
+@settings(quiet, max_examples=120)
 @given(st.one_of(acyclic(), cyclic()), st.integers(0, 10**6), st.sampled_from([0.3, 0.8, 1.0]))
 def test_drawn_programs(drawn, seed, share):
     at = drawn.program.evaluate()
@@ -360,6 +361,55 @@ def test_arguments_that_coincide_here_and_there():
     lowered, answer, left, rows = everything_inlined(program)
     assert len(left) < len(rows) // 2 and largest_kernel(answer) <= SIZE_CAP
     check(lowered, answer, left, rows, state_of(program, lowered), default_executor())
+
+
+@pytest.mark.parametrize("used, stays", [
+    (lambda s, x: [np.rint(s) + s], True),  # the slope is 1, and it is not linear
+    (lambda s, x: [s + x[0], np.exp(s)], True),
+    (lambda s, x: [s + x[0], s - x[0], np.exp(s)], True),
+    (lambda s, x: [np.exp(s - x[0])], True),
+    (lambda s, x: [s * x[0]], True),
+    (lambda s, x: [x[0] - s, s / 4.0 + x[1]], False),
+    (lambda s, x: [s + k * x[0] for k in range(FEW)], False),
+    (lambda s, x: [s + k * x[0] for k in range(FEW + 1)], True),
+])  # fmt: skip
+def test_a_sum_goes_where_every_use_is_a_summand(used, stays):
+    program = la.Program("sum")
+    x = program.input("x", np.linspace(-1.0, 1.0, 30))
+    s = program.define("s", np.sum(np.sin(x)))
+    for i, row in enumerate(used(s, x)):
+        program.subject_to(row <= 9.0, name=f"g{i}")
+    lowered, answer, left, rows = everything_inlined(program)
+    assert len(left) == stays
+    check(lowered, answer, left, rows, state_of(program, lowered))
+
+
+def test_sums_within_sums_that_are_used_twice():
+    program = la.Program("sums")
+    x = program.input("x", np.linspace(-1.0, 1.0, 30))
+    inner = program.define("inner", np.sum(np.sin(x)))
+    outer = program.define("outer", np.sum(x**2) - 3.0 * inner)
+    program.subject_to(outer + x[0] <= 9.0, name="g0")
+    program.subject_to(outer - x[1] <= 9.0, name="g1")
+    read = program.define("read", np.sum(np.cos(x)))  # by two that stay no rows
+    first, second = program.define("first", read + x[0]), program.define("second", x[1] - read)
+    program.minimize(np.exp(first) * second)
+    lowered, answer, left, rows = everything_inlined(program)
+    assert [lowered.row_name(row) for row in left] == ["outer", "read"]
+    check(lowered, answer, left, rows, state_of(program, lowered))
+
+
+def test_places_that_coincide_part_instances_of_one_form():
+    program = la.Program("coincidences")
+    x = program.input("x", np.linspace(0.5, 1.5, 8))
+    once = np.sin(np.exp(x) * np.cos(x)) + np.tanh(x * x)
+    a = program.define("a", np.sqrt(once * once + np.log(once + 3.0) ** 2 + np.cos(once)))
+    p, q, r = [0, 0, 2, 2, 4, 4], [0, 1, 2, 3, 4, 5], [1, 1, 3, 3, 5, 5]  # two of three are the same
+    program.minimize(np.sum(np.sin(a[p] * a[q] * a[r])))
+    lowered, answer, left, rows = everything_inlined(program)
+    assert not len(left) and largest_kernel(answer) <= SIZE_CAP
+    assert len(answer.objective_groups) == 2
+    check(lowered, answer, left, rows, state_of(program, lowered))
 
 
 def test_boxes_stay_boxes():

@@ -18,7 +18,7 @@ from lagrange_ad.optimizers import working as working_module
 from lagrange_ad.optimizers.active import EQUAL, INACTIVE, STRONG, WEAK, active_set
 from lagrange_ad.optimizers.inertia import inertia
 from lagrange_ad.optimizers.kkt import Point, residuals
-from lagrange_ad.optimizers.parametric import ActiveSetSensitivity
+from lagrange_ad.optimizers.parametric import ActiveSetSensitivity, ByParameters
 from lagrange_ad.optimizers.polishing import multipliers, polished
 from lagrange_ad.optimizers.rank import rank
 
@@ -83,14 +83,26 @@ def test_polishing_brings_hs71_to_rounding(error: float) -> None:
 
 
 def test_polishing_goes_to_no_other_point() -> None:
-    """At a point that is no solution nothing is near, and at one with another active set nothing is taken."""
+    """At a point that is no solution nothing is near; a bound that is not near is not taken for active."""
     x = np.array([1.0, 5.0, 5.0, 1.0])
     found = polished(hs71(), x, np.zeros(2), np.zeros(4))
     assert found.steps == 0 and np.array_equal(found.x, x)
-    # x ≤ 1 is not active at 0.9999, but the minimum without it is beyond it
+    # x ≤ 1 is not active at 0.99, but the minimum without it is beyond it; at 0.9999 it is near enough to be tried
     problem = quadratic([[1.0]], [-1.00001], bounds=(-np.inf, 1.0))
-    found = polished(problem, np.array([0.9999]), np.zeros(0), np.zeros(1))
-    assert found.steps == 0 and found.x[0] == 0.9999
+    found = polished(problem, np.array([0.99]), np.zeros(0), np.zeros(1))
+    assert found.steps == 0 and found.x[0] == 0.99
+    near = polished(problem, np.array([0.9999]), np.zeros(0), np.zeros(1))
+    assert near.x[0] == 1.0 and near.z[0] == pytest.approx(-1e-5)
+
+
+def test_polishing_of_an_interior_point_finds_which_bounds_are_active() -> None:
+    """min ½|x − t|² with x ≤ 0 on the central path: slacks and multipliers, of products 1e-9."""
+    t = np.concatenate([-np.logspace(-6, -1, 12), np.logspace(-6, -1, 12)])
+    slack = (-t + np.sqrt(t**2 + 4e-9)) / 2  # x = −slack, multiplier −1e-9/slack = t − x
+    problem = quadratic(np.eye(24), -t, bounds=(-np.inf, 0.0))
+    found = polished(problem, -slack, np.zeros(0), -1e-9 / slack)
+    np.testing.assert_allclose(found.x, np.minimum(t, 0.0), atol=1e-15)
+    np.testing.assert_allclose(found.z, -np.maximum(t, 0.0), atol=1e-15)
 
 
 def test_polishing_leaves_points_without_a_value() -> None:
@@ -480,11 +492,11 @@ def sensitivity(p: Any) -> tuple[ActiveSetSensitivity, Any, Any, Any]:
     problem, x, y, z = solved(p)
     by_p = np.zeros((3, 3))
     by_p[0, 0], by_p[1, 0] = x[1], x[0]
-    rows = np.zeros((2, 3))
-    rows[0, 1], rows[1, 0] = -1.0, -0.4 * p[0]
-    bounds = np.zeros((3, 3))
+    low, high, bounds = np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((3, 3))
+    high[0, 1], low[1, 0], high[1, 0] = 1.0, 0.4 * p[0], 0.4 * p[0]
     bounds[1, 2] = 1.0
-    return ActiveSetSensitivity(problem, x, y, z, by_p, rows, np.array([x[0] * x[1], 0.0, 0.0]), bounds), x, y, z
+    by = ByParameters(by_p, np.zeros((2, 3)), np.array([x[0] * x[1], 0.0, 0.0]), low, high, bounds)
+    return ActiveSetSensitivity(problem, x, y, z, by), x, y, z
 
 
 @pytest.mark.parametrize("p", [[0.5, 1.0, -5.0], [0.5, 5.0, -5.0], [0.5, 1.0, 0.3], [0.3, 5.0, 0.1]])
@@ -509,8 +521,8 @@ def test_how_far_a_parameter_may_move() -> None:
         problem = named(np.eye(2), [-p, -1.0], bounds=([-np.inf, 0.0], [2.0, np.inf]))
         x = np.array([min(p, 2.0), 1.0])
         z = np.array([min(2.0 - p, 0.0), 0.0])
-        return ActiveSetSensitivity(problem, x, np.zeros(0), z, np.array([[-1.0], [0.0]]), np.zeros((0, 1)),
-                                    np.zeros(1))
+        by = ByParameters(np.array([[-1.0], [0.0]]), np.zeros((0, 1)), np.zeros(1))
+        return ActiveSetSensitivity(problem, x, np.zeros(0), z, by)
 
     below, above, weak = made(1.0), made(3.0), made(2.0)
     assert below.up[0] is not None and below.down[0] is None
@@ -521,14 +533,23 @@ def test_how_far_a_parameter_may_move() -> None:
     assert weak.up[0] is not None and weak.up[0].distance == 0.0 and weak.dx[0, 0] == 1.0 and weak.down[0] is None
 
 
+def test_a_bound_that_moves_reaches_what_stands_still() -> None:
+    """min ½u², u ≤ 1 − p, at p = 0: the bound comes to 0 at p = 1 and never from the other side."""
+    problem = named(np.eye(1), [0.0], [[1.0]], ([-np.inf], [1.0]))
+    by = ByParameters(np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1), row_upper=np.array([[-1.0]]))
+    found = ActiveSetSensitivity(problem, np.zeros(1), np.zeros(1), np.zeros(1), by)
+    assert found.up[0] is not None and found.up[0].distance == pytest.approx(1.0) and found.up[0].kind == "row"
+    assert found.down[0] is None and found.dobjective[0] == 0.0
+
+
 def test_singular_kkt_matrices_say_why() -> None:
     rows = named(np.eye(2), [-3.0, 0.0], [[1.0, 1.0], [2.0, 2.0]], ([1.0, 2.0], [1.0, 2.0]))
     x = np.array([2.0, -1.0])
-    nothing = (np.zeros((2, 1)), np.zeros((2, 1)), np.zeros(1))
+    nothing = ByParameters(np.zeros((2, 1)), np.zeros((2, 1)), np.zeros(1))
     with pytest.raises(SingularError, match=r"gradients of the active constraints g\d, g\d are dependent"):
-        ActiveSetSensitivity(rows, x, *multipliers(rows, x), *nothing)
+        ActiveSetSensitivity(rows, x, *multipliers(rows, x), nothing)
     flat = named(np.ones((2, 2)), [0.0, 0.0])
-    at_0 = (np.zeros(2), np.zeros(0), np.zeros(2), np.zeros((2, 1)), np.zeros((0, 1)), np.zeros(1))
+    at_0 = (np.zeros(2), np.zeros(0), np.zeros(2), ByParameters(np.zeros((2, 1)), np.zeros((0, 1)), np.zeros(1)))
     with pytest.raises(SingularError, match="no curvature along a direction of u, v"):
         ActiveSetSensitivity(flat, *at_0)
     flat.second_order = False

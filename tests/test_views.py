@@ -247,7 +247,7 @@ def test_an_x_changed_in_place_is_a_new_x() -> None:
 
 
 def test_asking_for_value_gradient_and_constraints_solves_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lagrange_ad.views import view as views
+    from lagrange_ad.views import solved as views
 
     solves: list[Any] = []
 

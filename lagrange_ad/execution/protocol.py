@@ -7,7 +7,7 @@ seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..expression import Array
@@ -38,14 +38,18 @@ class Run(Protocol):
     def hessian(self, z: Array, lam: Array) -> Array:
         """Σ_k λ[row_k]·∂²φ_k/∂z_i∂z_j, the lower triangle, in the order of the pattern."""
 
-    def jacobian_sums(self, z: Array, slot: Array, size: int) -> Array:
-        """The entries of :meth:`jacobian` added up by slot, int32 (entries,), into ``size`` numbers."""
-
-    def hessian_sums(self, z: Array, lam: Array, slot: Array, size: int) -> Array:
-        """The entries of :meth:`hessian` added up by slot."""
-
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]: the tangent of :meth:`adjoint` in z."""
+
+    def prepared_sums(self, quantity: str, slot: Array, constant: Array) -> Callable[..., Array]:
+        """A function (z, out=None) for "jacobian", (z, λ, out=None) for "hessian": their entries added up by ``slot``,
+        int32 (entries,), −1 for those left out, upon ``constant``, which is as long as the result."""
+
+    def prepared_residuals(self, n: int, rows: Array, own: Array) -> Callable[..., Array]:
+        """A function (z, out=None): Σ φ of rows 0 … n − 1, less z[own] of some ``rows``."""
+
+    def prepared_gradient(self, size: int, columns: Array) -> Callable[..., Array]:
+        """A function (z, out=None): ∂(row 0)/∂z at ``columns``, for states of ``size`` elements."""
 
 
 class Executor(Protocol):

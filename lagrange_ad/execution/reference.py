@@ -14,6 +14,7 @@ import numpy as np
 from ..elementary import TABLE
 from ..expression import Array
 from ..lowering import ExternalKernel, Group, IndexMap, Kernel
+from .prepared import Gradient, Residuals, Sums
 from .product import ProductRun, is_product, joined_pairs
 from .sequence import ScalarSequence
 
@@ -174,15 +175,6 @@ def _joined(parts: list[Array], dtype: Any = np.int64) -> Array:
     return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
 
 
-def sums(entries: Array, slot: Array, size: int) -> Array:
-    """Entries added up by slot."""
-    if np.isrealobj(entries):
-        return np.bincount(slot, weights=entries, minlength=size)
-    total = np.zeros(size, dtype=entries.dtype)
-    np.add.at(total, slot, entries)
-    return total
-
-
 class ReferenceRun:
     """Several groups together, in pieces of at most ``most`` instances: each quantity is the sum of theirs."""
 
@@ -225,18 +217,22 @@ class ReferenceRun:
         """λ[row_k]·∂²φ_k/∂z_i∂z_j, lower triangle."""
         return _joined([part.hessian(z, lam) for part in self.parts], z.dtype)
 
-    def jacobian_sums(self, z: Array, slot: Array, size: int) -> Array:
-        """The entries of :meth:`jacobian` added up by slot."""
-        return sums(self.jacobian(z), slot, size)
-
-    def hessian_sums(self, z: Array, lam: Array, slot: Array, size: int) -> Array:
-        """The entries of :meth:`hessian` added up by slot."""
-        return sums(self.hessian(z, lam), slot, size)
-
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""
         for part in self.parts:
             part.hessian_product(z, dz, lam, w)
+
+    def prepared_sums(self, quantity: str, slot: Array, constant: Array) -> Sums:
+        """What writes the entries of a Jacobian or Hessian added up by slot."""
+        return Sums(self, quantity, slot, constant)
+
+    def prepared_residuals(self, n: int, rows: Array, own: Array) -> Residuals:
+        """What writes Σ φ − own."""
+        return Residuals(self, n, rows, own)
+
+    def prepared_gradient(self, size: int, columns: Array) -> Gradient:
+        """What writes ∂(row 0)/∂z."""
+        return Gradient(self, size, columns)
 
 
 class ReferenceExecutor:

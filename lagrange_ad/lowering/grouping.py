@@ -65,6 +65,14 @@ class IndexMap:
             return self.table is other.table and (self.offset, self.strides) == (other.offset, other.strides)
         return self.offset == other.offset and np.array_equal(_seen(self.table), _seen(other.table))
 
+    def through(self, place: Array) -> IndexMap:
+        """The map that gives place[position] for every position; affine where those numbers run on."""
+        low, high = self.range()
+        here = place[low : high + 1]
+        if self.strides is not None and len(here) and (np.diff(here) == 1).all():
+            return IndexMap(self.shape, self.offset + int(here[0]) - low, self.strides, None)
+        return IndexMap.of(place[self.array()])
+
     def slab(self, axis: int, low: int, shape: Shape, key: tuple[slice, ...]) -> IndexMap:
         """The map of the part of the box that ``key`` cuts out along one axis from ``low`` on."""
         if self.strides is not None:
@@ -131,6 +139,10 @@ class Group:
     def size(self) -> int:
         """Number of instances."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def with_rows(self, place: Array) -> Group:
+        """The group with every row replaced by place[row]."""
+        return Group(self.kernel, self.shape, self.args, self.coefs, self.row.through(place))
 
     def restrict(self, instances: Array) -> Group:
         """The group of the given instances, numbered in C order, in the order given; flat."""

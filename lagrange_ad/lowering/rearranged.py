@@ -111,6 +111,18 @@ def _split(groups: tuple[Group, ...], row: Array, stays: Array) -> tuple[tuple[G
     return tuple(same), moved
 
 
+def without_equations(lowered: Lowered) -> Lowered:
+    """The objective and the constraints alone, all of the state being given: what is left where nothing is solved."""
+    place = np.arange(lowered.n_all_rows) - lowered.n_rows
+    none = Blocks([], [], [])
+    return replace(
+        lowered, equations=(), rows=none, n_user=lowered.state.size, n_user_rows=0, n_regular_rows=0,
+        own=np.empty(0, dtype=np.int64), source=(), groups=(), equation_scale=None,
+        objective_groups=tuple(_shifted(group, place) for group in lowered.objective_groups),
+        constraint_groups=tuple(_shifted(group, place) for group in lowered.constraint_groups),
+    )
+
+
 def _shifted(group: Group, row: Array) -> Group:
     """A group with its rows renumbered; where all move by as much, nothing of the box's size is made."""
     low, high = group.row.range()

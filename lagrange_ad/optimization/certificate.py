@@ -70,7 +70,7 @@ class Certificate(Shown):
         assert self.inertia is not None
         kind = self.words.kind
         if self.inertia.verdict == "minimum":
-            strict = "optimum: nothing curves" if self.inertia.linear else f"strict local {kind}"
+            strict = "optimum, everything that is free being linear" if self.inertia.linear else f"strict local {kind}"
             return f"{strict}; the KKT conditions hold"
         return f"the KKT conditions hold; whether it is a {kind} is {'not known' if self.unjudged else 'undecided'}"
 

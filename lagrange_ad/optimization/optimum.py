@@ -18,6 +18,7 @@ from ..tables import Report, Shown
 from ..views import View
 from .certificate import Certificate, certify
 from .prices import Prices, prices
+from .sensitivity import Sensitivities, sensitivities
 from .showing import optimum_report
 
 SHADOW_PRICE = "multiplier dJ*/dε"
@@ -80,7 +81,9 @@ class OptimizeResult(Shown):
 
     @cached_property
     def message(self) -> str:
-        """Why it stopped, in words; with what the certificate found missing."""
+        """Why it stopped, in words; where the method found an optimum and the certificate does not, what is missing."""
+        if self.reason == "solved" and not self.success:
+            return f"{self.method} ended as at an optimum, but {self.certificate.verdict}"
         return self.answer.message
 
     @property
@@ -149,6 +152,15 @@ class OptimizeResult(Shown):
                   blocks=own.state)
             for side, what in ((self.prices.lower, "dJ*/d(lower bound)"), (self.prices.upper, "dJ*/d(upper bound)")))
         return found
+
+    def sensitivities(self, *parameters: Any) -> Sensitivities:
+        """Derivatives of the optimum by parameters, all of them where none is named; see :class:`Sensitivities`.
+
+        ``s = r.sensitivities("p1")``: ``s["x", "p1"]``, ``s.multiplier["g1", "p1"]``, ``s.objective["p1"]``. Raises
+        SolveError where this is no optimum, SingularError where it has no derivatives, UnknownNameError and
+        DeclarationError for what is no parameter, and without second derivatives.
+        """
+        return sensitivities(self.view, self.x, self.y, self.z, parameters)
 
     @property
     def values(self) -> dict[str, Array]:

@@ -19,7 +19,7 @@ NEAR = 1e-8
 """What is this near to a bound, relative to its size, is at it."""
 LOOSE = 1e-4
 """And up to this where the multiplier, as part of the gradient, is larger than that distance."""
-CLEARLY = 100.0
+CLEARLY = 10.0
 """A multiplier is none of a weakly active row where it is so much larger than the distance."""
 ZERO = TOLERANCE
 """A multiplier is 0 where it is a smaller part of the gradient than this."""

@@ -6,7 +6,11 @@ KKT conditions and not by the word of a library, whether it is an optimum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,10 @@ LOOSE = 100.0
 
 UNBOUNDED = -1e20
 """An objective below this has no lower bound."""
+
+
+FALLEN = -1e30
+"""The objective that a library is told of when it is to stop."""
 
 
 class NoValue(Exception):
@@ -90,7 +98,10 @@ class Watched:
 
     def hessian_matrix(self, x: Array, sigma: float, y: Array) -> Any:
         """σ∇²f + Σ y_i ∇²c_i, scipy.sparse CSR (n, n)."""
-        matrix = self.problem.hessian_matrix(self.at(x), sigma, y)
+        try:
+            matrix = self.problem.hessian_matrix(self.at(x), sigma, y)
+        except LagrangeError as error:
+            raise NoValue(self._fail("hessian", str(error))) from error
         if not np.isfinite(matrix.data).all():
             raise NoValue(self._fail("hessian", "the value is no number"))
         return matrix
@@ -155,11 +166,19 @@ class Watched:
         point = Point(problem, self.at(x), np.zeros(problem.m) if y is None else y,
                       np.zeros(problem.n) if z is None else z)
         point.__dict__.update(objective=self.objective(x), gradient=self.gradient(x), values=self.constraints(x),
-                              jacobian=self.jacobian_matrix(x))
+                              jacobian=self.jacobian_matrix(x), hessian=self._hessian_to_scale(x, point.y))
+        return residuals(point)
+
+    def _hessian_to_scale(self, x: Array, y: Array) -> Any:
+        """∇²L for the sizes of gradients; None where it has no value or no matrix."""
+        if not self.problem.second_order or self.problem.hessian_structure is None:
+            return None
+        failure = self.failure
         try:
-            return residuals(point)
-        except LagrangeError as error:
-            raise NoValue(self._fail("hessian", str(error))) from error
+            return self.hessian_matrix(x, 1.0, -y)
+        except NoValue:
+            self.failure = failure
+            return None
 
     def worst(self, found: Residuals) -> str:
         """The row or bound that is violated most, by name and amount."""
@@ -246,25 +265,73 @@ def ended(watched: Watched, x: Array, settings_tolerance: float, reason: str, me
 class Guard:
     """Callbacks of a library that swallows exceptions: the first one is kept, and raised again after the run.
 
-    NoValue goes through (as the exception type that tells the library of a point without a value); after any other,
-    every later callback fails at once, so that the library comes to its end.
+    NoValue goes through, as the exception type that tells the library of a point without a value. After any other no
+    function of the user is asked again. What the library gets instead then makes it accept its step, a fallen objective
+    and rows that hold, so that it comes at once to where it can be stopped: failures would send it to look for other
+    points first, for many times the time of an iteration.
     """
 
-    def __init__(self, failing: type[Exception] = NoValue) -> None:
+    def __init__(self, problem: Problem, failing: type[Exception] = NoValue) -> None:
         self.raised: BaseException | None = None
-        self._failing = failing
+        self._problem, self._failing = problem, failing
+        self._handler: Callable[[int, FrameType | None], None] | None = None
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """function(*arguments), or an exception that the library understands."""
-        if self.raised is not None:
-            raise self._failing("the run is to end")
+    def run(self, function: Callable[..., Any], *arguments: Any) -> bool:
+        """Call function(*arguments): whether it ended well. Raises what the library takes for a failure."""
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+        if self.raised is None:
+            try:
+                function(*arguments)
+                return True
+            except NoValue as error:
+                raise self._failing(str(error)) from error
+            except BaseException as error:
+                self.raised = self.raised or error
+        return False
+
+    def fill(self, name: str, out: Array, function: Callable[..., Array], *arguments: Any) -> Array:
+        """function(*arguments) written to ``out``, or what stands in for ``name`` where the run is to end."""
+        def write() -> None:
+            out[...] = function(*arguments)
+
+        if not self.run(write):
+            out[...] = self._instead(name)
+        return out
+
+    def _instead(self, name: str) -> Any:
+        if name == "objective":
+            return FALLEN
+        if name == "constraints":
+            return np.clip(0.0, self._problem.row_lower, self._problem.row_upper)
+        if name == "hessian" and self._problem.hessian_structure is not None:
+            rows, columns = self._problem.hessian_structure
+            return np.where(rows == columns, 1.0, 0.0)
+        return 0.0
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Keep a Ctrl-C by the signal's own handler: what is raised where a callback begins, none of ours can catch.
+        Libraries may put a handler of theirs in its place, so callbacks put it back. Other threads have none."""
+        previous = signal.getsignal(signal.SIGINT)
+        if not callable(previous) or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            try:
+                previous(number, frame)
+            except BaseException as error:
+                self.raised = self.raised or error
+                raise
+
+        self._handler = handler
+        signal.signal(signal.SIGINT, handler)
         try:
-            return function(*arguments)
-        except NoValue as error:
-            raise self._failing(str(error)) from error
-        except BaseException as error:
-            self.raised = error
-            raise self._failing("the run is to end") from error
+            yield
+        finally:
+            self._handler = None
+            signal.signal(signal.SIGINT, previous)
 
     def release(self) -> None:
         """Raise what was kept, as it was raised first: the same object with its own traceback."""

@@ -16,8 +16,13 @@ import numpy as np
 from ..errors import DeclarationError
 from ..text import nearest
 from .algorithm import Algorithm
+from .arrow_hurwicz import ArrowHurwicz
+from .augmented import AugmentedLagrangian
+from .coordinates import AuxiliaryCoordinates
 from .from_scipy import LBFGSB, SLSQP
+from .gradient import GradientDescent
 from .ipopt import Ipopt
+from .lagrange_newton import LagrangeNewton
 from .problem import Problem
 from .trust_region import TrustConstr, TrustKrylov
 from .uno import Uno
@@ -31,7 +36,12 @@ NAMES: dict[str, Callable[[], Algorithm]] = {
     "slsqp": SLSQP,
     "trust-constr": TrustConstr,
     "trust-krylov": TrustKrylov,
-    # Our own: one line each, name and class
+    # Our own
+    "augmented-lagrangian": AugmentedLagrangian,
+    "lagrange-newton": LagrangeNewton,
+    "arrow-hurwicz": ArrowHurwicz,
+    "auxiliary-coordinates": AuxiliaryCoordinates,
+    "gradient": GradientDescent,
 }
 """Every name that ``method`` may have, and what makes the algorithm with its usual options."""
 

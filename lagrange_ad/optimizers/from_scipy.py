@@ -220,7 +220,7 @@ class _Rows:
     """Rows as SLSQP takes them: equations e(x) = 0, and inequalities g(x) ≥ 0, lower bounds before upper ones."""
 
     def __init__(self, watched: Watched) -> None:
-        self.watched, self.soft = watched, Softened(watched)
+        self.watched, self.soft, self._told = watched, Softened(watched), watched.x0
         lower, upper = watched.problem.row_lower, watched.problem.row_upper
         equal = lower == upper
         self.equal = np.flatnonzero(equal)
@@ -235,10 +235,22 @@ class _Rows:
         kinds = [{"type": "eq", "fun": self._equations, "jac": self._equations_jacobian}] if len(self.equal) else []
         if len(self.low) + len(self.high):
             kinds.append({"type": "ineq", "fun": self._inequalities, "jac": self._inequalities_jacobian})
-        return scipy_minimize(self.soft.objective, x.copy(), jac=lambda x: self.soft.gradient(x).copy(),
-                              method="SLSQP", bounds=optimize.Bounds(problem.lower, problem.upper), constraints=kinds,
-                              callback=lambda xk: self.watched.step(xk),
-                              options={"ftol": tolerance, "maxiter": iterations})
+        result = scipy_minimize(self.soft.objective, x.copy(), jac=self._gradient, method="SLSQP",
+                                bounds=optimize.Bounds(problem.lower, problem.upper), constraints=kinds,
+                                options={"ftol": tolerance, "maxiter": iterations})
+        self._tell(result.x)
+        return result
+
+    def _gradient(self, x: Array) -> Array:
+        """∇f, which SLSQP asks for at iterates alone; its callback has the first point of a line search."""
+        self._tell(x)
+        return self.soft.gradient(x).copy()
+
+    def _tell(self, x: Array) -> None:
+        x = self.watched.at(x)
+        if not np.array_equal(x, self._told):
+            self._told = x
+            self.watched.step(x)
 
     def _equations(self, x: Array) -> Array:
         return self.soft.constraints(x)[self.equal] - self.watched.problem.row_lower[self.equal]

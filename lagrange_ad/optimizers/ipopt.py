@@ -59,10 +59,9 @@ class Ipopt(Algorithm):
                                  cl=problem.row_lower, cu=problem.row_upper)
         self._set_options(solver, exact, settings)
         watched.start()
-        try:
+        with callbacks.guard.interrupts():
             x, info = solver.solve(watched.x0.copy(), **_multipliers(problem, settings))
-        finally:
-            solver.close()
+        solver.close()
         callbacks.guard.release()
         return _answer(watched, np.asarray(x), info, settings)
 
@@ -109,33 +108,36 @@ class _Callbacks:
     """What cyipopt calls, by the names that it looks for."""
 
     def __init__(self, watched: Watched, failing: type[Exception]) -> None:
-        self.watched, self.guard = watched, Guard(failing)
+        self.watched, self.guard = watched, Guard(watched.problem, failing)
         self.iterate = watched.x
+        self._f, self._gradient = np.zeros(()), np.zeros(watched.problem.n)
+        self._c, self._jacobian = np.zeros(watched.problem.m), np.zeros(len(watched.problem.jacobian_structure[0]))
+        self._hessian = np.zeros(len(self.hessianstructure()[0]))
 
     def objective(self, x: Array) -> float:
-        return float(self.guard.run(self._objective, x))
+        return float(self.guard.fill("objective", self._f, self._objective, x))
 
-    def _objective(self, x: Array) -> float:
+    def _objective(self, x: Array) -> Any:
         self.watched.monitor.check()
         return self.watched.objective(x)
 
-    def gradient(self, x: Array) -> Any:
+    def gradient(self, x: Array) -> Array:
         """∇f; Ipopt asks for it at iterates only, which older versions cannot tell in ``intermediate``."""
-        gradient = self.guard.run(self.watched.gradient, x)
+        gradient = self.guard.fill("gradient", self._gradient, self.watched.gradient, x)
         self.iterate = self.watched.x
         return gradient
 
-    def constraints(self, x: Array) -> Any:
-        return self.guard.run(self.watched.constraints, x)
+    def constraints(self, x: Array) -> Array:
+        return self.guard.fill("constraints", self._c, self.watched.constraints, x)
 
-    def jacobian(self, x: Array) -> Any:
-        return self.guard.run(self.watched.jacobian, x)
+    def jacobian(self, x: Array) -> Array:
+        return self.guard.fill("jacobian", self._jacobian, self.watched.jacobian, x)
 
     def jacobianstructure(self) -> tuple[Array, Array]:
         return self.watched.problem.jacobian_structure
 
-    def hessian(self, x: Array, multipliers: Array, sigma: float) -> Any:
-        return self.guard.run(self.watched.hessian, x, sigma, multipliers)
+    def hessian(self, x: Array, multipliers: Array, sigma: float) -> Array:
+        return self.guard.fill("hessian", self._hessian, self.watched.hessian, x, sigma, multipliers)
 
     def hessianstructure(self) -> tuple[Array, Array]:
         structure = self.watched.problem.hessian_structure
@@ -144,17 +146,15 @@ class _Callbacks:
     def intermediate(self, _mode: int, iteration: int, _objective: float, _infeasibility: float, stationarity: float,
                      *_more: Any) -> bool:
         """After every iteration: whether Ipopt is to go on."""
-        if self.guard.raised is None and iteration > 0:
-            try:
-                self.watched.step(self.iterate, stationarity)
-            except BaseException as error:
-                self.guard.raised = error
+        if iteration > 0:
+            self.guard.run(self.watched.step, self.iterate, stationarity)
         return self.guard.raised is None
 
 
 # the answer ------------------------------------------------------------------------------------------------------
 
-SOLVED, ACCEPTABLE, INFEASIBLE, DIVERGING, FEASIBLE, ITERATIONS, TIMES = 0, 1, 2, 4, 6, -1, (-4, -5)
+SOLVED, ACCEPTABLE, INFEASIBLE, DIVERGING, ITERATIONS, TIMES, BROKEN = 0, 1, 2, 4, -1, (-4, -5), -10
+# at BROKEN and below there is no iterate with multipliers
 
 
 def _answer(watched: Watched, x: Array, info: dict[str, Any], settings: Settings) -> Answer:
@@ -169,7 +169,7 @@ def _answer(watched: Watched, x: Array, info: dict[str, Any], settings: Settings
         except NoValue:
             z = np.where(fixed, 0.0, z)
     reason, message = _reason(watched, x, y, z, status, info["status_msg"], settings)
-    ours = reason != "infeasible"
+    ours = reason != "infeasible" and status > BROKEN
     return ended(watched, x, settings.tolerance, reason, message, y if ours else None, z if ours else None)
 
 

@@ -102,7 +102,8 @@ class Point:
     @cached_property
     def bound_weight(self) -> Array:
         """The same of multipliers of bounds."""
-        return np.asarray(np.abs(self.z) / self.scales.gradient)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.abs(self.z) / self.scales.gradient)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,8 @@ def scales_at(point: Point) -> Scales:
     terms = np.maximum(terms, largest_by_row(size.T.tocsr(), np.abs(point.y)))
     floor = 1.0
     if point.hessian is not None:
-        terms = np.maximum(terms, np.abs(point.hessian.diagonal()) * x)
+        curved = np.abs(point.hessian.diagonal()) * x
+        terms = np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))  # infinite ones are no size
         largest = float(terms.max(initial=0.0))
         floor = min(1.0, largest) if largest > 0.0 else 1.0
     return Scales(x, rows, np.maximum(terms, floor))
@@ -203,10 +205,11 @@ def residuals(point: Point) -> Residuals:
     rows = _Sides(point.values, problem.row_lower, problem.row_upper, point.y, sizes.rows, point.row_weight)
     bounds = _Sides(point.x, problem.lower, problem.upper, point.z, sizes.x, point.bound_weight)
     none = np.zeros(problem.m)
+    worth = max(rows.worth, bounds.worth)
     return Residuals(
         _worst(rows.excess, rows.excess / sizes.rows, bounds.excess, bounds.excess / sizes.x),
         _worst(none, none, np.abs(point.stationarity), np.abs(point.stationarity) / sizes.gradient),
-        _worst(*rows.complementarity, *bounds.complementarity),
+        _worst(*rows.complementarity(worth), *bounds.complementarity(worth)),
         _worst(*rows.wrong_signs, *bounds.wrong_signs),
     )
 
@@ -227,10 +230,19 @@ class _Sides:
         self._complementary = self._wrong | (multipliers == 0.0) | (lower == upper)
 
     @property
-    def complementarity(self) -> tuple[Array, Array]:
-        """|multiplier| times distance to its bound, as it is and scaled."""
+    def worth(self) -> float:
+        """The largest |multiplier| times size: the largest term of the Lagrangian that a bound or row has."""
+        return float((self._multipliers * self._size).max(initial=0.0))
+
+    def complementarity(self, worth: float) -> tuple[Array, Array]:
+        """|multiplier| times distance to its bound: as it is, and scaled.
+
+        It is what the objective would gain, to first order, at the bound; so it is scaled by the largest term ``worth``
+        of the Lagrangian where that makes less of it than the gradient does.
+        """
         distance = np.where(self._complementary, 0.0, self._distance)
-        return self._multipliers * distance, self._weights * distance / self._size
+        gain, scaled = self._multipliers * distance, self._weights * distance / self._size
+        return gain, np.minimum(scaled, gain / worth) if worth > 0.0 else scaled
 
     @property
     def wrong_signs(self) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
 """How an optimum moves with parameters: d(x*, y*, z*)/dp from the factored KKT matrix of the active set, and how far.
 
-Takes the derivatives of ∇L, c − bound and f by k parameters as arrays; gives arrays, and for each parameter the first
+Takes the derivatives of ∇L, c, bounds and f by k parameters as arrays; gives arrays, and for each parameter the first
 multiplier or slack that reaches 0 where the optimum keeps moving straight on (ratio test).
 
     ∇²L dx − Jᵀ dy − dz + ∂(∇L)/∂p = 0,    J dx + ∂(c − bound)/∂p = 0 in active rows,    dx = ∂bound/∂p at bounds
@@ -11,6 +11,7 @@ Source: A. Fiacco, "Introduction to sensitivity and stability analysis in nonlin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,12 +40,23 @@ class Change:
     side: int
 
 
+@dataclass(frozen=True, eq=False)
+class ByParameters:
+    """Derivatives by k parameters, x and y held: ``gradient`` (n, k) of ∇_x(f − yᵀc), ``rows`` (m, k) of c,
+    ``objective`` (k,) of f; ``row_lower``, ``row_upper`` (m, k), ``lower``, ``upper`` (n, k) of the bounds, None for 0.
+    """
+
+    gradient: Array
+    rows: Array
+    objective: Array
+    row_lower: Array | None = None
+    row_upper: Array | None = None
+    lower: Array | None = None
+    upper: Array | None = None
+
+
 class ActiveSetSensitivity:
     """Derivatives of an optimum by k parameters, its active set kept.
-
-    ``gradient_by_p`` (n, k): ∂(∇_x L)/∂p with L = f − yᵀ(c − bound), x, y held. ``rows_by_p`` (m, k): ∂(c − bound)/∂p,
-    the bound that each row is at, for rows at none ∂c/∂p. ``objective_by_p`` (k,): ∂f/∂p. ``bounds_by_p`` (n, k):
-    ∂(bound)/∂p of variables that are at one; 0 where None. Bounds that are not reached count as fixed.
 
     ``dx`` (n, k), ``dy`` (m, k), ``dz`` (n, k), ``dobjective`` (k,) = ∂f/∂p − yᵀ ∂(c − bound)/∂p + zᵀ ∂bound/∂p (the
     envelope theorem). ``up``, ``down``: for each parameter the first change of the active set, None if there is none.
@@ -54,21 +66,19 @@ class ActiveSetSensitivity:
     Raises SingularError, naming why, where the KKT matrix is singular, DeclarationError without second derivatives.
     """
 
-    def __init__(self, problem: Problem, x: Array, y: Array, z: Array, gradient_by_p: Array, rows_by_p: Array,
-                 objective_by_p: Array, bounds_by_p: Array | None = None) -> None:
-        self.problem, self.point = problem, Point(problem, x, y, z)
+    def __init__(self, problem: Problem, x: Array, y: Array, z: Array, by: ByParameters) -> None:
+        self.problem, self.point, self.by = problem, Point(problem, x, y, z), by
         self.active = active_set(self.point)
-        self.rows_by_p = rows_by_p
-        moved = np.zeros_like(gradient_by_p) if bounds_by_p is None else bounds_by_p
-        self.dx, self.dy = self._factored().solve(-gradient_by_p, -rows_by_p, moved)
-        bound = self.active.active_bounds
+        rows = by.rows - _at_side(self.active.row_side, by.row_lower, by.row_upper, by.rows)
+        moved = _at_side(self.active.bound_side, by.lower, by.upper, by.gradient)
+        self.dx, self.dy = self._factored().solve(-by.gradient, -rows, moved)
+        bound = self.active.strong().active_bounds
         self.dz = np.zeros_like(self.dx)
-        full = gradient_by_p + self.point.full_hessian @ self.dx - self.point.jacobian.T @ self.dy
+        full = by.gradient + self.point.full_hessian @ self.dx - self.point.jacobian.T @ self.dy
         self.dz[bound] = full[bound]
-        self.dobjective = objective_by_p - y @ rows_by_p + z @ moved
-        k = len(objective_by_p)
-        self.up = [self._first(j, 1.0) for j in range(k)]
-        self.down = [self._first(j, -1.0) for j in range(k)]
+        self.dobjective = by.objective - y @ rows + z @ moved
+        self.up = [self._first(j, 1.0) for j in range(len(by.objective))]
+        self.down = [self._first(j, -1.0) for j in range(len(by.objective))]
 
     def _factored(self) -> KKTMatrix:
         if self.point.full_hessian is None:
@@ -82,28 +92,43 @@ class ActiveSetSensitivity:
 
     def _first(self, k: int, way: float) -> Change | None:
         """The first change of the active set as parameter k moves up (1) or down (−1)."""
-        point, problem, sizes = self.point, self.problem, self.point.scales
-        rows = way * (point.jacobian @ self.dx[:, k] + self.rows_by_p[:, k])
+        point, problem, sizes, by = self.point, self.problem, self.point.scales, self.by
+        rows = point.jacobian @ self.dx[:, k] + by.rows[:, k]
         found = [
-            *_changes("row", self.active.rows, self.active.row_side, point.values, rows, problem.row_lower,
-                      problem.row_upper, point.y, way * self.dy[:, k], sizes.rows),
+            *_changes("row", self.active.rows, self.active.row_side, point.values, way * rows,
+                      (problem.row_lower, _column(by.row_lower, k, way)),
+                      (problem.row_upper, _column(by.row_upper, k, way)), point.y, way * self.dy[:, k], sizes.rows),
             *_changes("variable", self.active.bounds, self.active.bound_side, point.x, way * self.dx[:, k],
-                      problem.lower, problem.upper, point.z, way * self.dz[:, k], sizes.x),
+                      (problem.lower, _column(by.lower, k, way)), (problem.upper, _column(by.upper, k, way)), point.z,
+                      way * self.dz[:, k], sizes.x),
         ]
         return min(found, key=lambda change: change.distance, default=None)
 
 
-def _changes(kind: str, state: Array, side: Array, values: Array, slopes: Array, lower: Array, upper: Array,
-             multipliers: Array, multiplier_slopes: Array, sizes: Array) -> list[Change]:
-    """The nearest bound reached and the nearest multiplier that reaches 0, of rows or of variables."""
+def _at_side(side: Array, lower: Array | None, upper: Array | None, like: Array) -> Array:
+    """Derivatives of the bounds that things are at; of equations and fixed variables both bounds move as one."""
+    low, high = (np.zeros_like(like) if some is None else some for some in (lower, upper))
+    return np.where((side > 0)[:, None], high, low)
+
+
+def _column(of_bound: Array | None, k: int, way: float) -> Any:
+    return 0.0 if of_bound is None else way * of_bound[:, k]
+
+
+def _changes(kind: str, state: Array, side: Array, values: Array, slopes: Array, lower: tuple[Array, Any],
+             upper: tuple[Array, Any], multipliers: Array, multiplier_slopes: Array, sizes: Array) -> list[Change]:
+    """The nearest bound reached and the nearest multiplier that reaches 0, of rows or of variables.
+
+    ``lower``, ``upper``: the bounds with their slopes.
+    """
     found = []
     reaching = (state == INACTIVE) | (state == WEAK)
     with np.errstate(all="ignore"):
-        for to, slack, speed in ((-1, values - lower, -slopes), (1, upper - values, slopes)):
+        for to, slack, speed in ((-1, values - lower[0], lower[1] - slopes), (1, upper[0] - values, slopes - upper[1])):
             weak = (state == WEAK) & (side == to)
-            noise = weak & (speed <= 1e-9 * sizes)  # a bound that is reached already, and not left nor pushed
+            still = weak & (speed <= 1e-9 * sizes)  # a bound that is reached already, and not pushed
             distance = np.where(weak, 0.0, np.maximum(slack, 0.0)) / speed
-            distance = np.where(reaching & (speed > 0.0) & ~noise, distance, np.inf)
+            distance = np.where(reaching & (speed > 0.0) & ~still, distance, np.inf)
             found += _nearest(kind, distance, False, np.full(len(values), to))
         falling = (state == STRONG) & (multipliers * multiplier_slopes < 0.0)
         distance = np.where(falling, -multipliers / multiplier_slopes, np.inf)

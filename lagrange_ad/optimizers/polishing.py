@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import LagrangeError
 from ..solvers import SingularMatrixError
-from .active import EQUAL, INACTIVE, ActiveSet, active_by_distance, active_set
+from .active import EQUAL, INACTIVE, STRONG, ActiveSet, active_by_distance, active_set
 from .kkt import Point, residuals, sizes_of_variables
 from .problem import Array, Problem
 from .working import SMALL, KKTMatrix, Working
@@ -24,6 +25,8 @@ MOST_DROPPED = 30
 FARTHEST = 1e-3
 """A step that changes a variable by more than this, relative to its size, goes to another point."""
 STEPS = 6
+MOST_CHANGES = 20
+"""So many times a set of what is active is changed before it is given up."""
 
 
 def multipliers(problem: Problem, x: Array) -> tuple[Array, Array]:
@@ -119,10 +122,11 @@ class Polished:
 def polished(problem: Problem, x: Array, y: Array, z: Array) -> Polished:
     """A solution brought nearer to rounding by Newton steps on the KKT conditions of its active set.
 
-    Active rows and bounds are taken for equations, [∇²L, −Jᵀ; J, 0]. A step counts if the residuals shrink, no other
-    row or bound becomes active or violated, multipliers keep their signs, and no variable moves by more than 1e-3 of
-    its size. Never raises because that fails: then x, y, z are returned, or multipliers of least squares where those
-    are better.
+    Active rows and bounds are taken for equations, [∇²L, −Jᵀ; J, 0]; what is within 1e-3 of its bound, relative to its
+    size, may change sides before the first step, where that leaves no wrong sign and nothing violated. A step counts
+    if the residuals shrink, no other row or bound becomes active or violated, multipliers keep their signs, and no
+    variable moves by more than 1e-3 of its size. Never raises because that fails: then x, y, z are returned, or
+    multipliers of least squares where those are better.
     """
     start = Point(problem, x, y, z)
     before = _size(start)
@@ -131,7 +135,7 @@ def polished(problem: Problem, x: Array, y: Array, z: Array) -> Polished:
         return Polished(x, y, z, 0, before, before)
     if problem.second_order:
         active = active_set(start)
-        for tried in (active, active.strong()) if active.weak else (active,):
+        for tried in _candidates(start, active):
             found, at, count = _newton(start, before, tried)
             if at < size:
                 best, size, steps = found, at, count
@@ -141,6 +145,52 @@ def polished(problem: Problem, x: Array, y: Array, z: Array) -> Polished:
         assert estimated is not None
         best, size = estimated, at
     return Polished(best.x, best.y, best.z, steps, before, size)
+
+
+def _candidates(point: Point, active: ActiveSet) -> Iterator[ActiveSet]:
+    """The active sets to try: with what is weakly active, without it, and what a few steps settle on."""
+    yield active
+    if active.weak:
+        yield active.strong()
+    settled = _settled(point, active)
+    if settled is not None:
+        yield settled
+
+
+def _settled(point: Point, active: ActiveSet) -> ActiveSet | None:
+    """An active set whose step from the point violates nothing and has no multiplier of the wrong sign; None if none.
+
+    What is near a bound changes sides by that, as in the primal-dual active set strategy (M. Bergounioux, K. Ito, K.
+    Kunisch, 1999): interior points leave slack and multiplier of about one size where both are small.
+    """
+    problem, sizes = point.problem, point.scales
+    near = active_by_distance(problem, point.x, point.values, sizes.x, sizes.rows, FARTHEST)
+    seen = 0
+    for _ in range(MOST_CHANGES):
+        try:
+            moved = _step(point, active)
+            beyond = active_by_distance(problem, moved.x, moved.values, sizes.x, sizes.rows, 0.0)
+        except (LagrangeError, SingularMatrixError):
+            return None
+        wrong = _wrong(moved, active, moved.y, moved.z)
+        rows = _changed(active.rows, wrong[0], beyond.rows, near.rows)
+        bounds = _changed(active.bounds, wrong[1], beyond.bounds, near.bounds)
+        if np.array_equal(rows, active.rows) and np.array_equal(bounds, active.bounds):
+            return active if seen else None
+        seen += 1
+        active = replace(active, rows=rows, bounds=bounds, row_side=_sided(rows, near.row_side),
+                         bound_side=_sided(bounds, near.bound_side))
+    return None
+
+
+def _changed(states: Array, wrong: Array, beyond: Array, near: Array) -> Array:
+    """States with what has a wrong sign made inactive, and what is near its bound and went beyond it active."""
+    states = np.where(wrong & (near == STRONG), INACTIVE, states)
+    return np.where((states == INACTIVE) & ~wrong & (beyond == STRONG) & (near == STRONG), STRONG, states)
+
+
+def _sided(states: Array, side: Array) -> Array:
+    return np.where((states == INACTIVE) | (states == EQUAL), 0, side)
 
 
 def _estimated(point: Point) -> Point | None:

@@ -101,6 +101,39 @@ class Problem:
         entries = np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]])
         return sparse.csr_array((np.concatenate([values, values[off]]), entries), shape=(self.n, self.n))
 
+    def as_cyipopt(self) -> IpoptShape:
+        """The same in the shape that ``cyipopt.Problem`` and its kin take: methods by Ipopt's names."""
+        return IpoptShape(self)
+
+
+class IpoptShape:
+    """A problem by the names of cyipopt: ``cyipopt.Problem(p.n, p.m, p, p.lb, p.ub, p.cl, p.cu)`` with this as ``p``.
+
+    Ipopt's multipliers are of L = f + λᵀc: −1 times those of this room. ``hessian`` is there where the problem has a
+    matrix of second derivatives.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem, self.n, self.m = problem, problem.n, problem.m
+        self.x0, self.lb, self.ub = problem.x0, problem.lower, problem.upper
+        self.cl, self.cu = problem.row_lower, problem.row_upper
+        self.objective, self.gradient = problem.objective, problem.gradient
+        self.constraints, self.jacobian = problem.constraints, problem.jacobian
+        if problem.second_order and problem.hessian_structure is not None:
+            self.hessian, self.hessianstructure = self._hessian, self._hessian_structure
+
+    def jacobianstructure(self) -> tuple[Array, Array]:
+        """(rows, columns) of the numbers of ``jacobian(x)``."""
+        return self._problem.jacobian_structure
+
+    def _hessian_structure(self) -> tuple[Array, Array]:
+        found = self._problem.hessian_structure
+        assert found is not None
+        return found
+
+    def _hessian(self, x: Array, lagrange: Array, obj_factor: float) -> Array:
+        return self._problem.hessian(x, obj_factor, lagrange)
+
 
 @dataclass(eq=False)
 class Answer:

@@ -24,6 +24,7 @@ NULL = 1e-8
 """Combinations found iteratively are 0 below this: their squares are what the iteration sees."""
 LOOKED_FOR = 8
 """So many dependencies are looked for in large problems."""
+ITERATIONS = 6
 INVOLVED = 1e-6
 """Entries of a combination that are larger than this part of its largest take part in it."""
 
@@ -105,9 +106,9 @@ def _iterated(working: Working) -> tuple[int, float, list[Array], str]:
     except SingularMatrixError:
         return max(m - n, 0), 0.0, [], how
     basis: Array = np.random.default_rng(0).standard_normal((m, min(m, LOOKED_FOR)))
-    for _ in range(6):
+    for _ in range(ITERATIONS):
         basis = linalg.qr(basis, mode="economic")[0]
-        basis = -factor.solve(np.vstack([np.zeros((n, basis.shape[1])), basis]))[n:]
+        basis = factor.refined(np.vstack([np.zeros((n, basis.shape[1])), basis]))[n:]
     basis = linalg.qr(basis, mode="economic")[0]
     _, values, rotation = linalg.svd(working.matrix.T @ basis, full_matrices=False)
     found = basis @ rotation.T

@@ -126,7 +126,8 @@ def _bfgs() -> Any:
 class TrustKrylov(Algorithm):
     """trust-krylov of SciPy: unconstrained, products with the Hessian only, any number of variables.
 
-    Source: Lenders, Kirches, Potschka, "trlib" (2018).
+    Where its model of a step fails (it can, at singular Hessians), trust-ncg goes on, by conjugate gradients.
+    Source: Lenders, Kirches, Potschka, "trlib" (2018); Steihaug, SIAM J. Numer. Anal. 20 (1983) 626–637.
     """
 
     name: ClassVar[str] = "trust-krylov"
@@ -138,14 +139,22 @@ class TrustKrylov(Algorithm):
         return run_scipy(watched, settings, lambda: self._minimize(watched, settings))
 
     def _minimize(self, watched: Watched, settings: Settings) -> Answer:
-        soft, none = Softened(watched), np.zeros(watched.problem.m)
-        result = scipy_minimize(
-            soft.objective, watched.x0.copy(), jac=soft.gradient, method="trust-krylov",
-            hessp=lambda x, v: _ended_without(watched.product, x, 1.0, none, v),
-            callback=lambda xk: watched.step(xk, float(np.abs(soft.gradient(xk)).max(initial=0.0))),
-            options={"gtol": settings.tolerance * watched.scale, "maxiter": settings.max_iterations})
-        x = watched.at(result.x)
-        if result.status == 1:
-            return limited(watched, x, settings)
-        return judged(watched, x, np.empty(0), np.zeros(watched.problem.n), settings,
-                      f"trust-krylov: {result.message.rstrip('.')}")
+        x, left, word = watched.x0, settings.max_iterations, ""
+        for method in ("trust-krylov", "trust-ncg"):
+            result = _trust_region(method, watched, x, settings.tolerance * watched.scale, left)
+            x, left = watched.at(result.x), left - int(result.nit)
+            word = f"{method}: {result.message.rstrip('.')}"
+            if result.status == 1 or left <= 0:
+                return limited(watched, x, settings)
+            if result.status == 0:
+                break
+        return judged(watched, x, np.empty(0), np.zeros(watched.problem.n), settings, word)
+
+
+def _trust_region(method: str, watched: Watched, x: Array, gradient_tolerance: float, iterations: int) -> Any:
+    """One run of a method that asks for ∇²f by products."""
+    soft, none = Softened(watched), np.zeros(watched.problem.m)
+    return scipy_minimize(soft.objective, x.copy(), jac=soft.gradient, method=method,
+                          hessp=lambda x, v: _ended_without(watched.product, x, 1.0, none, v),
+                          callback=lambda xk: watched.step(xk, float(np.abs(soft.gradient(xk)).max(initial=0.0))),
+                          options={"gtol": gradient_tolerance, "maxiter": iterations})

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DeclarationError
 from ..text import nearest
-from .adapting import Guard, Watched, ended, falls_without_end, own_scaling, verdict
+from .adapting import Guard, NoValue, Watched, ended, falls_without_end, own_scaling, verdict
 from .algorithm import Algorithm, Settings
 from .monitor import Monitor
 from .problem import Answer, Array, Problem
@@ -68,10 +68,16 @@ class Uno(Algorithm):
         model = _model(unopy, problem, callbacks, hessian, settings)
         solver.set_notify_acceptable_iterate_callback(callbacks.accepted)
         solver.set_termination_callback(callbacks.ends)
-        result = solver.optimize(model)
+        with callbacks.guard.interrupts():
+            result = solver.optimize(model)
         callbacks.guard.release()
+<<<<<<< HEAD
         if result.optimization_status.name == "USER_INTERRUPTION":  # Uno takes Ctrl-C from Python while it runs
             raise KeyboardInterrupt
+=======
+        if result.optimization_status.name == "USER_INTERRUPTION":
+            raise KeyboardInterrupt("Uno was interrupted")
+>>>>>>> origin/main
         return _answer(watched, result, callbacks, settings)
 
     def _hessian_of(self, problem: Problem) -> str:
@@ -135,36 +141,38 @@ class _Callbacks:
     """What Uno calls: it hands its own buffers, which are read in place and written in place."""
 
     def __init__(self, watched: Watched) -> None:
-        self.watched, self.guard = watched, Guard()
+        self.watched, self.guard = watched, Guard(watched.problem)
         self.restoring = False
+        self._f = np.zeros(())
 
     def objective(self, x: Array) -> float:
-        return float(self.guard.run(self._objective, x))
+        return float(self.guard.fill("objective", self._f, self._objective, x))
 
-    def _objective(self, x: Array) -> float:
+    def _objective(self, x: Array) -> Any:
         self.watched.monitor.check()
         return self.watched.objective(x)
 
     def gradient(self, x: Array, out: Array) -> None:
-        self.guard.run(_fill, out, self.watched.gradient, x)
+        self.guard.fill("gradient", out, self.watched.gradient, x)
 
     def constraints(self, x: Array, out: Array) -> None:
-        self.guard.run(_fill, out, self.watched.constraints, x)
+        self.guard.fill("constraints", out, self.watched.constraints, x)
 
     def jacobian(self, x: Array, out: Array) -> None:
-        self.guard.run(_fill, out, self.watched.jacobian, x)
+        self.guard.fill("jacobian", out, self.watched.jacobian, x)
 
     def hessian(self, x: Array, sigma: float, y: Array, out: Array) -> None:
-        self.guard.run(_fill, out, self.watched.hessian, x, sigma, -y)
+        self.guard.fill("hessian", out, self.watched.hessian, x, sigma, -y)
 
     def product(self, x: Array, _new: bool, sigma: float, y: Array, v: Array, out: Array) -> None:
-        self.guard.run(_fill, out, self.watched.product, x, sigma, -y, v)
+        self.guard.fill("product", out, self.watched.product, x, sigma, -y, v)
 
     def accepted(self, x: Array, lower: Array, upper: Array, y: Array, sigma: float, _infeasibility: float,
                  stationarity: float, _complementarity: float) -> None:
         """An iterate, with slacks behind its x and fixed variables' rows behind its y; σ = 0 while Uno looks for a
         feasible point, whose multipliers are of that other problem."""
-        self.guard.run(self._accepted, x, lower, upper, y, sigma, stationarity)
+        if not self.guard.run(self._accepted, x, lower, upper, y, sigma, stationarity):
+            raise NoValue("the run is to end")  # Uno catches no error here: it stops
 
     def _accepted(self, x: Array, lower: Array, upper: Array, y: Array, sigma: float, stationarity: float) -> None:
         n, m = self.watched.problem.n, self.watched.problem.m
@@ -177,10 +185,6 @@ class _Callbacks:
     def ends(self, *_iterate: Any) -> bool:
         """Whether Uno is to stop: a callback has raised."""
         return self.guard.raised is not None
-
-
-def _fill(out: Array, function: Any, *arguments: Any) -> None:
-    out[:] = function(*arguments)
 
 
 def _model(unopy: Any, problem: Problem, callbacks: _Callbacks, hessian: str, settings: Settings) -> Any:

@@ -6,13 +6,15 @@ Takes a Point (kkt.py) and its ActiveSet (active.py); variables that are at a bo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..solvers import Factor
+from ..solvers import Factor, SingularMatrixError
 from .active import ActiveSet
+from .factoring import Symmetric, equilibrated
 from .kkt import Point
 from .problem import Array
 
@@ -22,10 +24,12 @@ DENSE = 2000
 """The same of matrices that are not sparse."""
 FILLED = 0.1
 """Matrices with more than this part of their entries are not sparse."""
-SHIFT = 1e-10
-"""Regularization of the normal equations, relative to rows of norm 1."""
+SHIFT = 1e-4
+"""[γI, Aᵀ; A, −γI] is factored: normal equations with γ² added to the squares of singular values, of rows of norm 1."""
 LAPACK = 100
 """KKT matrices up to this size are factored densely."""
+ADDED = 1e-9
+"""Added to and subtracted from the diagonal of larger ones, which are scaled to entries of 1."""
 
 
 class Working:
@@ -56,21 +60,14 @@ class Working:
         return np.asarray(self.matrix.toarray())
 
     @cached_property
-    def augmented(self) -> Factor:
-        """[I, Aᵀ; A, −δI], factored."""
-        return self.quasi_definite(None)
-
-    def quasi_definite(self, upper: Any) -> Factor:
-        """[H, Aᵀ; A, −δI] factored, H the identity where None."""
-        return Factor(self.saddle(upper))
-
-    def saddle(self, upper: Any) -> Any:
-        """[H, Aᵀ; A, −δI], CSC; H the identity where None."""
+    def augmented(self) -> Symmetric:
+        """[γI, Aᵀ; A, −γI], factored."""
         from scipy import sparse
 
         m, n = self.matrix.shape
-        upper = sparse.eye_array(n) if upper is None else upper
-        return sparse.block_array([[upper, self.matrix.T], [self.matrix, -SHIFT * sparse.eye_array(m)]], format="csc")
+        matrix = sparse.block_array([[SHIFT * sparse.eye_array(n), self.matrix.T],
+                                     [self.matrix, -SHIFT * sparse.eye_array(m)]], format="csc")
+        return Symmetric(matrix, np.zeros(n + m))
 
     def least_squares(self, b: Array) -> Array:
         """The y of least norm with |Aᵀy − b| least; ``b`` (free,), y (active,)."""
@@ -82,9 +79,11 @@ class Working:
 
             return np.asarray(linalg.lstsq(self.dense.T, b, cond=1e-12)[0])
         y, left = np.zeros(m), b
-        for _ in range(3):  # least squares with |Δy|² δ added: each time the rest
-            y = y + self.augmented.solve(np.concatenate([left, np.zeros(m)]))[n:]
-            left = b - self.matrix.T @ y
+        for _ in range(6):  # least squares with γ²|Δy|² added: each time the rest
+            step = self.augmented.refined(np.concatenate([left, np.zeros(m)]))[n:]
+            y, left = y + step, b - self.matrix.T @ (y + step)
+            if np.abs(step).max() <= 1e-14 * np.abs(y).max():
+                break
         return y
 
     def project(self, v: Array) -> Array:
@@ -106,18 +105,44 @@ class KKTMatrix:
         a = self.jacobian[self.rows][:, self.free]
         h = self.hessian[self.free][:, self.free]
         matrix = sparse.block_array([[h, a.T], [a, None]], format="csc") if len(self.rows) else sparse.csc_array(h)
-        self._matrix: Any = matrix.toarray() if matrix.shape[0] <= LAPACK else matrix
-        self._factor = Factor(self._matrix) if matrix.shape[0] else None
+        self._factored = _factored(matrix, len(self.free)) if matrix.shape[0] else None
 
     def solve(self, right: Array, rows: Array, at_bounds: Array) -> tuple[Array, Array]:
         """Δx (n, k) and Δy (m, k) with ∇²L Δx − Jᵀ Δy = ``right`` (n, k) in the free variables, J Δx = ``rows`` (m, k)
         in the active rows, Δx = ``at_bounds`` (n, k) at the bounds, and Δy = 0 in other rows."""
         dx, dy = np.zeros(right.shape), np.zeros(rows.shape)
         dx[self.bound] = at_bounds[self.bound]
-        if self._factor is not None:
+        if self._factored is not None:
             b = np.concatenate([(right - self.hessian @ dx)[self.free], (rows - self.jacobian @ dx)[self.rows]])
-            found = self._factor.solve(b)
-            found = found + self._factor.solve(b - self._matrix @ found)
-            n = len(self.free)
+            found, n = self._factored(b), len(self.free)
             dx[self.free], dy[self.rows] = found[:n], -found[n:]
         return dx, dy
+
+
+def _factored(matrix: Any, n: int) -> Callable[[Array], Array]:
+    """b ↦ x with matrix·x = b of a symmetric KKT matrix, its first n rows those of variables.
+
+    Small ones by LAPACK; large ones without pivots, or by pivots where that does not do.
+    """
+    from scipy import sparse
+
+    if matrix.shape[0] <= LAPACK:
+        return _pivoted(matrix.toarray())
+    d = equilibrated(matrix)
+    scaled = sparse.csc_array(sparse.diags_array(d) @ matrix @ sparse.diags_array(d))
+    try:
+        factor = Symmetric(scaled, np.where(np.arange(len(d)) < n, ADDED, -ADDED))
+        factor.refined(np.cos(2.4 * np.arange(len(d))) + 1.5)
+    except SingularMatrixError:
+        return _pivoted(matrix)
+    return lambda b: d[:, None] * factor.refined(d[:, None] * b)
+
+
+def _pivoted(matrix: Any) -> Callable[[Array], Array]:
+    factor = Factor(matrix)
+
+    def solve(b: Array) -> Array:
+        x = factor.solve(b)
+        return np.asarray(x + factor.solve(b - matrix @ x))
+
+    return solve

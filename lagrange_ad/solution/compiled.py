@@ -35,7 +35,6 @@ from ..execution.native.sequence import StateSequence
 from ..execution.native.state import (
     SmallSteps,
     SmallTerms,
-    in_state_space,
     instances_of_rows,
     rows_of_calls,
     wide_records,
@@ -61,6 +60,7 @@ class CompiledPlan:
         self._forward_lists: dict[bool, Listing] = {}
         self._backward_lists: dict[tuple[bool, bool], Listing] = {}
         self._terms: dict[int, SmallTerms] = {}
+        self._called_groups: dict[bool, list[GroupRun]] = {}
         self._lock = threading.RLock()
         self._compile_from = getattr(plan.executor, "compile_from")  # noqa: B009
 
@@ -129,7 +129,7 @@ class CompiledPlan:
         for step in self.plan.steps:
             if isinstance(step, SequenceStep) and id(step) in self._large:
                 groups, whose, _ = in_turns(self._large[id(step)], step.rows)
-                state = [in_state_space(group, self.own) for group in groups]
+                state = [group.with_rows(self.own) for group in groups]
                 found[id(step)] = StateSequence(state, whose, self._compile_from, self.extra)
         return found
 
@@ -138,7 +138,7 @@ class CompiledPlan:
         found = {}
         for step in self.plan.steps:
             if isinstance(step, WideStep) and id(step) in self._large:
-                groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+                groups = [group.with_rows(self.own) for group in self._large[id(step)]]
                 found[id(step)] = wide_records(groups, step.own, self._compile_from)
         return found
 
@@ -199,7 +199,7 @@ class CompiledPlan:
             if not offset:
                 return self._wides[id(step)][0]
             records = offsets(step.own, step.rows)
-            groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+            groups = [group.with_rows(self.own) for group in self._large[id(step)]]
             records.extend(records_of(parts_of(groups, self._compile_from), "values", True))
             return records
 
@@ -219,21 +219,21 @@ class CompiledPlan:
         def write(step: Step) -> Records:
             if isinstance(step, SequenceStep):
                 return self._sequences[id(step)].records("tangent", with_offsets)
-            groups = [in_state_space(group, self.own) for group in self._large[id(step)]]
+            groups = [group.with_rows(self.own) for group in self._large[id(step)]]
             return records_of(parts_of(groups, self._compile_from), "tangent")
 
         return self._listed(list(self.plan.steps), write, "tangent", with_offsets)
 
     def _outer(self, groups: tuple[Group, ...], quantity: str) -> Records:
         """The calls of the objective or the constraints, which are elements after the state."""
-        large = [in_state_space(group, self.own) for group in groups if group.size >= self._compile_from]
+        large = [group.with_rows(self.own) for group in groups if group.size >= self._compile_from]
         records = self._small_terms(groups).records(quantity)
         records.extend(records_of(parts_of(large, self._compile_from), quantity, quantity != "tangent"))
         return records
 
     def _small_terms(self, groups: tuple[Group, ...]) -> SmallTerms:
         if id(groups) not in self._terms:
-            small = [in_state_space(group, self.own) for group in groups if group.size < self._compile_from]
+            small = [group.with_rows(self.own) for group in groups if group.size < self._compile_from]
             self._terms[id(groups)] = SmallTerms(small, self.extra)
         return self._terms[id(groups)]
 
@@ -289,21 +289,22 @@ class CompiledPlan:
                 records.extend(self._outer(groups, "tangent"))
             return Listing(records, asking)
 
-    def hessian_product(self, inputs: Array, with_offsets: bool) -> Listing:
-        """Rates of the state from x, Σ λ ∂²φ·ż over all rows in w, and back-substitution from there; what arrives at
-        the inputs stands in ``gradient``.
+    def hessian_product(self, inputs: Array, with_offsets: bool, everything: bool) -> Listing:
+        """Rates of the state from x, Σ λ ∂²φ·ż over rows in w, and back-substitution from there; what arrives at the
+        inputs stands in ``gradient``. Of all rows and steps, or of those that the objective depends on.
 
         Who helps is given (False, step) for rates, None when it is the turn of ``called``, (True, step) going back.
         """
         with self._lock:
             records, asking = self._rates(inputs, with_offsets)
-            parts = parts_of(self.lowered.all_groups, self._compile_from)
+            groups = self.lowered.all_groups if everything else self.plan.reached_groups
+            parts = parts_of(groups, self._compile_from)
             records.extend(clear(Frame.W, self.extra.size))
             records.extend(records_of(parts, "hessian_product"))
-            if self.called:
+            if self.called(everything):
                 asking += [None] * (len(records) - len(asking) + 1)
                 records.extend(ask())
-            back, asking_back = self._backward(everything=True, with_offsets=with_offsets)
+            back, asking_back = self._backward(everything, with_offsets)
             asking += [None] * (len(records) - len(asking)) + [(True, step) for step in asking_back]
             records.extend(back)
             records.extend(take_gradient(inputs))
@@ -318,11 +319,13 @@ class CompiledPlan:
         records.extend(moving)
         return records, asked
 
-    @cached_property
-    def called(self) -> list[GroupRun]:
-        """The groups of user functions."""
-        groups = [group for group in self.lowered.all_groups if isinstance(group.kernel, ExternalKernel)]
-        return [GroupRun(piece) for group in groups for piece in group.pieces()]
+    def called(self, everything: bool) -> list[GroupRun]:
+        """The groups of user functions, all or those that the objective depends on."""
+        if everything not in self._called_groups:
+            groups = self.lowered.all_groups if everything else self.plan.reached_groups
+            self._called_groups[everything] = [GroupRun(piece) for group in groups for piece in group.pieces()
+                                               if isinstance(group.kernel, ExternalKernel)]
+        return self._called_groups[everything]
 
     @property
     def is_whole(self) -> bool:

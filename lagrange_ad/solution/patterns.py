@@ -16,13 +16,14 @@ import numpy as np
 from ..execution import loops_of
 from ..expression import Array
 from ..lowering import Group
+from ..structure.blocks import compress, expand
 from ..structure.spreading import Patterns, leaves_of
 from .plan import Plan
 from .steps import BlockStep
 
 MOST_ENTRIES = 1 << 25
 """Programs whose kernels have more partial derivatives in all than this (large matrix products) are not looked at."""
-ENTRIES_A_NODE = 64
+ENTRIES_A_NODE = 32
 """So many inputs an equation, in the mean, make patterns that are kept."""
 
 
@@ -91,20 +92,23 @@ class Dependence:
 
     def jacobian(self) -> tuple[Array, Array] | None:
         """(outputs, inputs) of what may not be 0, sorted; None where that is not known."""
-        graph, forward = self._graph, self._forward
+        graph, forward, shape = self._graph, self._forward, (self._m, self._n)
         if graph is None:
             return None
         if forward is not None:
             start = forward.start[graph.n_nodes - self._m :]
-            return _sorted(np.repeat(np.arange(self._m), np.diff(start)), forward.leaves[start[0] :], self._n)
+            return _sorted(shape, expand(start - start[0]), forward.leaves[start[0] :])
         backward = self._backward
         if backward is None:
             return None
         start = backward.start[graph.n_nodes - self._m :]
-        return _sorted(backward.leaves[start[0] :], np.repeat(np.arange(self._n), np.diff(start)), self._n)
+        return _sorted(shape, backward.leaves[start[0] :], expand(start - start[0]))
 
-    def hessian(self) -> tuple[Array, Array] | None:
-        """(i, j), i ≥ j, of what may not be 0 of Pᵀ H P, sorted: H of all rows, P = d(state)/d(inputs)."""
+    def hessian(self, widest: int) -> tuple[Array, Array] | None:
+        """(i, j), i ≥ j, of what may not be 0 of Pᵀ H P, sorted: H of all rows, P = d(state)/d(inputs).
+
+        None where that is not known, or a row has more entries than ``widest``.
+        """
         from scipy import sparse
 
         graph, forward = self._graph, self._forward
@@ -124,10 +128,12 @@ class Dependence:
             (np.ones(start[-1]), np.concatenate([np.arange(n), forward.leaves]), start), shape=(size, n))
         widths = np.diff(start)
         pairs = pairs.tocoo()
+        if max(widths[pairs.row].max(initial=0), widths[pairs.col].max(initial=0)) > widest:
+            return None
         if (widths[pairs.row] * widths[pairs.col]).sum() > self._limit(graph) * ENTRIES_A_NODE:
             return None
         found = (spread.T @ (pairs.tocsr() @ spread)).tocoo()
-        return _sorted(np.maximum(found.row, found.col), np.minimum(found.row, found.col), n)
+        return _sorted((n, n), np.maximum(found.row, found.col), np.minimum(found.row, found.col))
 
 
 def _nodes(plan: Plan) -> tuple[Array, Array, int]:
@@ -149,7 +155,7 @@ def _entries(groups: Sequence[Group], of_instance: Any) -> int:
     return sum(group.size * of_instance(group) for group in groups)
 
 
-def _sorted(i: Array, j: Array, n: int) -> tuple[Array, Array]:
+def _sorted(shape: tuple[int, int], i: Array, j: Array) -> tuple[Array, Array]:
     """Positions by rows, each once, int32."""
-    keys = np.unique(i.astype(np.int64) * n + j)
-    return (keys // max(n, 1)).astype(np.int32), (keys % max(n, 1)).astype(np.int32)
+    begin, columns = compress(*shape, i, j)
+    return expand(begin).astype(np.int32), columns.astype(np.int32)

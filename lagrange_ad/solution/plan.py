@@ -17,7 +17,7 @@ import numpy as np
 
 from ..execution import Executor, Run, default_executor, loops_of
 from ..expression import Array
-from ..lowering import Lowered, Operations, count_operations
+from ..lowering import Group, Lowered, Operations, count_operations
 from ..lowering.lowered import coarse_pairs
 from ..program.choices import SolverChoice, chosen_for
 from ..structure import (
@@ -38,7 +38,7 @@ from ..tables import Report, Shown
 from .diagnosis.structural import structure_error
 from .roles import PlanRoles
 from .showing import schedule_report
-from .steps import BlockStep, Cut, SequenceStep, Step, WideStep, wide_steps
+from .steps import BlockStep, Cut, SequenceStep, Step, WideStep, distribute, wide_steps
 from .torn import joined, wanted_torn
 
 if TYPE_CHECKING:
@@ -122,6 +122,21 @@ class Plan(Shown):
     def everything(self) -> Run:
         """One run over the groups of all rows, the objective's and the constraints' among them."""
         return self.executor.run(self.lowered.all_groups)
+
+    @cached_property
+    def reached_groups(self) -> tuple[Group, ...]:
+        """The groups of the objective and of the rows that it depends on."""
+        lowered = self.lowered
+        slot = np.full(lowered.n_rows, -1)
+        for step in self.steps:
+            slot[step.all_rows if isinstance(step, BlockStep) else step.rows] = 0 if step.reached else -1
+        groups = lowered.groups if (slot == 0).all() else distribute(lowered.groups, slot, 1)[0]
+        return (*groups, *lowered.objective_groups)
+
+    @cached_property
+    def reached_run(self) -> Run:
+        """One run over these groups."""
+        return self.executor.run(self.reached_groups)
 
     @cached_property
     def auxiliary_steps(self) -> tuple[WideStep, ...]:

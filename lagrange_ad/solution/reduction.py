@@ -95,7 +95,8 @@ class Reduction:
         λ of the objective's row is σ, of rows that are outputs y. Computed once for a point and its weights.
         """
         solved, known = solved_of(point), self._known
-        if known is None or known[0] is not solved or known[1] != sigma or not np.array_equal(known[2], y):
+        if known is None or known[0] is not solved or known[1] != sigma or (
+                len(y) and not np.array_equal(known[2], y)):
             lam, _ = self._pulled(solved, sigma, y)
             lam.flags.writeable = False
             known = self._known = solved, sigma, np.array(y, dtype=np.float64), lam
@@ -169,11 +170,11 @@ class Reduction:
 
     def hessian_product(self, point: Point, sigma: float, y: Array, v: Array) -> Array:
         """(σ∇²J + Σ y_i ∇²o_i)·v (n,), the equations holding."""
-        return self._directions.product(solved_of(point), self.multipliers(point, sigma, y), v)
+        return self._directions.product(solved_of(point), self.multipliers(point, sigma, y), v, bool(np.any(y)))
 
     @cached_property
     def _hessian(self) -> _Compressed | None:
-        found = self._dependence.hessian()
+        found = self._dependence.hessian(MOST_PRODUCTS)
         if found is None:
             if self.n > MOST_PRODUCTS:
                 return None

@@ -82,25 +82,23 @@ class Coupled:
         diagonal = np.flatnonzero((self.own >= 0) & (explicit >= 0))
         i = np.concatenate([local_row(rows[entries]), diagonal])
         system = System(i, np.concatenate([j[entries], explicit[diagonal]]), len(self.all_rows))
-        slot = np.full(len(j), len(system.rows), dtype=np.int32)  # one more takes what lies outside
+        slot = np.full(len(j), -1, dtype=np.int32)
         slot[entries] = system.slot[: len(entries)]
-        return Assembly(system, slot, system.slot[len(entries) :])
+        constant = np.zeros(len(system.rows))
+        constant[system.slot[len(entries) :]] = -1.0
+        return Assembly(system, self.run.prepared_sums("jacobian", slot, constant))
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂z among these rows and their unknowns, at a state: an array, or CSC when large."""
-        system, slot, left = self.pattern
-        size = len(system.rows)
-        data = self.run.jacobian_sums(z, slot, size + 1)[:size]
-        data[left] -= 1.0
-        return system.of_data(data)
+        system, sums = self.pattern
+        return system.of_data(sums(z))
 
 
 class Assembly(NamedTuple):
-    """The matrix of coupled rows: ``slot`` of every Jacobian entry, those of other unknowns last; ``left`` of −own."""
+    """The matrix of coupled rows, and what computes its numbers, the −1 of own elements included."""
 
     system: System
-    slot: Array
-    left: Array
+    sums: Callable[..., Array]
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,23 +52,23 @@ class ProgramCurve:
                 inside = (self.columns >= where.start) & (self.columns < where.stop)
                 low[inside], high[inside] = symbol.domain
         self.low, self.high = low, high
-        self._pattern, self._left = self._make_pattern()
+        self._pattern, self._sums = self._make_pattern()
         self._floor = self._largest = np.empty(0)
 
-    def _make_pattern(self) -> tuple[Pattern, Array]:
-        """Where the entries of the Jacobian go, and the −1 of elements alone on a left side, at their places."""
+    def _make_pattern(self) -> tuple[Pattern, Any]:
+        """Where the entries of the Jacobian go, and what computes the numbers, the −1 of lonely left sides included."""
         lowered = self.plan.lowered
         place = np.full(lowered.state.size, -1, dtype=np.int64)
         place[self.columns] = np.arange(len(self.columns))
         i, j = self.plan.everything.jacobian_pattern()
         i = np.where(i < lowered.n_rows, i, -1)
         explicit = np.flatnonzero(lowered.own >= 0)
-        pattern = Pattern(np.concatenate([place[j], place[lowered.own[explicit]]]), np.concatenate([i, explicit]),
+        left = place[lowered.own[explicit]]
+        pattern = Pattern(np.concatenate([place[j], left]), np.concatenate([i, explicit]),
                           (len(self.columns), lowered.n_rows))  # of the transposed matrix, whose CSR is our CSC
-        left = np.zeros(pattern.size)
-        np.add.at(left, pattern.slot[len(i) :], -1.0)
-        pattern.slot = pattern.slot[: len(i)].copy()
-        return pattern, left
+        constant = np.zeros(pattern.size)
+        constant[pattern.slot[len(i) :][left >= 0]] = -1.0
+        return pattern, self.plan.everything.prepared_sums("jacobian", pattern.slot[: len(i)], constant)
 
     def state(self, y: Array) -> Array:
         """The whole state."""
@@ -89,11 +89,9 @@ class ProgramCurve:
         """∂r/∂y, CSC."""
         from scipy import sparse
 
-        with np.errstate(all="ignore"):
-            numbers = self.plan.everything.jacobian_sums(self.state(y), self._pattern.slot, self._pattern.size)
-        numbers = numbers + self._left
+        numbers = self._sums(self.state(y))
         shape = (self.plan.lowered.n_rows, len(self.columns))
-        return sparse.csc_array((numbers[:-1], self._pattern.columns, self._pattern.indptr), shape=shape)
+        return sparse.csc_array((numbers, self._pattern.columns, self._pattern.indptr), shape=shape)
 
     def measure(self, slope: Array) -> None:
         """Take d(unknowns)/d(parameter) at the beginning for the least sizes of the unknowns."""

@@ -7,14 +7,17 @@ the groups at x (``direct.py``); else those of the plan that solves what is (``s
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..execution import loops_of
 from ..expression import Array
-from ..lowering import Lowered, inlined, with_outputs
+from ..lowering import inlined, with_outputs, without_equations
 from ..optimizers import Problem
+from ..solution.full import FullSpace
+from ..solution.patterns import Dependence
+from ..solution.plan import make_plan
 from ..solution.reduction import Reduction
 from .direct import Direct
 
@@ -27,7 +30,16 @@ class Eliminating:
 
     def __init__(self, view: View, reduction: Reduction) -> None:
         self.view, self.reduction = view, reduction
-        self.jacobian_structure, self.hessian_structure = reduction.jacobian_structure, reduction.hessian_structure
+
+    @property
+    def jacobian_structure(self) -> tuple[Array, Array]:
+        """Found when first asked for: methods of first order without constraints do not."""
+        return self.reduction.jacobian_structure
+
+    @property
+    def hessian_structure(self) -> tuple[Array, Array] | None:
+        """The same."""
+        return self.reduction.hessian_structure
 
     def objective(self, x: Array) -> float:
         """J."""
@@ -54,21 +66,43 @@ class Eliminating:
         return self.reduction.hessian_product(self.view.point(x), sigma, y, v)
 
 
-def _inlined(view: View) -> Lowered | None:
-    """The lowered program of a view with all that it eliminates inlined; None where something is to be solved.
+def _direct(view: View) -> FullSpace | None:
+    """What a view computes as functions of x without solving: what it eliminates is inlined, or are auxiliaries.
 
-    Eliminated variables with bounds are constraint rows of their own there, after the others.
+    None where there is something to solve, or where auxiliaries would fill the Hessian. Eliminated variables with
+    bounds are the last rows.
     """
     plan, lowered = view.plan, view.lowered
-    if not lowered.n_rows:
-        return lowered
-    if view.has_cycles or view.is_perturbed or not (plan.unknown[lowered.own] & (lowered.own >= 0)).all():
+    if plan.unknown[: lowered.n_user].any():
+        if view.has_cycles or view.is_perturbed or not (lowered.own >= 0).all():
+            return None
+        row_of = np.full(lowered.state.size, -1, dtype=np.int64)
+        row_of[lowered.own] = np.arange(lowered.n_rows)
+        whole = with_outputs(lowered, row_of[view.bounded_places])
+        found, left = inlined(whole, np.arange(lowered.n_rows), loops_of(plan.executor))
+        if len(left):
+            return None
+        nothing = np.zeros(lowered.state.size, dtype=bool)
+        plan = make_plan(without_equations(found), nothing, nothing, plan.executor)
+    elif lowered.n_rows and len(view.places) > MOST_FILLED and not _is_sparse(view):
         return None
-    row_of = np.full(lowered.state.size, -1, dtype=np.int64)
-    row_of[lowered.own] = np.arange(lowered.n_rows)
-    whole = with_outputs(lowered, row_of[view.bounded_places])
-    found, left = inlined(whole, np.arange(lowered.n_rows), loops_of(plan.executor))
-    return None if len(left) else found
+    first = plan.lowered.objective_row + 1
+    return FullSpace(plan, view.places, np.arange(first, first + plan.lowered.constraint_rows.size))
+
+
+MOST_FILLED = 1000
+"""Up to so many variables a Hessian may be full."""
+
+
+def _is_sparse(view: View) -> bool:
+    """Whether auxiliaries leave the Hessian sparse."""
+    found = Dependence(view.plan, view.places, _constraint_rows(view), view.bounded_places)
+    return found.hessian(MOST_FILLED) is not None
+
+
+def _constraint_rows(view: View) -> Array:
+    first = view.lowered.objective_row + 1
+    return np.arange(first, first + view.lowered.constraint_rows.size)
 
 
 class ViewProblem(Problem):
@@ -80,14 +114,20 @@ class ViewProblem(Problem):
     second_order = True
 
     def __init__(self, view: View) -> None:
-        self.view, plan = view, view.plan
+        self.view = view
         self.x0, self.lower, self.upper = view.x0, view.lower, view.upper
         self.row_lower, self.row_upper = view.constraint_limits()
-        first, lowered = plan.lowered.objective_row + 1, _inlined(view)
-        rows = np.arange(first, first + plan.lowered.constraint_rows.size)
-        self._of: Direct | Eliminating = (
-            Eliminating(view, Reduction(plan, view.places, rows, view.bounded_places)) if lowered is None
-            else Direct(lowered, plan.executor, view.places, view.declared_state()))
+
+    @cached_property
+    def _of(self) -> Direct | Eliminating:
+        """What computes the numbers; made anew after pickling, for it holds compiled code."""
+        view, space = self.view, _direct(self.view)
+        if space is not None:
+            return Direct(space, view.declared_state())
+        return Eliminating(view, Reduction(view.plan, view.places, _constraint_rows(view), view.bounded_places))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_of"}
 
     @property
     def jacobian_structure(self) -> tuple[Array, Array]:  # type: ignore[override]

@@ -9,36 +9,23 @@ x too, and their equations among the constraints. A mixed view eliminates the va
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeclarationError, LagrangeError, ShapeError, SolveError, UnknownNameError
+from ..errors import ShapeError
 from ..expression import Array, Symbol, evaluate
-from ..lagrangian import require_objective
-from ..lowering import Blocks, Lowered
-from ..program import Declarations, fit, key_name, numeric
-from ..program.starts import require_domain
-from ..solution import Plan, Point
-from ..solution.evaluation import DeclaredState, declared_starts, lay_out, offsets, solve_from, start_at
-from ..solution.roles import flagged_blocks
-from ..solution.steps import BlockStep
-from ..tables import Report, Shown
-from ..text import listing, nearest
+from ..program import Declarations
+from ..tables import Report
 from .showing import view_report
-from .space import Space, everything_solved, solved_for, space_of
+from .solved import Solved
 
 if TYPE_CHECKING:
-    from ..solution.fast import FastPath
     from .problem import ViewProblem
 
-FEW = 25
-"""So many iterations may be spent on a cycle of kept variables without starts."""
 
-
-class View(Shown):
+class View(Solved):
     """The objective and the constraints as functions of a flat x, what is eliminated solved at each x.
 
     ``value_and_gradient(x)`` gives (sign·J, sign·dJ/dx), where ``sign`` is −1 for a maximize program, so that
@@ -53,93 +40,7 @@ class View(Shown):
 
     def __init__(self, program: Declarations, eliminate: Any = "all",
                  perturbation: Mapping[str, Any] | None = None) -> None:
-        self.space: Space = space_of(program, eliminate)
-        self._plan: Plan = self.space.plan
-        lowered = self._plan.lowered
-        require_objective(self._plan, "be optimized")
-        self._places = self.space.x
-        if not len(self._places):
-            every = [s.name for s in lowered.symbols.values() if s.kind == "input"]
-            raise DeclarationError(
-                f"{program.name!r} has no inputs, so there is nothing to optimize: "
-                + (f"freed: {listing(every)}" if every else "declare one with input(name, value)")
-            )
-        self._in_x = np.zeros(lowered.state.size, dtype=bool)
-        self._in_x[self._places] = True
-        self.inputs: Blocks = flagged_blocks(lowered, self._in_x, [s.kind == "input" for s in lowered.symbols.values()])
-        self._original = lay_out(self._plan)
-        added = offsets(self.space.own, perturbation or {})
-        if added.any():
-            offset = np.zeros(lowered.n_all_rows)
-            offset[self.space.arranged.row] = added
-            self._original = replace(self._original, offset=offset)
-        self._declared = self._original
-        self._x0 = self._begun()[self._places]
-        self._lower, self._upper = self._bounds_of(self._places)
-        self._parameters = {name: s.shape for name, s in lowered.symbols.items() if self._is_parameter(name)}
-        objective = lowered.objective
-        self.sign = -1.0 if objective is not None and objective.sense == "maximize" else 1.0
-        self.has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
-        self._last: tuple[Array, Point] | None = None
-        self._state: Array | None = None
-        self._fast = self._make_fast()
-
-    def _begun(self) -> Array:
-        """The declared state, what is kept without a start computed from the rest where its equations let it be."""
-        z, own = self._declared.filled({}), self.space.own
-        guessed = self.space.unknown & self._in_x[: own.n_user] & ~declared_starts(own, self._in_x)[: own.n_user]
-        if not guessed.any():
-            return z
-        space = solved_for(self.space, guessed)
-        if not space.plan.unknown[: own.n_user].any():
-            return z
-        declared = lay_out(space.plan)
-        try:
-            found = solve_from(space.plan, start_at(space.plan, declared, z.copy(), declared.started), FEW).state
-        except SolveError as error:
-            if error.at is None:
-                return z
-            found = error.at.state
-        good = np.flatnonzero(space.plan.unknown[: own.n_user] & np.isfinite(found[: own.n_user]))
-        z[good] = found[good]
-        return z
-
-    def _is_parameter(self, name: str) -> bool:
-        """Whether a symbol has elements that are given and not in x."""
-        where = self._plan.lowered.state.slices[name]
-        if where.start == where.stop:
-            return self._plan.lowered.symbols[name].kind == "parameter"
-        return not (self._plan.unknown[where] | self._in_x[where]).all()
-
-    def _bounds_of(self, places: Array) -> tuple[Array, Array]:
-        """The declared bounds of some elements of the state."""
-        lowered = self._plan.lowered
-        low, high = np.full(lowered.state.size, -np.inf), np.full(lowered.state.size, np.inf)
-        for name, symbol in lowered.symbols.items():
-            if not symbol.is_unbounded:
-                where = lowered.state.slices[name]
-                low[where] = np.broadcast_to(symbol.lower, symbol.shape).ravel()
-                high[where] = np.broadcast_to(symbol.upper, symbol.shape).ravel()
-        return low[places], high[places]
-
-    @property
-    def is_perturbed(self) -> bool:
-        """Whether ε was added to right sides."""
-        return self._original.offset is not None
-
-    @property
-    def plan(self) -> Plan:
-        """The plan that solves what is eliminated."""
-        return self._plan
-
-    @property
-    def places(self) -> Array:
-        """Where x stands in the flat state; a copy."""
-        return self._places.copy()
-
-    def declared_state(self) -> Array:
-        """The flat state before anything is solved, with the parameters that the view has now; a copy."""
-        return self._declared.filled({})
+        super().__init__(program, eliminate, perturbation)
 
     @cached_property
     def problem(self) -> ViewProblem:
@@ -148,265 +49,37 @@ class View(Shown):
 
         return ViewProblem(self)
 
-    @property
-    def lowered(self) -> Lowered:
-        """The lowered program that the view evaluates."""
-        return self._plan.lowered
-
-    def role_of(self, name: str) -> str:
-        """What was done to a symbol before the view was made: "fixed", "freed", with the elements where in part."""
-        word, lowered = self._plan.roles.changed.get(name, ""), self._plan.lowered
-        if not word.endswith("in part"):
-            return word
-        fixed, freed = self._plan.roles.changed_elements()
-        where = lowered.state.slices[name]
-        return f"{word}: {listing(lowered.state.element(i) for i in fixed + freed if where.start <= i < where.stop)}"
-
-    @property
-    def executor(self) -> str:
-        """What evaluates it: ``native`` or ``reference``."""
-        return self._plan.executor.name
-
-    @property
-    def x0(self) -> Array:
-        """The declared inputs, flat; a copy, free to be changed."""
-        return self._x0.copy()
-
-    @property
-    def lower(self) -> Array:
-        """The lower bounds of x; a copy."""
-        return self._lower.copy()
-
-    @property
-    def upper(self) -> Array:
-        """The upper bounds of x; a copy."""
-        return self._upper.copy()
-
-    @property
-    def bounds(self) -> Any:
-        """The bounds of x as scipy.optimize.Bounds."""
-        from scipy.optimize import Bounds
-
-        return Bounds(self.lower, self.upper)
-
-    def join(self, values: dict[str, Any]) -> Array:
-        """The flat x of arrays by name; of one of which some elements are not in x, what stands at the others."""
-        wanted = {name: self._plan.lowered.symbols[name].shape for name in self.inputs.names}
-        wrong = [name for name in (*wanted, *values) if (name in wanted) != (name in values)]
-        if wrong:
-            raise UnknownNameError(f"x consists of {listing(wanted)}; missing or unknown: {listing(wrong)}")
-        parts = [np.ravel(fit(name, np.asarray(values[name]), shape, "the value")) for name, shape in wanted.items()]
-        return np.concatenate([part[self._kept(name)] for name, part in zip(wanted, parts, strict=True)]
-                              ).astype(np.float64)
-
-    def _kept(self, name: str) -> Any:
-        """Which elements of a symbol are in x."""
-        return self._in_x[self._plan.lowered.state.slices[name]]
-
-    def split(self, x: Array) -> dict[str, Array]:
-        """What is in x by name; elements that are not are where they start."""
-        found = self.inputs.split(self._checked(x).copy(), self.inputs.names)
-        for name in found:
-            kept = self._kept(name)
-            if not kept.all():
-                whole = self._plan.lowered.state.get(self._declared.z, name).copy()
-                whole.ravel()[kept] = found[name]
-                found[name] = whole
-        return found
-
-    def point(self, x: Array) -> Point:
-        """The evaluated point at x. Raises as ``Program.evaluate`` does."""
-        flat, last = self._checked(x), self._last
-        if last is not None and np.array_equal(flat, last[0]):
-            return last[1]  # optimizers ask for value, gradient and constraints one after the other
-        point = self._solve(self._declared, flat, self.start)
-        self._last = flat.copy(), point
-        if self._fast is not None:
-            self._fast.start_from(point.state)
-        elif self.has_cycles:
-            self._state = point.state
-        return point
-
-    def declared_point(self, x: Array, start: Array | None = None) -> Point:
-        """The point at x with the parameters as declared, its cycles solved from ``start`` (one that ``start`` gave).
-
-        Nothing of the view changes. Raises as ``Program.evaluate`` does.
-        """
-        return self._solve(self._original, self._checked(x), start)
-
-    def solved_point(self, x: Array) -> Point:
-        """The point with every equation solved that determines something, at the decisions in x; its solve begins at x.
-
-        Raises as ``Program.evaluate`` does. It has the multipliers of the equations with the decisions held.
-        """
-        if self.space.name == "reduced":
-            return self.point(x)
-        plan, declared = self._everything
-        z, state = declared.filled({}), self.point(x).state
-        z[: plan.lowered.n_user] = state[: plan.lowered.n_user]
-        return solve_from(plan, start_at(plan, declared, z, declared.started | plan.unknown))
-
-    @cached_property
-    def _everything(self) -> tuple[Plan, DeclaredState]:
-        """The plan that solves all that is determined, and its declared state."""
-        space = everything_solved(self.space)
-        declared = lay_out(space.plan)
-        if self._original.offset is not None:
-            own = self._original.offset[self.space.arranged.row]
-            offset = np.zeros(space.plan.lowered.n_all_rows)
-            offset[space.arranged.row] = own
-            declared = replace(declared, offset=offset)
-        return space.plan, declared
-
-    def _solve(self, declared: DeclaredState, flat: Array, start: Array | None) -> Point:
-        z = declared.filled(self.split(flat)) if declared.computed else declared.z.copy()
-        z[self._places] = flat
-        started = declared.started
-        if start is not None and self._fast is None:
-            z[self._plan.unknown], started = start[self._plan.unknown], self._plan.unknown
-        begin = start_at(self._plan, declared, z, started)
-        if start is not None and self._fast is not None:
-            begin = self._fast.from_last(begin, start)
-        return solve_from(self._plan, begin)
-
-    @property
-    def start(self) -> Array | None:
-        """Where the next solve of the cycles begins, as numbers to keep and give back; None: at the declared starts."""
-        return self._fast.start if self._fast is not None else self._state
-
-    @start.setter
-    def start(self, start: Array | None) -> None:
-        self._last = None
-        if self._fast is not None:
-            self._fast.start = start
-        else:
-            self._state = start
-
     def set(self, values: Mapping[Any, Any] | None = None, /, **named: Any) -> None:
         """Change parameters for this view alone, all or none; nothing is rebuilt, the program keeps its own.
 
         Raises UnknownNameError for a name that is no parameter, ShapeError and DeclarationError for a value that is not
         what was declared. Not while another thread evaluates the view.
         """
-        new = [self._parameter(key, value) for key, value in {**(values or {}), **named}.items()]
-        if self._declared is self._original:
-            self._declared = replace(self._original, z=self._original.z.copy())
-            if self._fast is not None:
-                self._fast.declare(self._declared)
-        for name, value in new:
-            where = self._plan.lowered.state.slices[name]
-            self._declared.z[where] = value.ravel()
-            if self._fast is not None:
-                self._fast.give(where)
-        self._last = None
+        super().set(values, **named)
         self.__dict__.pop("problem", None)  # the next look at it makes one of the new values
 
-    def _parameter(self, key: Any, value: Any) -> tuple[str, Array]:
-        owner = next((symbol.owner for symbol in self._plan.lowered.symbols.values()), None)
-        name = key_name(key, owner)
-        if name not in self._parameters:
-            symbol = self._plan.lowered.symbols.get(name) if isinstance(name, str) else None
-            what = f"there is no parameter {name!r}"
-            if symbol is not None:
-                role = self._plan.roles.changed.get(name)
-                what = f"{name!r} is one of the {symbol.kind}s{f', {role}' if role else ''}"
-            near = "" if symbol is not None else nearest(str(name), self._parameters)
-            raise UnknownNameError(f"{what}{near}; the parameters are {listing(self._parameters) or 'none'}")
-        shape = self._parameters[name]
-        if self._plan.roles.has_unknown(name) or self._plan.lowered.symbols[name].kind == "variable":
-            return name, self._fixed(name, value)
-        is_float = type(value) is np.ndarray and value.dtype == np.float64
-        if is_float and value.shape == shape and np.isfinite(value).all():
-            return name, value
-        return name, fit(name, numeric(name, value, "the value"), shape, "the value")
+    def hessian(self, x: Array) -> Any:
+        """sign·d²J/dx² (n, n), what is eliminated following x: an array where that is everything, else sparse CSR.
 
-    def _fixed(self, name: str, value: Any) -> Array:
-        """A value for a symbol with fixed elements, inside the domain there."""
-        symbol, where = self._plan.lowered.symbols[name], self._plan.lowered.state.slices[name]
-        found = fit(name, numeric(name, value, "the value"), symbol.shape, "the value")
-        require_domain(symbol, found, ~self._plan.unknown[where])
-        return found
+        An array takes a product (``hessian_product``) a column, fewer where columns share no row.
+        """
+        problem, none, x = self.problem, np.zeros(self.problem.m), self._checked(x)
+        if problem.hessian_structure is not None:
+            found = problem.hessian_matrix(x, 1.0, none)
+            return found.toarray() if self.space.name == "reduced" else found
+        return np.array([problem.hessian_product(x, 1.0, none, unit) for unit in np.eye(problem.n)])
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name != "problem"}  # it holds compiled code
-        return {**kept, "_fast": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._fast = self._make_fast()
-
-    def _checked(self, x: Any) -> Array:
-        """x as a flat float64 array, or an error that names the inputs."""
-        flat = self._numbers(x)
-        if flat.shape != self._x0.shape:
-            raise ShapeError(f"x must have shape {self._x0.shape} for {listing(self.inputs.names)}, got {flat.shape}")
-        if not np.isfinite(flat).all():
-            first = int(np.flatnonzero(~np.isfinite(flat))[0])
-            raise DeclarationError(f"x is {flat[first]} at {self.inputs.element(first)}: give finite numbers")
-        return flat
-
-    def _numbers(self, x: Any) -> Array:
-        """x as real numbers."""
-        wanted = f"x must be a flat array of {self._x0.size} real numbers for {listing(self.inputs.names)}"
-        if isinstance(x, Mapping):
-            raise DeclarationError(f"{wanted}, got a dict: view.join({{name: value}}) makes one")
-        try:
-            found = np.asarray(x)
-            if found.dtype.kind == "O":
-                found = np.asarray([float(item) for item in found.ravel()]).reshape(found.shape)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, LagrangeError):
-                raise
-            raise DeclarationError(f"{wanted}, got {str(x)[:60]!r} ({error})") from None
-        if np.ma.is_masked(x):
-            raise DeclarationError(f"{wanted}, got an array with masked elements: fill them")
-        if found.dtype.kind not in "buif":
-            what = "complex numbers: complex steps are for the Lagrangian" if found.dtype.kind == "c" else repr(x)[:60]
-            raise DeclarationError(f"{wanted}, got {what}")
-        return found.astype(np.float64, copy=False)
-
-    def value(self, x: Array) -> float:
-        """sign·J(x)."""
-        if self._fast is not None and self._is_flat(x):
-            found = self._fast.value(x)
-            if found is not None:
-                self._last = self._last if self._fast.is_explicit else None
-                return found
-        return self.sign * self.point(x).objective
-
-    def gradient(self, x: Array) -> Array:
-        """sign·dJ/dx, flat."""
-        return self.gradient_at(self.point(x))
-
-    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
-        """(sign·J, sign·dJ/dx) by one solve and one back-substitution."""
-        if self._fast is not None and self._is_flat(x):
-            found = self._fast.value_and_gradient(x)
-            if found is not None:
-                self._last = self._last if self._fast.is_explicit else None
-                return found
-        point = self.point(x)
-        return self.sign * point.objective, self.gradient_at(point)
-
-    def _make_fast(self) -> FastPath | None:
-        """The native path, for plans that never need Python and whose starts are numbers."""
-        compiled = self._plan.compiled
-        if compiled is None or self._declared.computed or not compiled.is_whole or self._declared.offset is not None:
-            return None
-        from ..solution.fast import FastPath
-
-        return FastPath(compiled, self._declared, self._places, self.sign)
-
-    def _is_flat(self, x: Any) -> bool:
-        """Whether x is as it should be, and cycles have a solution to start from."""
-        assert self._fast is not None
-        return type(x) is np.ndarray and x.shape == self._x0.shape and x.dtype == np.float64 and (
-            not self._fast.needs_start)
-
-    def gradient_at(self, point: Point) -> Array:
-        """sign·dJ/dx of an evaluated point, flat."""
-        found: Array = self.sign * point.adjoints[1][self._places]
+        found = super().__getstate__()
+        found.pop("problem", None)  # it holds compiled code
         return found
+
+    def hessian_product(self, x: Array, v: Array) -> Array:
+        """sign·(d²J/dx²)·v (n,), by a tangent, a back-substitution and the factors that the solve at x left."""
+        along = np.asarray(v, dtype=np.float64)
+        if along.shape != self._x0.shape:
+            raise ShapeError(f"v must have shape {self._x0.shape}, that of x, got {along.shape}")
+        return self.problem.hessian_product(self._checked(x), 1.0, np.zeros(self.problem.m), along)
 
     @property
     def constraints(self) -> Any:
@@ -505,3 +178,4 @@ class View(Shown):
         count = f"{self.inputs.size} {'input' if self.space.name == 'reduced' else 'variables'}"
         plural = "s" if self.space.name == "reduced" and self.inputs.size != 1 else ""
         return f"<{self.space.name} view of {self._plan.lowered.name!r}: {count}{plural}>"
+

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from ...expression import Array
-from ...lowering import ExternalKernel, Group, grouping
+from ...lowering import ExternalKernel, Group, IndexMap, Kernel, grouping
 from ..reference import GroupRun, ReferenceExecutor, ReferenceRun
 from ..sequence import ScalarSequence
 from .blas import Product, product_of
 from .driver import CallList, Pointers, Records, drive
 from .engine import engine, function
-from .loops import loop_function, pairs_of
+from .loops import Into, loop_function
 from .maps import Box, box_of, map_key
-from .records import Addition
-from .tape import REGISTERS, tape_addresses, tape_code, tape_group
+from .prepared import Gradient, Residuals, Sums
+from .tape import REGISTERS, TapeGroup, second_code, tape_addresses, tape_code, tape_group, tape_of_second
 
 LARGEST_LOOP = 300
 """Most nodes of the kernels that share a loop."""
@@ -51,36 +51,81 @@ class LoopPart:
         records.add(address, record, self.groups[0].size * sum(len(kernel.nodes) for kernel in kernels), box.arrays)
         return records
 
+    @property
+    def loops(self) -> list[LoopPart]:
+        """The loops that it is."""
+        return [self]
+
+    def sums(self, quantity: str, goals: Sequence[Into], slots: Sequence[Array]) -> Records:
+        """The call that sends sparse derivatives to their places, ``slots`` (instances,) of each goal; none without."""
+        records, kernels, host, goals = Records(), self.kernels, engine().host, tuple(goals)
+        if goals:
+            shape = self.groups[0].shape
+            box = box_of(self.groups, [IndexMap.of(np.reshape(table, shape)) for table in slots])
+            address = function((kernels, quantity, box.key, goals),
+                               lambda: loop_function(kernels, box, quantity, host, into=goals))
+            nodes = sum(len(kernel.nodes) for kernel in kernels)
+            records.add(address, np.array(box.record, dtype=np.int64), self.groups[0].size * nodes, box.arrays)
+        return records
+
 
 class TapePart:
-    """A group on the tape. Entries of its Hessian are the reference's."""
+    """A group on the tape."""
 
     def __init__(self, group: Group, order: int) -> None:
         self.group, self.groups, self.orders = group, [group], [order]
 
     def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
-        """The call of one quantity; none for entries of the Hessian."""
-        records, group = Records(), self.group
-        if quantity in ("hessian", "hessian_sums"):
-            return records
+        """The call of one quantity."""
+        group = self.group
+        if quantity == "hessian":
+            return self._second(first_entry)
         slots = None
         if quantity == "jacobian":
             live = np.array([not group.kernel.partials.is_zero(j) for j in range(group.kernel.n_args)], dtype=bool)
             first = np.where(live, first_entry[0] + group.size * (np.cumsum(live) - 1), -1)
             slots = np.where(first >= 0, first + np.arange(group.size)[:, None], -1)
-        made = tape_group(group, slots)
+        return self._called(quantity, tape_group(group, slots), group.kernel, in_state)
+
+    def sums(self, quantity: str, which: Sequence[int], slots: Sequence[Array]) -> Records:
+        """The call that adds sparse derivatives at their places: partials by arguments, or second ones by numbers."""
+        group, table = self.group, np.stack(slots, axis=1)
+        if quantity == "hessian":
+            return self._called(quantity, tape_of_second(group, table, which), group.kernel.second_partials[0])
+        places = np.full((group.size, group.kernel.n_args), -1, dtype=np.int32)
+        places[:, which] = table
+        return self._called(quantity, tape_group(group, places), group.kernel)
+
+    def _second(self, first_entry: Sequence[int]) -> Records:
+        """Entries of the Hessian: the kernel of the second partials, where there are any."""
+        group, (kernel, pairs) = self.group, self.group.kernel.second_partials
+        if not pairs:
+            return Records()
+        slots = first_entry[0] + group.size * np.arange(len(pairs)) + np.arange(group.size)[:, None]
+        return self._called("hessian", tape_of_second(group, slots), kernel)
+
+    def _called(self, quantity: str, made: TapeGroup, kernel: Kernel, in_state: bool = False) -> Records:
+        """The call of a record for the tape."""
+        records = Records()
         address = tape_addresses(quantity, in_state)["group"]
-        records.add(address, made.record, 10 * group.size * len(group.kernel.nodes), made.arrays)
+        records.add(address, made.record, 10 * self.group.size * len(kernel.nodes), made.arrays)
         return records
+
+    @property
+    def scratch(self) -> int:
+        """Doubles that second derivatives need."""
+        return second_code(self.group.kernel).n_registers
+
+
+class CalledPart(TapePart):
+    """A group of a user function: everything is the reference's, which calls it. There are no native calls."""
+
+    scratch = 0
 
     @cached_property
     def reference(self) -> GroupRun:
         """The group by the reference."""
         return GroupRun(self.group)
-
-
-class CalledPart(TapePart):
-    """A group of a user function: everything is the reference's, which calls it. There are no native calls."""
 
     def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
         """None."""
@@ -92,16 +137,15 @@ class ProductPart:
 
     def __init__(self, product: Product, groups: Sequence[Group], orders: Sequence[int]) -> None:
         self.product, self.groups, self.orders = product, list(groups), list(orders)
-        self.pieces = [LoopPart([group], [order]) for group, order in zip(groups, orders, strict=True)]
+        self.loops = [LoopPart([group], [order]) for group, order in zip(groups, orders, strict=True)]
 
     def records(self, quantity: str, first_entry: Sequence[int] = (), in_state: bool = False) -> Records:
         """The calls of one quantity."""
         found = self.product.records(quantity, in_state)
         if found is None:
             found = Records()
-            plain = "hessian" if quantity == "hessian_sums" else quantity
-            for i, piece in enumerate(self.pieces):
-                found.extend(piece.records(plain, first_entry[i : i + 1], in_state))
+            for i, piece in enumerate(self.loops):
+                found.extend(piece.records(quantity, first_entry[i : i + 1], in_state))
         return found
 
 
@@ -157,27 +201,11 @@ def entries_of(group: Group, quantity: str) -> int:
 
 
 def first_entries(parts: Sequence[Part], quantity: str) -> tuple[list[int], int]:
-    """Where the entries of every group begin, by its order, and how many there are.
-
-    Those of ``hessian_sums`` come part by part; groups that share loops share theirs.
-    """
-    if quantity == "hessian_sums":
-        return _first_sums(parts)
+    """Where the entries of every group begin, by its order, and how many there are."""
     sizes = {order: entries_of(group, quantity)
              for part in parts for group, order in zip(part.groups, part.orders, strict=True)}
     ends = np.cumsum([0, *(sizes[order] for order in range(len(sizes)))]).tolist()
     return ends[:-1], ends[-1]
-
-
-def _first_sums(parts: Sequence[Part]) -> tuple[list[int], int]:
-    at, first = 0, {}
-    for part in parts:
-        for group, order in zip(part.groups, part.orders, strict=True):
-            first[order] = at
-            at += 0 if isinstance(part, LoopPart) else entries_of(group, "hessian")
-        if isinstance(part, LoopPart):
-            at += part.groups[0].size * len(pairs_of(part.kernels, part.box))
-    return [first[order] for order in range(len(first))], at
 
 
 def records_of(parts: Sequence[Part], quantity: str, in_state: bool = False) -> Records:
@@ -200,7 +228,6 @@ class NativeRun:
         self.called = [part for part in self.parts if isinstance(part, CalledPart)]
         self._most, self._compile_from = grouping.CHUNK, compile_from
         self._tapes: dict[str, CallList] = {}
-        self._additions: dict[str, tuple[Array, Addition, list[Array]]] = {}
 
     def __reduce__(self) -> Any:
         return NativeRun, (self.groups, self._compile_from)
@@ -214,7 +241,14 @@ class NativeRun:
         tape = self._tapes.get(quantity)
         if tape is None:
             tape = self._tapes[quantity] = CallList(records_of(self.parts, quantity))
+        if quantity.startswith("hessian"):
+            pointers["scratch"] = np.empty(self.scratch)
         tape.run(Pointers(**pointers))
+
+    @cached_property
+    def scratch(self) -> int:
+        """Doubles that second derivatives need."""
+        return max((part.scratch for part in self.parts if isinstance(part, TapePart)), default=0)
 
     def _call(self, quantity: str, *arrays: Array) -> None:
         """What user functions add."""
@@ -255,12 +289,6 @@ class NativeRun:
             return self.reference.jacobian(z)
         return self._entries("jacobian", np.empty(self._count("jacobian")), z=z)
 
-    def jacobian_sums(self, z: Array, slot: Array, size: int) -> Array:
-        """The entries of :meth:`jacobian` added up by slot."""
-        if not (_real(z) and _flat(z)):
-            return self.reference.jacobian_sums(z, slot, size)
-        return self._sums("jacobian", slot, size, z=z)
-
     def _count(self, quantity: str) -> int:
         return first_entries(self.parts, quantity)[1]
 
@@ -269,8 +297,8 @@ class NativeRun:
         if any(isinstance(part, TapePart) for part in self.parts):
             entries[:] = 0.0  # the tape adds
         self._run(quantity, entries=entries, **given)
-        if quantity.startswith("hessian"):
-            self._finish_hessian(quantity, entries, **given)
+        if quantity == "hessian":
+            self._finish_hessian(entries, **given)
         else:
             self._finish_jacobian(entries, **given)
         return entries
@@ -282,37 +310,6 @@ class NativeRun:
             at = first[part.orders[0]]
             entries[at : at + entries_of(part.group, "jacobian")] = part.reference.jacobian(z)
 
-    def _sums(self, quantity: str, slot: Array, size: int, **given: Array) -> Array:
-        """The entries added up, by way of memory that is kept for the next time."""
-        known = self._additions.get(quantity)
-        if known is None or known[0] is not slot:
-            own = self._slots_of_pairs(slot) if quantity == "hessian_sums" else slot
-            known = self._additions[quantity] = slot, Addition(own, size), []
-        _, addition, spare = known
-        try:
-            entries = spare.pop()
-        except IndexError:
-            entries = np.zeros(self._count(quantity) + 1)
-        self._entries(quantity, entries[:-1], **given)
-        total = np.empty(size)
-        addition.tape.run(Pointers(entries=entries, out=total))
-        spare.append(entries)
-        return total
-
-    def _slots_of_pairs(self, slot: Array) -> Array:
-        """The slots of the entries of ``hessian_sums``, from those of the reference's."""
-        first, found = first_entries(self.parts, "hessian")[0], []
-        for part in self.parts:
-            size = part.groups[0].size
-            if isinstance(part, LoopPart):
-                for member, number in pairs_of(part.kernels, part.box).values():
-                    at = first[part.orders[member]] + number * size
-                    found.append(slot[at : at + size])
-            else:
-                for group, order in zip(part.groups, part.orders, strict=True):
-                    found.append(slot[first[order] : first[order] + entries_of(group, "hessian")])
-        return np.concatenate([np.empty(0, slot.dtype), *found])
-
     def hessian_pattern(self) -> tuple[Array, Array]:
         """(i, j), i >= j, of the entries of :meth:`hessian`."""
         return self.reference.hessian_pattern()
@@ -323,22 +320,12 @@ class NativeRun:
             return self.reference.hessian(z, lam)
         return self._entries("hessian", np.empty(self._count("hessian")), z=z, lam=lam)
 
-    def hessian_sums(self, z: Array, lam: Array, slot: Array, size: int) -> Array:
-        """The entries of :meth:`hessian` added up by slot."""
-        if not (_real(z, lam) and _flat(z, lam)):
-            return self.reference.hessian_sums(z, lam, slot, size)
-        return self._sums("hessian_sums", slot, size, z=z, lam=lam)
-
-    def _finish_hessian(self, quantity: str, entries: Array, z: Array, lam: Array) -> None:
-        """Positions that coincide count twice; groups on the tape are the reference's."""
-        twice = self._twice if quantity == "hessian" else self._twice_of_pairs
-        if twice is not None:
-            entries *= twice
-        on_tape = [part for part in self.parts if isinstance(part, TapePart)]
-        if not on_tape:
-            return
-        first = first_entries(self.parts, quantity)[0]
-        for part in on_tape:
+    def _finish_hessian(self, entries: Array, z: Array, lam: Array) -> None:
+        """Positions that coincide count twice; user functions are the reference's."""
+        if self._twice is not None:
+            entries *= self._twice
+        first = first_entries(self.parts, "hessian")[0] if self.called else []
+        for part in self.called:
             size, at = entries_of(part.group, "hessian"), first[part.orders[0]]
             if size:
                 entries[at : at + size] = part.reference.hessian(z, lam)
@@ -355,23 +342,6 @@ class NativeRun:
         factors = np.concatenate([np.ones(0), *found])
         return factors if (factors != 1.0).any() else None
 
-    @cached_property
-    def _twice_of_pairs(self) -> Array | None:
-        """The same for the entries of ``hessian_sums``."""
-        if self._twice is None:
-            return None
-        factors = self._slots_of_pairs(self._twice)
-        at = 0
-        for part in self.parts:
-            if not isinstance(part, LoopPart):
-                at += sum(entries_of(group, "hessian") for group in part.groups)
-                continue
-            for one, other in pairs_of(part.kernels, part.box):
-                if one == other:  # the loop has doubled what was to be doubled
-                    factors[at : at + part.groups[0].size] = 1.0
-                at += part.groups[0].size
-        return factors
-
     def hessian_product(self, z: Array, dz: Array, lam: Array, w: Array) -> None:
         """w[arg_ik] += λ[row_k]·Σ_j ∂²φ_k/∂arg_i∂arg_j·ż[arg_jk]."""
         if not (_real(z, dz, lam, w) and _flat(z)):
@@ -379,6 +349,18 @@ class NativeRun:
             return
         _each_seed(lambda dz, lam, w: self._run("hessian_product", z=z, dz=dz, lam=lam, w=w), (dz, lam), w)
         self._call("hessian_product", z, dz, lam, w)
+
+    def prepared_sums(self, quantity: str, slot: Array, constant: Array) -> Sums:
+        """What writes the entries of a Jacobian or Hessian added up by slot."""
+        return Sums(self, quantity, slot, constant)
+
+    def prepared_residuals(self, n: int, rows: Array, own: Array) -> Residuals:
+        """What writes Σ φ − own."""
+        return Residuals(self, n, rows, own)
+
+    def prepared_gradient(self, size: int, columns: Array) -> Gradient:
+        """What writes ∂(row 0)/∂z."""
+        return Gradient(self, size, columns)
 
 
 def _real(*arrays: Array) -> bool:

@@ -39,7 +39,7 @@ class Frame(IntEnum):
     GRADIENT = 14
 
 
-WITH_ENTRIES = ("jacobian", "hessian", "hessian_sums")
+WITH_ENTRIES = ("jacobian", "hessian")
 ALIASES = {Frame.OUT: Frame.Z, Frame.LAM: Frame.W}
 """In state space a row is the state element it computes: values are added to the state, multipliers are adjoints."""
 
@@ -49,10 +49,24 @@ def part_of(part: Frame, in_state: bool) -> Frame:
     return ALIASES.get(part, part) if in_state else part
 
 
-def loop_function(kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool = False) -> Function:
+@dataclass(frozen=True)
+class Into:
+    """Where a sparse derivative goes, by the box's target of the same place in a list of these.
+
+    ``of``: (a group, which of its arguments), or a pair of the box's arguments for second derivatives. ``alone``: no
+    other number goes to any of these places, so it is stored. ``partly``: some places are −1, of numbers left out.
+    """
+
+    of: tuple[int, int]
+    alone: bool
+    partly: bool
+
+
+def loop_function(kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool = False,
+                  into: Sequence[Into] = ()) -> Function:
     """The function of one quantity of groups that share a box, whose record it takes. ``in_state``: rows are state
-    elements."""
-    return _Loop(kernels, box, quantity, host, in_state).write()
+    elements. ``into``: where the numbers of ``jacobian_sums`` and ``hessian_sums`` go."""
+    return _Loop(kernels, box, quantity, host, in_state, into).write()
 
 
 @dataclass(eq=False)
@@ -76,7 +90,7 @@ class _Sum:
     scalar: str
 
 
-@dataclass
+@dataclass(eq=False)
 class _Group:
     """One group inside the loops: its kernel, that of the quantity, and its maps."""
 
@@ -94,7 +108,8 @@ class _Group:
 
 
 class _Loop:
-    def __init__(self, kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool) -> None:
+    def __init__(self, kernels: Sequence[Kernel], box: Box, quantity: str, host: Host, in_state: bool,
+                 into: Sequence[Into]) -> None:
         self.quantity, self.host, self.in_state = quantity, host, in_state
         self.f = Function("loop", FRAME)
         self.slots, self.axes = Slots(len(box.shape)), len(box.shape)
@@ -106,8 +121,11 @@ class _Loop:
         ]
         self.coefs = [c for group in self.groups for c in group.coefs]
         self.maps = [*self.args, *self.coefs, *(group.row for group in self.groups)]
+        self.into = [(goal, _Map(*target)) for goal, target in zip(into, box.targets, strict=True)]
+        self.maps += [m for _, m in self.into]
         if quantity in WITH_ENTRIES:
             self.maps += [group.entry for group in self.groups]
+        self.nowhere = self.f.slot("double") if any(goal.partly for goal in into) else ""
         self.sums: dict[tuple[Frame, int], _Sum] = {}
         self.pointer: dict[Frame, str] = {}
 
@@ -177,8 +195,8 @@ class _Loop:
             getattr(self, f"_{self.quantity}")(group, found, k, width)
         for number, total in self.gathered.items():
             self._add(Frame.W, self.args[number], total, k, width)
-        for number, total in enumerate(self.paired.values()):
-            self._entry(self.groups[0].entry, number, total, k, width)
+        for pair, total in self.paired.items():
+            self._send(pair, total, k, width)
 
     def _indices(self, m: _Map, k: str, width: int) -> list[str]:
         """The positions of each lane."""
@@ -251,7 +269,7 @@ class _Loop:
                 return list(args.values())
             case "value_adjoint":
                 return [*rows, *args.values()]
-        return []
+        return [(Frame.ENTRIES, m) for goal, m in self.into if not (goal.alone or goal.partly)]
 
     # the quantities ----------------------------------------------------------------------------------------
 
@@ -311,13 +329,38 @@ class _Loop:
         for number, j in enumerate(group.live):
             self._entry(group.entry, number, outputs[j], k, width)
 
+    def _jacobian_sums(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
+        g = self.groups.index(group)
+        for j in group.live:
+            self._send((g, j), outputs[j], k, width)
+
+    def _send(self, of: tuple[int, int], value: str, k: str, width: int) -> None:
+        """A number to where it goes."""
+        f, base = self.f, self.pointer[Frame.ENTRIES]
+        for goal, m in self.into:
+            if goal.of != of:
+                continue
+            if not (goal.alone or goal.partly):
+                self._add(Frame.ENTRIES, m, value, k, width)
+            elif m.mode == "u" and not goal.partly:
+                f.store(value, f.at(base, f.add(m.place, k)), vector_type(width))
+            else:
+                for i, lane in zip(self._indices(m, k, width), f.lanes(value, width), strict=True):
+                    address = f.at(base, i)
+                    if goal.partly:
+                        address = f.do(f"select i1 {f.do(f'icmp slt i64 {i}, 0')}, ptr {self.nowhere}, ptr {address}")
+                    if goal.alone:
+                        f.store(lane, address)
+                    else:
+                        f.increase(address, lane)
+
     def _hessian(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
         multiplier = self._read(Frame.LAM, group.row, k, width)
         for number, second in enumerate(outputs):
             self._entry(group.entry, number, self._times(multiplier, second, width), k, width)
 
     def _hessian_sums(self, group: _Group, outputs: list[str], k: str, width: int) -> None:
-        """Entries one a pair of arguments, summed over the groups; they are written when all groups have added."""
+        """Numbers one a pair of arguments, summed over the groups; they are sent when all groups have added."""
         multiplier = self._read(Frame.LAM, group.row, k, width)
         for (i, j), second in zip(group.kernel.second_partials[1], outputs, strict=True):
             pair = _ordered(group.args[i].number, group.args[j].number)
@@ -344,6 +387,7 @@ _POINTERS: dict[str, Sequence[Frame]] = {
     "tangent": (Frame.Z, Frame.OUT, Frame.DZ),
     "jacobian": (Frame.Z, Frame.ENTRIES),
     "hessian": (Frame.Z, Frame.LAM, Frame.ENTRIES),
+    "jacobian_sums": (Frame.Z, Frame.ENTRIES),
     "hessian_sums": (Frame.Z, Frame.LAM, Frame.ENTRIES),
     "hessian_product": (Frame.Z, Frame.LAM, Frame.DZ, Frame.W),
 }
@@ -367,7 +411,7 @@ def _kernel_of(kernel: Kernel, quantity: str) -> Kernel:
     match quantity:
         case "values" | "store_values":
             return kernel
-        case "adjoint" | "tangent" | "jacobian":
+        case "adjoint" | "tangent" | "jacobian" | "jacobian_sums":
             return kernel.partials
         case "value_adjoint":
             return kernel.with_partials

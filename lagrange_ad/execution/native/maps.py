@@ -36,8 +36,8 @@ class Member:
 class Box:
     """Groups of one shape, their axes arranged alike; maps that several have are there once.
 
-    ``args`` are the modes of the arguments' maps, which come first; ``record`` is in the order of :class:`Slots`, and
-    ``arrays`` keeps alive what it points to.
+    ``args`` are the modes of the arguments' maps, which come first; ``targets`` are numbers and modes of further maps,
+    of where results go; ``record`` is in the order of :class:`Slots`, and ``arrays`` keeps alive what it points to.
     """
 
     shape: tuple[int, ...]
@@ -45,11 +45,12 @@ class Box:
     members: tuple[Member, ...]
     record: list[int]
     arrays: list[Array]
+    targets: tuple[tuple[int, Mode], ...] = ()
 
     @property
     def key(self) -> Any:
         """What a compiled loop depends on."""
-        return len(self.shape), self.args, self.members
+        return len(self.shape), self.args, self.members, self.targets
 
     def first_entry(self, member: int) -> int:
         """Where the record says which entry is the first of a group."""
@@ -82,8 +83,8 @@ def map_key(positions: IndexMap) -> Any:
     return np.ascontiguousarray(positions.table).tobytes()
 
 
-def box_of(groups: Sequence[Group]) -> Box:
-    """Arrange groups of one shape."""
+def box_of(groups: Sequence[Group], targets: Sequence[IndexMap] = ()) -> Box:
+    """Arrange groups of one shape, and further maps of that shape."""
     maps: list[_Walk] = []
     number: dict[Any, int] = {}
     for group in groups:
@@ -97,6 +98,8 @@ def box_of(groups: Sequence[Group]) -> Box:
         maps += [_Walk.of_map(group.row), *(_Walk.of_coefficients(c) for c in group.coefs)]
         maps.append(_Walk(0, _contiguous(group.shape), None, None))
         placed.append(([number[map_key(m)] for m in group.args], first, len(maps) - 1))
+    n_maps = len(maps)
+    maps += [_Walk.of_map(target) for target in targets]
     shape = _arrange(list(groups[0].shape), maps)
     size = int(np.prod(shape, dtype=np.int64))
     record, modes = list(shape), list[Mode]()
@@ -109,7 +112,8 @@ def box_of(groups: Sequence[Group]) -> Box:
     for args, row, entry in placed:
         coefs = tuple((i, modes[i]) for i in range(row + 1, entry))
         members.append(Member(tuple(args), (row, modes[row]), coefs, (entry, modes[entry])))
-    return Box(tuple(shape), tuple(modes[:n_args]), tuple(members), record, arrays)
+    where = tuple((i, modes[i]) for i in range(n_maps, len(maps)))
+    return Box(tuple(shape), tuple(modes[:n_args]), tuple(members), record, arrays, where)
 
 
 class _Walk:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...expression import Array
-from .driver import CallList, Records
+from .driver import Records
 from .engine import FRAME, function
 from .ir import Function, literal
 from .loops import Frame
@@ -214,31 +214,37 @@ def _clear() -> Function:
     return f
 
 
-class Addition:
-    """Entries added up by slot: for every slot its first entry is taken, then the others are added."""
-
-    def __init__(self, slot: Array, size: int) -> None:
-        order = np.argsort(slot, kind="stable").astype(np.int32)
-        is_first = np.diff(slot[order], prepend=-1) != 0
-        self.size = size
-        self._take = np.full(size, len(slot), dtype=np.int32)  # one entry more, which is 0, for slots without any
-        self._take[slot[order[is_first]]] = order[is_first]
-        self._more = np.sort(order[~is_first])
-        self._where = slot[self._more].astype(np.int32)
-        record = np.array([size, self._take.ctypes.data, len(self._more), self._more.ctypes.data,
-                           self._where.ctypes.data], dtype=np.int64)
-        records = Records()
-        records.add(function("add up", _add_up), record, size + len(slot), [self])
-        self.tape = CallList(records)
+def begin_entries(constant: Array) -> Records:
+    """entries = what stands there without any entry."""
+    records, record = Records(), np.array([len(constant), constant.ctypes.data], dtype=np.int64)
+    records.add(function("begin entries", _begin_entries), record, len(constant) / 4, [constant])
+    return records
 
 
-def _add_up() -> Function:
-    f = Function("add_up", FRAME)
-    entries, out = f.pointer("%frame", Frame.ENTRIES), f.pointer("%frame", Frame.OUT)
-    take, more, where = f.pointer("%data", 1), f.pointer("%data", 3), f.pointer("%data", 4)
-    with f.loop(0, f.word("%data", 0)) as k:
-        f.store(f.load(f.at(entries, f.index(take, k))), f.at(out, k))
-    with f.loop(0, f.word("%data", 2)) as k:
-        f.increase(f.at(out, f.index(where, k)), f.load(f.at(entries, f.index(more, k))))
+def _begin_entries() -> Function:
+    f = Function("begin_entries", FRAME)
+    entries, size = f.pointer("%frame", Frame.ENTRIES), f.mul(f.word("%data", 0), 8)
+    f.needed["llvm.memcpy.p0.p0.i64"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+    f.emit(f"call void @llvm.memcpy.p0.p0.i64(ptr {entries}, ptr {f.pointer('%data', 1)}, i64 {size}, i1 false)")
+    f.finish()
+    return f
+
+
+def less_own(rows: Array, own: Array) -> Records:
+    """out[rows] −= z[own]."""
+    records, tables = Records(), [np.ascontiguousarray(x, dtype=np.int32) for x in (rows, own)]
+    if len(rows):
+        record = np.array([len(rows), *(t.ctypes.data for t in tables)], dtype=np.int64)
+        records.add(function("less own", _less_own), record, len(rows), tables)
+    return records
+
+
+def _less_own() -> Function:
+    f = Function("less_own", FRAME)
+    z, out = f.pointer("%frame", Frame.Z), f.pointer("%frame", Frame.OUT)
+    rows, own = f.pointer("%data", 1), f.pointer("%data", 2)
+    with f.loop(0, f.word("%data", 0)) as i:
+        address = f.at(out, f.index(rows, i))
+        f.store(f.real("fsub", f.load(address), f.load(f.at(z, f.index(own, i)))), address)
     f.finish()
     return f

@@ -19,17 +19,6 @@ from .flat import Extra, FlatCode, Part, part_of_group
 from .records import offsets, zeros
 
 
-def in_state_space(group: Group, own: Array) -> Group:
-    """The group with every row replaced by the state element that the row computes."""
-    low, high = group.row.range()
-    here = own[low : high + 1]
-    if group.row.strides is not None and len(here) and (np.diff(here) == 1).all():
-        row = IndexMap(group.row.shape, group.row.offset + int(here[0]) - low, group.row.strides, None)
-    else:
-        row = IndexMap.of(own[group.row.array()])
-    return Group(group.kernel, group.shape, group.args, group.coefs, row)
-
-
 def wide_records(groups: Sequence[Group], own: Array, compile_from: int) -> tuple[Records, Records]:
     """(forward, backward) calls of explicit rows that do not depend on each other, without offsets."""
     parts = parts_of(groups, compile_from)

@@ -45,7 +45,9 @@ class Word(IntEnum):
     COEF_TABLE = 9
     ROWS = 10
     SLOTS = 11
-    SIZE = 12
+    OUTPUTS = 12
+    REGISTERS = 13
+    SIZE = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +56,24 @@ class TapeCode:
 
     consts: Array
     code: Array
-    output: int
+    outputs: Array
     n_registers: int
+
+    @property
+    def output(self) -> int:
+        """The register of the first output."""
+        return int(self.outputs[0])
 
 
 @lru_cache(maxsize=1 << 16)
-def tape_code(kernel: Kernel) -> TapeCode:
-    """The tape of a kernel with one output."""
+def tape_code(kernel: Kernel, like: Kernel | None = None) -> TapeCode:
+    """The tape of a kernel; ``like`` is one whose arguments and coefficients it is given, where these are not its own.
+    """
+    n_coefs, n_args = (like or kernel).n_coefs, (like or kernel).n_args
     consts = [node[1] for node in kernel.nodes if node[0] == "const"]
     register: list[int] = []
     code: list[tuple[int, int, int, int]] = []
-    leaves = len(consts) + kernel.n_coefs + kernel.n_args
+    leaves = len(consts) + n_coefs + n_args
     seen = 0
     for node in kernel.nodes:
         match node[0]:
@@ -74,13 +83,14 @@ def tape_code(kernel: Kernel) -> TapeCode:
             case "coef":
                 register.append(len(consts) + node[1])
             case "arg":
-                register.append(len(consts) + kernel.n_coefs + node[1])
+                register.append(len(consts) + n_coefs + node[1])
             case name:
                 operands = [register[i] for i in node[1:]]
                 register.append(leaves + len(code))
                 code.append((NUMBER[name], *operands, *(0,) * (3 - len(operands))))  # type: ignore[arg-type]
     table = np.array(code, dtype=np.int32).reshape(len(code), 4)
-    return TapeCode(np.array(consts), table, register[kernel.outputs[0]], leaves + len(code))
+    outputs = np.array([register[i] for i in kernel.outputs], dtype=np.int32)
+    return TapeCode(np.array(consts), table, outputs, leaves + len(code))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +103,18 @@ class TapeGroup:
 
 def tape_group(group: Group, slots: Array | None = None) -> TapeGroup:
     """The record of a group; ``slots`` (instances, args) say to which entries its partials are added (−1: none)."""
+    return tape_record(group.kernel, *_tables(group), slots)
+
+
+def _tables(group: Group) -> tuple[Array, Array, Array]:
+    """Positions of arguments and coefficients of a group, a line an instance, and its rows."""
     kernel = group.kernel
     args, coefs = np.empty((group.size, kernel.n_args), dtype=np.int32), np.empty((group.size, kernel.n_coefs))
     for j, positions in enumerate(group.args):
         args[:, j] = positions.array().ravel()
     for j, values in enumerate(group.coefs):
         coefs[:, j] = np.ravel(values)
-    return tape_record(kernel, args, coefs, group.row.array().ravel(), slots)
+    return args, coefs, group.row.array().ravel()
 
 
 def tape_record(kernel: Kernel, args: Array, coefs: Array, rows: Array, slots: Array | None) -> TapeGroup:
@@ -107,17 +122,38 @@ def tape_record(kernel: Kernel, args: Array, coefs: Array, rows: Array, slots: A
     code = tape_code(kernel)
     if code.n_registers > REGISTERS:
         raise OverflowError(f"a kernel of {code.n_registers} values is too large for the tape's {REGISTERS} registers")
+    return _record(code, code.outputs, args, coefs, rows, slots)
+
+
+def _record(code: TapeCode, outputs: Array, args: Array, coefs: Array, rows: Array,
+            slots: Array | None) -> TapeGroup:
     arrays = [code.consts, code.code, np.ascontiguousarray(args, dtype=np.int32), np.ascontiguousarray(coefs),
               np.ascontiguousarray(rows, dtype=np.int32)]
     record = np.zeros(Word.SIZE, dtype=np.int64)
     record[: Word.SLOTS] = [
-        len(rows), kernel.n_args, kernel.n_coefs, len(code.consts), len(code.code), code.output,
+        len(rows), args.shape[1], coefs.shape[1], len(code.consts), len(code.code), code.output,
         *(array.ctypes.data for array in arrays),
     ]
-    if slots is not None:
-        arrays.append(np.ascontiguousarray(slots, dtype=np.int32))
-        record[Word.SLOTS] = arrays[-1].ctypes.data
+    record[Word.OUTPUTS] = len(outputs)
+    for word, table in ((Word.SLOTS, slots), (Word.REGISTERS, outputs)):
+        if table is not None:
+            arrays.append(np.ascontiguousarray(table, dtype=np.int32))
+            record[word] = arrays[-1].ctypes.data
     return TapeGroup(record, arrays)
+
+
+def second_code(kernel: Kernel) -> TapeCode:
+    """The tape of a kernel's second partials: these are expressions of the same arguments and coefficients."""
+    return tape_code(kernel.second_partials[0], kernel)
+
+
+def tape_of_second(group: Group, slots: Array | None, which: Sequence[int] | None = None) -> TapeGroup:
+    """The record of a group's second partials, all or those of some numbers, each once or more.
+
+    ``slots`` (instances, those) say to which entries λ times these are added (−1: none).
+    """
+    code = second_code(group.kernel)
+    return _record(code, code.outputs if which is None else code.outputs[list(which)], *_tables(group), slots)
 
 
 @cache
@@ -147,6 +183,8 @@ def tape_functions(quantity: str, host: Host, in_state: bool = False) -> list[Fu
             one = [_forward(host), _reverse(host), _jacobian()]
         case "tangent":
             one = [_tangent(host), _tangents()]
+        case "hessian":
+            one = [_forward(host), _hessian()]
         case "hessian_product":
             from .tape_second import second_functions
 
@@ -368,6 +406,29 @@ def _jacobian() -> Function:
         slot = f.index(slots, f.add(begin, j))
         with f.when(f.do(f"icmp sge i64 {slot}, 0")):
             f.increase(f.at(entries, slot), f.load(f.at(back.bars, f.add(back.first, j))))
+    f.finish(None)
+    return f
+
+
+def _second(f: Function) -> tuple[str, str]:
+    """λ of an instance whose second partials are computed to registers in the frame's scratch memory."""
+    z, lam, regs = (f.pointer("%frame", part) for part in (Frame.Z, Frame.LAM, Frame.SCRATCH))
+    f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 %k)")
+    return f.load(f.at(lam, f.index(f.pointer("%data", Word.ROWS), "%k"))), regs
+
+
+def _hessian() -> Function:
+    """entries[slot] += λ·∂²φ/∂arg_i∂arg_j."""
+    f = _instance()
+    multiplier, regs = _second(f)
+    n, registers = f.word("%data", Word.OUTPUTS), f.pointer("%data", Word.REGISTERS)
+    entries, slots = f.pointer("%frame", Frame.ENTRIES), f.pointer("%data", Word.SLOTS)
+    begin = f.mul("%k", n)
+    with f.loop(0, n) as o:
+        slot = f.index(slots, f.add(begin, o))
+        with f.when(f.do(f"icmp sge i64 {slot}, 0")):
+            second = f.load(f.at(regs, f.index(registers, o)))
+            f.increase(f.at(entries, slot), f.real("fmul", multiplier, second))
     f.finish(None)
     return f
 
