@@ -71,13 +71,8 @@ class Uno(Algorithm):
         with callbacks.guard.interrupts():
             result = solver.optimize(model)
         callbacks.guard.release()
-<<<<<<< HEAD
-        if result.optimization_status.name == "USER_INTERRUPTION":  # Uno takes Ctrl-C from Python while it runs
-            raise KeyboardInterrupt
-=======
         if result.optimization_status.name == "USER_INTERRUPTION":
             raise KeyboardInterrupt("Uno was interrupted")
->>>>>>> origin/main
         return _answer(watched, result, callbacks, settings)
 
     def _hessian_of(self, problem: Problem) -> str:
