@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DeclarationError, SolveError
 from ..expression import Array
 from ..lowering import lower
-from ..optimizers import Algorithm, Answer, Iteration, Monitor, Settings, Stopped
+from ..optimizers import Algorithm, Answer, Iteration, Monitor, Problem, Settings, Stopped
 from ..optimizers.choice import algorithm_named, choose
 from ..optimizers.polishing import multipliers, polished
 from ..program import Declarations
@@ -97,6 +97,7 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     algorithm = algorithm_named(options.method) if options.method is not None else None
     view = View(program, space_for(program, options.space, algorithm), options.perturbation)
     problem, start = view.problem, beginning(view, program, options.start)
+    _require_order(problem)
     problem.x0 = np.clip(start.x, problem.lower, problem.upper)
     _require_solution(view, problem.x0)
     why = ""
@@ -113,6 +114,15 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     if answer.y is None or answer.z is None:
         answer.y, answer.z = np.zeros(problem.m), np.zeros(problem.n)
     return OptimizeResult(view, answer, monitor.history, monitor.seconds, algorithm.name, why)
+
+
+def _require_order(problem: Problem) -> None:
+    """Raise where a row's limits, which parameters may tell, are the wrong way round."""
+    reversed_ = np.flatnonzero(problem.row_lower > problem.row_upper)
+    if len(reversed_):
+        i = int(reversed_[0])
+        raise DeclarationError(f"{problem.row_name(i)!r} is to be at least {problem.row_lower[i]:.10g} and at most "
+                               f"{problem.row_upper[i]:.10g}: nothing is; change the parameters of its limits")
 
 
 def _require_solution(view: View, x: Array) -> None:
