@@ -123,6 +123,8 @@ def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) ->
         return space, ""
     if algorithm is not None and not algorithm.takes & {"equalities"}:
         return "all", f"reduced space, as {algorithm.name} takes no equations"
+    if algorithm is not None and algorithm.keeps_unknowns:
+        return "none", f"full space, as {algorithm.name} is about kept unknowns"
     if program.constraints:
         return "none", "full space, as there are constraints"
     if any(not s.is_unbounded for s in program.symbols.values() if program.is_found(s)):
