@@ -179,8 +179,8 @@ def _finish(answer: Answer, view: View) -> list[str]:
     answer.x, answer.y, answer.z = better.x, better.y, better.z
     if not better.steps:
         return []
-    return [f"then {better.steps} Newton step{'' if better.steps == 1 else 's'} on what is active led from residuals of "
-            f"{better.before:.1g} to {better.after:.1g}"]
+    steps = f"{better.steps} Newton step{'' if better.steps == 1 else 's'}"
+    return [f"then {steps} on what is active led from residuals of {better.before:.1g} to {better.after:.1g}"]
 
 
 def _best(view: View, monitor: Monitor, reason: str, message: str) -> Answer:
