@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def plain(value: Any) -> Any:
+    """Plain data for strict JSON, which has no infinity and no NaN: both become None. Takes arrays, dicts, sequences."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.isfinite(value).all():
+        return value.tolist()
+    if hasattr(value, "tolist"):  # a NumPy array or number
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

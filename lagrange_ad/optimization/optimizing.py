@@ -7,8 +7,7 @@ its names and its certificate here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,15 @@ from ..optimizers import Algorithm, Answer, Iteration, Monitor, Problem, Setting
 from ..optimizers.choice import algorithm_named, choose
 from ..optimizers.polishing import multipliers, polished
 from ..program import Declarations
-from ..progress import bar
-from ..solution import Point
+from ..progress import line
 from ..views import View
 from .beginning import beginning
 from .optimum import OptimizeResult
+from .record import OptimizeRecord, record_of
 
 MOST_POLISHED = 5000
 """What is found of problems with at most this many variables and rows is brought to rounding."""
 SPACES = {"reduced": "all", "full": "none"}
-FIELDS = ("iteration", "objective", "infeasibility", "stationarity", "seconds")
 
 
 @dataclass(frozen=True)
@@ -65,50 +63,31 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True)
-class OptimizeRecord:
-    """One iteration, as callbacks see it: the objective as declared, the largest violation of an equation, constraint
-    or bound, and the largest entry of the Lagrangian's gradient (NaN where the algorithm does not tell).
-
-    ``x`` is the flat x of the view; ``at`` the point there, computed when first read: ``record.at["y1"]``.
-    """
-
-    iteration: int
-    objective: float
-    infeasibility: float
-    stationarity: float
-    seconds: float
-    x: Array = field(repr=False, compare=False)
-    evaluate: Callable[[], Point] = field(repr=False, compare=False)
-
-    @cached_property
-    def at(self) -> Point:
-        """The point at ``x``: what the view keeps as it is, what it eliminates solved."""
-        return self.evaluate()
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in FIELDS:
-            raise KeyError(f"a record has no {name!r}; it has {', '.join(FIELDS)}")
-        return getattr(self, name)
-
-
 def optimize(program: Declarations, options: Options) -> OptimizeResult:
     """The optimum of a program; ``Program.optimize`` says what the options mean."""
     algorithm = algorithm_named(options.method) if options.method is not None else None
-    view = View(program, space_for(program, options.space, algorithm), options.perturbation)
+    eliminate, why = space_for(program, options.space, algorithm)
+    view = View(program, eliminate, options.perturbation)
     problem, start = view.problem, beginning(view, program, options.start)
     _require_order(problem)
     problem.x0 = np.clip(start.x, problem.lower, problem.upper)
     _require_solution(view, problem.x0)
-    why = ""
     if algorithm is None:
-        algorithm, why = choose(problem)
+        algorithm, of_method = choose(problem)
+        why = f"{of_method}; {why}" if why else of_method
     settings = Settings(options.tolerance, int(options.max_iterations), start.y, start.z)
-    with bar(f"optimize ({algorithm.name})", settings.max_iterations, options.progress, _describe(view)) as show:
+    with line(f"{program.name}, {algorithm.name}", options.progress, _describe(view)) as show:
         monitor = Monitor(show, _callback(view, options.callback), options.time_limit)
         answer = _answer(algorithm, view, settings, monitor)
-    _finish(answer, view)
-    return OptimizeResult(view, answer, monitor.history, monitor.seconds, algorithm.name, why)
+    notes: list[str] = []
+    try:
+        notes = _finish(answer, view)
+    except KeyboardInterrupt:  # what was found is handed back as it is
+        answer.reason, answer.message = "interrupted", f"interrupted while looking at what was found: {answer.message}"
+    if answer.y is None or answer.z is None:
+        answer.y, answer.z = np.zeros(problem.m), np.zeros(problem.n)
+    history = [record_of(iteration, view.sign) for iteration in monitor.history]
+    return OptimizeResult(view, answer, history, monitor.seconds, algorithm.name, why, notes)
 
 
 def _require_order(problem: Problem) -> None:
@@ -130,29 +109,36 @@ def _require_solution(view: View, x: Array) -> None:
         raise type(error)(f"at the start of the optimization, {error}{advice}", error.at, error.findings) from None
 
 
-def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) -> Any:
-    """What a view is to eliminate. Where nothing is said: everything where only bounds of inputs are left then, or
-    where the algorithm takes nothing else; else nothing, so that derivatives stay sparse."""
+def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) -> tuple[Any, str]:
+    """What a view is to eliminate, and why where that was chosen. Where nothing is said: everything where only bounds
+    of inputs are left then, or where the algorithm takes nothing else; else nothing, so that derivatives stay sparse.
+    """
     if isinstance(space, str):
         if space in SPACES:
-            return SPACES[space]
+            return SPACES[space], ""
         if space not in program.symbols:
             raise DeclarationError("space must be 'reduced', 'full' or a list of variables to eliminate, "
                                    f"got {space!r}")
     if space is not None:
-        return space
+        return space, ""
     if algorithm is not None and not algorithm.takes & {"equalities"}:
-        return "all"
-    if program.constraints or any(not s.is_unbounded for s in program.symbols.values() if program.is_found(s)):
-        return "none"
+        return "all", f"reduced space, as {algorithm.name} takes no equations"
+    if program.constraints:
+        return "none", "full space, as there are constraints"
+    if any(not s.is_unbounded for s in program.symbols.values() if program.is_found(s)):
+        return "none", "full space, as variables have bounds"
     lowered = program.remembered("lowered", program.version, lambda: lower(program))
-    return "all" if lowered.n_user_rows == np.count_nonzero(program.unknown_elements()) else "none"
+    if lowered.n_user_rows == np.count_nonzero(program.unknown_elements()):
+        return "all", "reduced space, as no constraints but bounds of inputs are left then"
+    return "none", "full space, as equations do not determine all variables"
 
 
-def _describe(view: View) -> Callable[[Iteration], tuple[int, str]]:
-    def describe(iteration: Iteration) -> tuple[int, str]:
-        return iteration.number, (f"objective {view.sign * iteration.objective:.8g}  infeasibility "
-                                  f"{iteration.infeasibility:.1e}  stationarity {iteration.stationarity:.1e}")
+def _describe(view: View) -> Callable[[Iteration], tuple[int, list[tuple[str, str]]]]:
+    """An iteration for its line: number, and what to show beside it."""
+    def describe(iteration: Iteration) -> tuple[int, list[tuple[str, str]]]:
+        stationarity = [] if np.isnan(iteration.stationarity) else [("stationarity", f"{iteration.stationarity:.1e}")]
+        return iteration.number, [("objective", f"{view.sign * iteration.objective:.8g}"),
+                                  ("infeasibility", f"{iteration.infeasibility:.1e}"), *stationarity]
 
     return describe
 
@@ -164,9 +150,7 @@ def _callback(view: View, callback: Callable[[OptimizeRecord], Any] | None) -> C
     def call(iteration: Iteration) -> Any:
         x = iteration.x
         assert x is not None
-        return callback(OptimizeRecord(
-            iteration.number, view.sign * iteration.objective, iteration.infeasibility, iteration.stationarity,
-            iteration.seconds, x, lambda: view.point(x)))
+        return callback(record_of(iteration, view.sign, lambda: view.point(x)))
 
     return call
 
@@ -181,17 +165,20 @@ def _answer(algorithm: Algorithm, view: View, settings: Settings, monitor: Monit
         return _best(view, monitor, "interrupted", "interrupted: this is the best point so far")
 
 
-def _finish(answer: Answer, view: View) -> None:
-    """Multipliers where an algorithm gave none; of what it found, rounding off what its tolerances left."""
+def _finish(answer: Answer, view: View) -> list[str]:
+    """Multipliers where an algorithm gave none; of what it found, rounding off what its tolerances left. Gives notes.
+    """
     problem = view.problem
     if answer.y is None or answer.z is None:
         answer.y, answer.z = multipliers(problem, answer.x)
-    if answer.reason in ("solved", "stalled") and problem.n + problem.m <= MOST_POLISHED:
-        better = polished(problem, answer.x, answer.y, answer.z)
-        answer.x, answer.y, answer.z = better.x, better.y, better.z
-        if better.steps:
-            answer.message += f"; {better.steps} Newton steps on what is active led to {better.after:.1g} from " \
-                              f"{better.before:.1g}"
+    if answer.reason not in ("solved", "stalled") or problem.n + problem.m > MOST_POLISHED:
+        return []
+    better = polished(problem, answer.x, answer.y, answer.z)
+    answer.x, answer.y, answer.z = better.x, better.y, better.z
+    if not better.steps:
+        return []
+    return [f"then {better.steps} Newton step{'' if better.steps == 1 else 's'} on what is active led from residuals of "
+            f"{better.before:.1g} to {better.after:.1g}"]
 
 
 def _best(view: View, monitor: Monitor, reason: str, message: str) -> Answer:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from ..expression import Array
 from ..lowering import Blocks
-from ..optimizers import Answer, Iteration
+from ..optimizers import Answer
 from ..optimizers.monitor import violation
 from ..solution import Named, Point
 from ..tables import Report, Shown
+from ..text import number
 from ..views import View
 from .certificate import Certificate, certify
 from .prices import Prices, prices
+from .record import FIELDS, OptimizeRecord
 from .sensitivity import Sensitivities, sensitivities
-from .showing import optimum_report
+from .showing import optimum_data, optimum_report
 
 SHADOW_PRICE = "multiplier dJ*/dε"
 
@@ -46,16 +50,18 @@ class OptimizeResult(Shown):
     what optimality conditions hold, and ``r.success`` whether all of them do.
 
     ``reason`` is "solved", "iterations", "time", "callback", "interrupted", "infeasible", "unbounded", "stalled",
-    "domain" or "failed"; ``message`` says it in words. ``x`` (n,), ``y`` (m,), ``z`` (n,) are the variables and
+    "domain" or "failed"; ``message`` says it in words. ``why`` says why method and space were chosen, where they were.
+    ``history`` has a record an iteration, the objective as declared. ``x`` (n,), ``y`` (m,), ``z`` (n,) are the variables and
     multipliers of ``view``, as a minimization.
     """
 
     view: View
     answer: Answer = field(repr=False)
-    history: Sequence[Iteration] = field(repr=False)
+    history: Sequence[OptimizeRecord] = field(repr=False)
     seconds: float
     method: str
     why: str
+    notes: Sequence[str] = ()
 
     @property
     def x(self) -> Array:
@@ -167,24 +173,36 @@ class OptimizeResult(Shown):
         """Every input, parameter and variable by name."""
         return self.point.values
 
+    def write_history(self, path: str | PathLike[str]) -> None:
+        """Write the history as CSV: one line an iteration, with the elements of x in columns of their own where few."""
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            shown = bool(self.history) and self.history[0].x is not None
+            names = [self.view.inputs.element(j) for j in range(len(self.x))] if shown else []
+            writer.writerow([*FIELDS, *names])
+            for record in self.history:
+                x = record.x.tolist() if record.x is not None else []
+                writer.writerow([*(repr(record[name]) for name in FIELDS), *map(repr, x)])
+
+    def plot(self, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:
+        """Draw objective, infeasibility and stationarity by iteration; returns matplotlib's axes.
+
+        ``ax``: axes of yours for infeasibility and stationarity, or two, the first for the objective. ``path`` (.png,
+        .svg or .pdf) writes the picture; without it, and without ``ax``, the figure is one of pyplot's. Raises
+        PlotError without matplotlib.
+        """
+        from ..display.convergence import plot_convergence
+
+        return plot_convergence(self, path, ax)
+
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain Python data, for JSON."""
-        multiplier = self.multiplier
-        return {
-            "success": self.success, "reason": self.reason, "message": self.message, "method": self.method,
-            "space": self.view.space.name, "iterations": self.iterations, "seconds": self.seconds,
-            "objective": self.objective, "infeasibility": self.infeasibility,
-            "values": {name: value.tolist() for name, value in self.values.items()},
-            "multipliers": {name: np.asarray(value).tolist() for name, value in multiplier.items()},
-            "lower": {name: np.asarray(value).tolist() for name, value in multiplier.lower.items()},
-            "upper": {name: np.asarray(value).tolist() for name, value in multiplier.upper.items()},
-            "certificate": self.certificate.to_dict(),
-        }  # fmt: skip
+        """Everything as plain Python data for strict JSON: numbers that are none, or infinite, are None."""
+        return optimum_data(self)
 
     def _report(self) -> Report:
         return optimum_report(self)
 
     def __repr__(self) -> str:
-        return f"<optimum: {self.reason} after {self.iterations} iterations, objective {self.objective:.10g}>"
-
-
+        verdict = "certified" if self.success else "not certified"
+        return (f"<optimum of {self.view.lowered.name!r}: {verdict} ({self.reason}), objective "
+                f"{number(self.objective)}, {self.iterations} iteration{'' if self.iterations == 1 else 's'}>")

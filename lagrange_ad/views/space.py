@@ -55,6 +55,14 @@ class Space:
         determined[_matched(self.own, self.unknown, _explicit(self.own, self.unknown))[1]] = True
         return determined[self.x]
 
+    @cached_property
+    def chosen(self) -> Array:
+        """Which of the user's elements (n_user,) an optimizer chooses: inputs that are given, and decisions, variables
+        that no equation determines."""
+        found = np.zeros(self.own.n_user, dtype=bool)
+        found[self.x if self.name == "reduced" else self.x[~self.coordinates]] = True
+        return found
+
 
 def space_of(program: Declarations, eliminate: Any) -> Space:
     """The space of a program: ``eliminate`` is "all", "none", or names and symbols of variables.
