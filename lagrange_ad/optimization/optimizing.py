@@ -83,6 +83,12 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     return OptimizeResult(view, answer, history, monitor.seconds, algorithm.name, why, notes)
 
 
+def view_for(program: Declarations, options: Options) -> View:
+    """The view that options mean."""
+    algorithm = algorithm_named(options.method) if options.method is not None else None
+    return View(program, space_for(program, options.space, algorithm)[0], options.perturbation)
+
+
 def _require_solution(view: View, x: Array) -> None:
     """Raise where what is eliminated has no solution at the start: there is nothing to begin from then."""
     try:
