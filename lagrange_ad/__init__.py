@@ -26,7 +26,7 @@ from .functions import Function
 from .gradients import gradient
 from .interpolation import interpolate
 from .lagrangian import Lagrangian
-from .optimization import AscentResult, OptimizeResult, ascent
+from .optimization import AscentResult, Multistart, OptimizeResult, ascent
 from .program import Scope
 from .solution import Jacobian, Point
 from .solution.diagnosis import Diagnosis, Finding
@@ -53,6 +53,7 @@ __all__ = [
     "LagrangeError",
     "Lagrangian",
     "MissingObjectiveError",
+    "Multistart",
     "OptimizeResult",
     "Point",
     "Program",

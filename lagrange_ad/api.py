@@ -11,8 +11,9 @@ from . import files
 from .errors import DeclarationError, LagrangeError, SolveError
 from .functions import Function
 from .lagrangian import Lagrangian, require_objective
-from .optimization import AscentResult, OptimizeResult, Stopping, ascend
+from .optimization import AscentResult, Many, Multistart, OptimizeResult, Stopping, ascend
 from .optimization import Options as OptimizeOptions
+from .optimization import multistart as run_multistart
 from .optimization import optimize as run_optimize
 from .program import Declarations, Scope
 from .program.showing import overview_of
@@ -202,7 +203,8 @@ class Program(Shown, Declarations):
         ``start`` is a point, an earlier result of any space and method (its multipliers are taken too), or values of
         inputs and variables by name. ``tolerance`` is the method's, of its optimality conditions. ``callback(record)``
         is called after every iteration and ends the run by returning True; so do ``time_limit`` (seconds) and Ctrl-C:
-        the best point so far is returned. ``progress`` shows a line (None: on a terminal). ``perturbation`` adds ε to
+        the best point so far is returned. ``progress`` shows a line with the last iteration (None: on a terminal; True
+        writes lines of a log where there is none). ``perturbation`` adds ε to
         right sides of equations by name.
 
         ``r.success`` says whether the point passes the optimality conditions, which are computed anew from the program;
@@ -213,6 +215,30 @@ class Program(Shown, Declarations):
         return run_optimize(self, OptimizeOptions(
             method=method, space=space, start=start, tolerance=tolerance, max_iterations=max_iterations,
             time_limit=time_limit, callback=callback, progress=progress, perturbation=perturbation))
+
+    def multistart(self, starts: Any = 20, method: Any = None, *, space: Any = None, executor: Any = None,
+                   seed: int | None = 0, sampling: str = "latin-hypercube", scale: Any = 1.0, tolerance: float = 1e-8,
+                   max_iterations: int = 3000, time_limit: float | None = None, callback: Any = None,
+                   progress: bool | None = None) -> Multistart:
+        """Optimize from many starts: the best optimum, and all distinct ones with how many starts led to each.
+
+        ``starts`` is how many: the declared values, and points spread over the bounds of inputs and decisions by
+        ``sampling``, "latin-hypercube" or "sobol". What has no finite bounds begins within value ± scale·max(1,
+        |value|), or ± ``scale["x"]``, half-widths by name. Or ``starts`` is a list of dicts of inputs and variables by
+        name. Variables that are kept begin where the equations put them, unless a dict names some.
+
+        ``executor``, any concurrent.futures.Executor (threads, processes, Dask's ``client.get_executor()``), gets a run
+        a start. ``seed`` decides the points, and results do not depend on the executor; None takes others every time.
+        ``method``, ``space``, ``tolerance``, ``max_iterations`` are those of :meth:`optimize`. ``callback(run)`` is
+        called with every run when it is known and ends it all by returning True; so do ``time_limit`` (seconds, of all
+        together) and Ctrl-C: what is done comes back, the rest is in ``m.not_run``. Runs that fail are in ``m.failed``
+        with their reasons. ``progress`` shows a bar (None: on a terminal).
+
+        Raises what :meth:`optimize` raises for options that cannot be, and LagrangeError where all workers were lost.
+        """
+        options = OptimizeOptions(method=method, space=space, tolerance=tolerance, max_iterations=max_iterations,
+                                  time_limit=time_limit)
+        return run_multistart(self, options, Many(starts, executor, seed, sampling, scale, callback, progress))
 
     def sweep(self, values: Mapping[Any, Any], *, start: Any = None, gradients: bool = False, executor: Any = None,
               chunks: int | None = None, progress: bool | None = None, callback: Any = None,

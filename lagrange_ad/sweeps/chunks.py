@@ -1,37 +1,29 @@
 """Parts of a sweep for an executor: what is sent to a worker, what the worker does with it, what comes back.
 
-A parcel holds the program and the recipe. Threads share it; other processes get it pickled, and unpack it once,
-however many chunks they are given.
+A parcel holds the program and the recipe. Threads share it; other processes get it pickled, and unpack it once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 import threading
 import time
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from ..expression import Array
+from ..parcel import Parcel as Packed
 from ..program import Declarations
 from .course import Course, Recipe
 from .ledger import Ledger
 
-MOST_OPENED = 4
-"""A process keeps so many parcels open."""
-_OPENED: dict[str, Parcel] = {}
-_OPENING = threading.Lock()
 
-
-class Parcel:
-    """A program and how to sweep it. ``stop`` is seen by threads of this process."""
+class Parcel(Packed):
+    """A program and how to sweep it."""
 
     def __init__(self, program: Declarations, recipe: Recipe) -> None:
+        super().__init__(program, recipe)
         self.program, self.recipe = program, recipe
-        self.stop = threading.Event()
         self._making = threading.Lock()
 
     @property
@@ -43,25 +35,6 @@ class Parcel:
     @cached_property
     def _course(self) -> Course:
         return Course(self.program, self.recipe)
-
-    @cached_property
-    def _packed(self) -> tuple[str, bytes]:
-        content = pickle.dumps((self.program, self.recipe))
-        return hashlib.sha256(content).hexdigest(), content
-
-    def __reduce__(self) -> Any:
-        return opened, self._packed
-
-
-def opened(digest: str, content: bytes) -> Parcel:
-    """The parcel of a content, the one that this process has where it has it."""
-    with _OPENING:
-        known = _OPENED.get(digest)
-        if known is None:
-            known = _OPENED[digest] = Parcel(*pickle.loads(content))
-            if len(_OPENED) > MOST_OPENED:
-                del _OPENED[next(iter(_OPENED))]
-        return known
 
 
 def run_chunk(parcel: Parcel, values: Array, known: Ledger | None, deadline: float | None) -> Ledger:
