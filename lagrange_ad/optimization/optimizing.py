@@ -87,10 +87,10 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     if answer.y is None or answer.z is None:
         answer.y, answer.z = np.zeros(problem.m), np.zeros(problem.n)
     history = [record_of(iteration, view.sign) for iteration in monitor.history]
-    return OptimizeResult(view, answer, history, monitor.seconds, algorithm.name, why, notes)
+    method = options.method if isinstance(options.method, str) else algorithm.name
+    return OptimizeResult(view, answer, history, monitor.seconds, method, why, notes)
 
 
-<<<<<<< HEAD
 def _require_order(problem: Problem) -> None:
     """Raise where a row's limits, which parameters may tell, are the wrong way round."""
     reversed_ = np.flatnonzero(problem.row_lower > problem.row_upper)
@@ -98,12 +98,12 @@ def _require_order(problem: Problem) -> None:
         i = int(reversed_[0])
         raise DeclarationError(f"{problem.row_name(i)!r} is to be at least {problem.row_lower[i]:.10g} and at most "
                                f"{problem.row_upper[i]:.10g}: nothing is; change the parameters of its limits")
-=======
+
+
 def view_for(program: Declarations, options: Options) -> View:
     """The view that options mean."""
     algorithm = algorithm_named(options.method) if options.method is not None else None
     return View(program, space_for(program, options.space, algorithm)[0], options.perturbation)
->>>>>>> 28782731370d816abec13f1b48371ebb420aa050
 
 
 def _require_solution(view: View, x: Array) -> None:
