@@ -4,6 +4,7 @@ Compiled code is kept for one run alone, unless the caller names a folder: tests
 """
 
 import os
+import signal
 import tempfile
 
 from hypothesis import settings
@@ -13,6 +14,8 @@ settings.load_profile("repeatable")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COLUMNS", None)  # workers are told that a line has 80 characters; tests read uncut tables
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C, and tests press it
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="lagrange_ad_cache_")
 os.environ.setdefault("LAGRANGE_AD_CACHE", _FOLDER.name)

@@ -18,6 +18,10 @@ from .problem import Array, Problem
 
 TOLERANCE = 1e-6
 """Scaled residuals up to this are those of a solution."""
+APART = 0.1
+"""A multiplier is no bound's where the gradient would change by more than this part of it on the way there."""
+TINY = 1e-100
+"""Smaller numbers are no sizes."""
 MOST_PRODUCTS = 2000
 """Hessians of problems that have products alone are made of products up to this many columns."""
 
@@ -138,6 +142,37 @@ def scales_at(point: Point) -> Scales:
     return Scales(x, rows, np.maximum(terms, floor))
 
 
+def own_sizes(point: Point) -> Scales:
+    """The sizes that residuals are judged by, which units do not change where numbers tell them.
+
+    A variable's is |x_j|, at the point or at the start, the larger one; 1 where both are 0. A row's is its bound or the
+    largest J_ij·x_j; where the bound is 0, with the sizes of variables. Gradients are as in :class:`Scales`, the change
+    that x_j makes being that of x_j itself.
+    """
+    problem, size = point.problem, abs(point.jacobian)
+    x = np.maximum(np.abs(point.x), np.abs(problem.x0))
+    x = np.where(np.isfinite(x) & (x > TINY), x, 1.0)
+    low, high = np.abs(problem.row_lower), np.abs(problem.row_upper)
+    bound = np.minimum(np.where(low > 0.0, low, np.inf), np.where(high > 0.0, high, np.inf))
+    bounded = np.isfinite(bound)
+    rows = np.where(bounded, np.maximum(largest_by_row(size, np.abs(point.x)), np.where(bounded, bound, 0.0)),
+                    largest_by_row(size, x))
+    terms = np.maximum(np.abs(point.gradient), np.abs(point.z))
+    terms = np.maximum(terms, largest_by_row(size.T.tocsr(), np.abs(point.y)))
+    floor = 1.0
+    if point.hessian is not None:
+        curved = _curvature(point) * np.abs(point.x)
+        terms = np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))
+        largest = float(terms.max(initial=0.0))
+        floor = min(1.0, largest) if largest > 0.0 else 1.0
+    return Scales(x, np.where(rows > TINY, rows, 1.0), np.maximum(terms, floor))
+
+
+def _curvature(point: Point) -> Array:
+    """|∂²L/∂x_j²| (n,), 0 where it is not known."""
+    return np.zeros(point.problem.n) if point.hessian is None else np.abs(point.hessian.diagonal())
+
+
 def sizes_of_variables(problem: Problem, x: Array) -> Array:
     """max(1, |x_j|), or the distance of the bounds of x_j where that is less."""
     return _within(np.maximum(1.0, np.abs(x)), problem.lower, problem.upper)
@@ -201,14 +236,16 @@ class Residuals:
 
 def residuals(point: Point) -> Residuals:
     """The KKT residuals at a point. NaN where the problem has no value."""
-    problem, sizes = point.problem, point.scales
+    problem, sizes, own = point.problem, point.scales, own_sizes(point)
     rows = _Sides(point.values, problem.row_lower, problem.row_upper, point.y, sizes.rows, point.row_weight)
     bounds = _Sides(point.x, problem.lower, problem.upper, point.z, sizes.x, point.bound_weight)
+    with np.errstate(invalid="ignore"):
+        bounds.keep_off(_curvature(point), np.abs(point.z) / own.gradient)
     none = np.zeros(problem.m)
     worth = max(rows.worth, bounds.worth)
     return Residuals(
-        _worst(rows.excess, rows.excess / sizes.rows, bounds.excess, bounds.excess / sizes.x),
-        _worst(none, none, np.abs(point.stationarity), np.abs(point.stationarity) / sizes.gradient),
+        _worst(rows.excess, rows.excess / own.rows, bounds.excess, bounds.excess / own.x),
+        _worst(none, none, np.abs(point.stationarity), np.abs(point.stationarity) / own.gradient),
         _worst(*rows.complementarity(worth), *bounds.complementarity(worth)),
         _worst(*rows.wrong_signs, *bounds.wrong_signs),
     )
@@ -228,6 +265,13 @@ class _Sides:
         self._wrong = (lower != upper) & (multipliers != 0.0) & (~np.isfinite(bound) | (
             at_other & (self._distance > TOLERANCE * sizes)))
         self._complementary = self._wrong | (multipliers == 0.0) | (lower == upper)
+        self._apart = np.zeros(len(values))
+
+    def keep_off(self, curvature: Array, weights: Array) -> None:
+        """Tell values whose multipliers are no bound's: on the way to it the gradient would change by a good part of
+        the multiplier, so that a minimum may lie in between. Such a multiplier counts by its weight."""
+        off = curvature * self._distance > APART * self._multipliers
+        self._apart = np.where(off & ~self._complementary & np.isfinite(weights), weights, 0.0)
 
     @property
     def worth(self) -> float:
@@ -242,7 +286,8 @@ class _Sides:
         """
         distance = np.where(self._complementary, 0.0, self._distance)
         gain, scaled = self._multipliers * distance, self._weights * distance / self._size
-        return gain, np.minimum(scaled, gain / worth) if worth > 0.0 else scaled
+        scaled = np.minimum(scaled, gain / worth) if worth > 0.0 else scaled
+        return gain, np.maximum(scaled, self._apart)
 
     @property
     def wrong_signs(self) -> tuple[Array, Array]:

@@ -104,11 +104,6 @@ class Roles(Equations):
             for key, value in pairs:
                 chosen = self._chosen(key, taken)
                 name = chosen.symbol.name
-                if not found and chosen.symbol.kind == "input" and not self.roles_of(chosen.symbol).ravel()[
-                        chosen.places.ravel()].any():
-                    raise DeclarationError(
-                        f"{chosen.name!r} is an input, which is given already: p.set changes its value; to keep "
-                        "optimizers from choosing it, declare it as a parameter, or with lower = upper")
                 if name not in flags:
                     flags[name], values[name] = self.roles_of(chosen.symbol).copy(), self._numbers_now(chosen.symbol)
                 flags[name].ravel()[chosen.places.ravel()] = found

@@ -34,15 +34,15 @@ class Variables(Shown):
         lowered = self._plan.lowered
         require_objective(self._plan, "be optimized")
         self._places = self.space.x
-        if not len(self._places):
+        self._in_x = np.zeros(lowered.state.size, dtype=bool)
+        self._in_x[self._places] = True
+        self.inputs: Blocks = flagged_blocks(lowered, self._in_x, [s.kind == "input" for s in lowered.symbols.values()])
+        if not self.inputs.names:
             every = [s.name for s in lowered.symbols.values() if s.kind == "input"]
             raise DeclarationError(
                 f"{program.name!r} has no inputs, so there is nothing to optimize: "
                 + (f"freed: {listing(every)}" if every else "declare one with input(name, value)")
             )
-        self._in_x = np.zeros(lowered.state.size, dtype=bool)
-        self._in_x[self._places] = True
-        self.inputs: Blocks = flagged_blocks(lowered, self._in_x, [s.kind == "input" for s in lowered.symbols.values()])
         self._original = lay_out(self._plan)
         added = offsets(self.space.own, perturbation or {})
         if added.any():
