@@ -147,7 +147,7 @@ def _left_sides(own: Array, rows: Array) -> list[Group]:
 
 
 def with_outputs(lowered: Lowered, rows: Array) -> Lowered:
-    """The lowered program with the right sides of some equation rows as further constraint rows, the last ones."""
+    """The lowered program with the right sides of some explicit rows as further constraint rows, the last ones."""
     if not len(rows):
         return lowered
     place = np.full(lowered.n_all_rows, -1, dtype=np.int64)
@@ -157,7 +157,8 @@ def with_outputs(lowered: Lowered, rows: Array) -> Lowered:
         low, high = group.row.range()
         if (place[low : high + 1] >= 0).any():
             here = np.flatnonzero(place[group.row.array().ravel()] >= 0)
-            copies.append(_shifted(group.restrict(here), place))
+            if len(here):  # a group's rows may lie round the wanted ones
+                copies.append(_shifted(group.restrict(here), place))
     more = Blocks(["right sides"], [(len(rows),)], [None])
     return replace(lowered, constraint_rows=_joined(lowered.constraint_rows, more),
                    constraint_groups=(*lowered.constraint_groups, *copies))

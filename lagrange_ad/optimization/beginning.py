@@ -38,7 +38,10 @@ def beginning(view: View, program: Declarations, start: Any) -> Beginning:
         x = _of_state(view, start.point)
         if start.view.space.own is not view.space.own:
             return Beginning(x)
-        return Beginning(x, *multipliers_for(view, start.prices))
+        try:
+            return Beginning(x, *multipliers_for(view, start.prices))
+        except LagrangeError:  # a singular point has no multipliers: begin without any
+            return Beginning(x)
     if isinstance(start, Point):
         return Beginning(_of_state(view, start), *_adjoints(view, start))
     if isinstance(start, Mapping):
@@ -48,12 +51,16 @@ def beginning(view: View, program: Declarations, start: Any) -> Beginning:
 
 def _of_state(view: View, at: Point) -> Array:
     """x of a point of the same program; of one of another version, what it has by name."""
-    state = view.declared_state()
+    state, slices = view.declared_state(), view.lowered.state.slices
     state[view.places] = view.x0
-    for name, value in at.values.items():
-        where = view.lowered.state.slices[name] if name in view.lowered.state.slices else slice(0, 0)
-        if where.stop - where.start == value.size:
-            state[where] = value.ravel()
+    common = [name for name in at.values if name in slices]
+    other = [name for name in common if at.values[name].shape != view.lowered.symbols[name].shape]
+    if other or (at.values and not common):
+        what = f"{other[0]!r} has the shape {at.values[other[0]].shape} there" if other else "no name is in both"
+        raise DeclarationError(f"start= is a point of another program than {view.lowered.name!r} ({what}): give a dict "
+                               "of values by name")
+    for name in common:
+        state[slices[name]] = at.values[name].ravel()
     return state[view.places]
 
 

@@ -70,8 +70,8 @@ class Certificate(Shown):
         assert self.inertia is not None
         kind = self.words.kind
         if self.inertia.verdict == "minimum":
-            strict = "optimum, everything that is free being linear" if self.inertia.linear else f"strict local {kind}"
-            return f"{strict}; the KKT conditions hold"
+            what = f"local {kind}, everything that is free being linear"
+            return f"{what if self.inertia.linear else f'strict local {kind}'}; the KKT conditions hold"
         return f"the KKT conditions hold; whether it is a {kind} is {'not known' if self.unjudged else 'undecided'}"
 
     @property

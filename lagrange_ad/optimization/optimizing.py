@@ -7,12 +7,13 @@ its names and its certificate here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import DeclarationError, SolveError
+from ..errors import DeclarationError, LagrangeError, SolveError
 from ..expression import Array
 from ..lowering import lower
 from ..optimizers import Algorithm, Answer, Iteration, Monitor, Problem, Settings, Stopped
@@ -88,7 +89,10 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
         answer.y, answer.z = np.zeros(problem.m), np.zeros(problem.n)
     history = [record_of(iteration, view.sign) for iteration in monitor.history]
     method = options.method if isinstance(options.method, str) else algorithm.name
-    return OptimizeResult(view, answer, history, monitor.seconds, method, why, notes)
+    found = OptimizeResult(view, answer, history, monitor.seconds, method, why, notes)
+    with suppress(LagrangeError):  # where there is no value; whoever looks is told so
+        _ = found.point
+    return found
 
 
 def _require_order(problem: Problem) -> None:
@@ -167,7 +171,13 @@ def _callback(view: View, callback: Callable[[OptimizeRecord], Any] | None) -> C
 def _answer(algorithm: Algorithm, view: View, settings: Settings, monitor: Monitor) -> Answer:
     """What an algorithm answers; where the run was ended, the best point so far."""
     try:
-        return algorithm.run(view.problem, settings, monitor)
+        if settings.max_iterations == 0:
+            algorithm.require(view.problem)
+            return Answer(view.problem.x0.copy(), "iterations", "the limit of 0 iterations was reached")
+        answer = algorithm.run(view.problem, settings, monitor)
+        if answer.reason == "unbounded" and view.sign < 0:  # the algorithm has minimized −J
+            answer.message = "the objective rises without bound"
+        return answer
     except Stopped as stopped:
         return _best(view, monitor, stopped.reason, f"{stopped.message}: this is the best point so far")
     except KeyboardInterrupt:
@@ -179,7 +189,10 @@ def _finish(answer: Answer, view: View) -> list[str]:
     """
     problem = view.problem
     if answer.y is None or answer.z is None:
-        answer.y, answer.z = multipliers(problem, answer.x)
+        try:
+            answer.y, answer.z = multipliers(problem, answer.x)
+        except LagrangeError as error:
+            return [f"there are no multipliers here: {str(error).splitlines()[0]}"]
     if answer.reason not in ("solved", "stalled") or problem.n + problem.m > MOST_POLISHED:
         return []
     better = polished(problem, answer.x, answer.y, answer.z)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DeclarationError, SolveError
 from ..expression import Array
 from ..lowering import Blocks
 from ..optimizers import Answer
@@ -63,6 +64,16 @@ class OptimizeResult(Shown):
     why: str
     notes: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_changes", self.view.changes)
+
+    def _view(self) -> View:
+        """The view, as it was when this was found. Raises where it has other parameters now."""
+        if self.view.changes != self.__dict__["_changes"]:
+            raise DeclarationError("the view of this result was given other parameters since (view.set), so that "
+                                   "nothing more can be said of it: make another view, program.view(...)")
+        return self.view
+
     @property
     def x(self) -> Array:
         """The variables of the view."""
@@ -100,7 +111,7 @@ class OptimizeResult(Shown):
     @cached_property
     def point(self) -> Point:
         """The point as the optimizer left it: what the view keeps need not satisfy its equations exactly."""
-        return self.view.point(self.x)
+        return self._view().point(self.x)
 
     @cached_property
     def at(self) -> Point:
@@ -108,7 +119,7 @@ class OptimizeResult(Shown):
 
         Raises as ``Program.evaluate`` does, where they cannot be solved there.
         """
-        return self.view.solved_point(self.x)
+        return self._view().solved_point(self.x)
 
     def __getitem__(self, what: Any) -> Any:
         return self.point[what]
@@ -121,7 +132,7 @@ class OptimizeResult(Shown):
     @cached_property
     def infeasibility(self) -> float:
         """The largest violation of an equation, constraint or bound."""
-        problem = self.view.problem
+        problem = self._view().problem
         rows = violation(problem.constraints(self.x), problem.row_lower, problem.row_upper)
         return max(rows, violation(self.x, problem.lower, problem.upper))
 
@@ -133,12 +144,12 @@ class OptimizeResult(Shown):
     @cached_property
     def certificate(self) -> Certificate:
         """The optimality conditions at the point, computed from the program."""
-        return certify(self.view.problem, self.x, self.y, self.z, self.view.sign)
+        return certify(self._view().problem, self.x, self.y, self.z, self.view.sign)
 
     @cached_property
     def prices(self) -> Prices:
         """All multipliers, flat."""
-        return prices(self.view, self.x, self.y, self.z)
+        return prices(self.view, self.point, self.y, self.z)
 
     @cached_property
     def multiplier(self) -> ShadowPrices:
@@ -166,7 +177,11 @@ class OptimizeResult(Shown):
         SolveError where this is no optimum, SingularError where it has no derivatives, UnknownNameError and
         DeclarationError for what is no parameter, and without second derivatives.
         """
-        return sensitivities(self.view, self.x, self.y, self.z, parameters)
+        curved = self.certificate.of_kind("curvature")
+        if curved and not self.success:
+            raise SolveError("this point is no optimum, so that it has no derivatives by parameters: "
+                             f"{curved[0].message}")
+        return sensitivities(self._view(), self.x, self.y, self.z, parameters)
 
     @property
     def values(self) -> dict[str, Array]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..expression import Array
+from ..solution import Point
 from ..views import View
 
 
@@ -32,8 +33,8 @@ class Prices:
     upper: Array
 
 
-def prices(view: View, x: Array, y: Array, z: Array) -> Prices:
-    """The multipliers of everything at x (n,), given those of the view's rows (m,) and bounds (n,).
+def prices(view: View, point: Point, y: Array, z: Array) -> Prices:
+    """The multipliers of everything at a point of the view, given those of the view's rows (m,) and bounds (n,).
 
     Raises SingularError where eliminated equations have no multipliers.
     """
@@ -45,17 +46,20 @@ def prices(view: View, x: Array, y: Array, z: Array) -> Prices:
     on_state[view.bounded_places] = -view.sign * y[n_rows:]
     lam = seeds.copy()
     if view.plan.unknown.any():
-        lam[: lowered.n_rows] = view.point(x).back_substitute(seeds, on_state)[0][: lowered.n_rows]
+        lam[: lowered.n_rows] = point.back_substitute(seeds, on_state)[0][: lowered.n_rows]
     constraints = -seeds[first + len(arranged.kept) :]
     of_bounds = np.zeros(lowered.state.size)
     of_bounds[view.places] = z
     of_bounds[view.bounded_places] = y[n_rows:]
-    return Prices(
-        equations=lam[arranged.row[: own.n_user_rows]],
-        constraints=constraints,
-        lower=view.sign * np.maximum(of_bounds, 0.0)[: own.n_user],
-        upper=view.sign * np.minimum(of_bounds, 0.0)[: own.n_user],
+    found = Prices(
+        equations=lam[arranged.row[: own.n_user_rows]] + 0.0,  # no −0
+        constraints=constraints + 0.0,
+        lower=view.sign * np.maximum(of_bounds, 0.0)[: own.n_user] + 0.0,
+        upper=view.sign * np.minimum(of_bounds, 0.0)[: own.n_user] + 0.0,
     )
+    for part in (found.equations, found.constraints, found.lower, found.upper):
+        part.flags.writeable = False
+    return found
 
 
 def multipliers_for(view: View, found: Prices) -> tuple[Array, Array]:

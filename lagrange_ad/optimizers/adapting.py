@@ -127,8 +127,21 @@ class Watched:
         except LagrangeError as error:
             raise NoValue(self._fail(name, str(error))) from error
         if not np.isfinite(value).all():
-            raise NoValue(self._fail(name, "the value is no number"))
+            raise NoValue(self._fail(name, self._which(name, value)))
         return value
+
+    def _which(self, name: str, value: Any) -> str:
+        """Which of some numbers is none, by name."""
+        bad = np.flatnonzero(~np.isfinite(np.ravel(value)))
+        at = int(bad[0])
+        if name == "constraints":
+            return f"{self.problem.row_name(at)} is {np.ravel(value)[at]}"
+        if name == "gradient":
+            return f"the derivative by {self.problem.variable_name(at)} is {np.ravel(value)[at]}"
+        if name == "jacobian":
+            rows, columns = (int(part[at]) for part in self.problem.jacobian_structure)
+            return f"∂({self.problem.row_name(rows)})/∂({self.problem.variable_name(columns)}) is {np.ravel(value)[at]}"
+        return "the value is no number"
 
     def _fail(self, name: str, why: str) -> str:
         self.failure = f"{name.replace('_', ' ')}: {why}"

@@ -65,7 +65,7 @@ class LimitedMemory:
 
     def learn(self, before: Value, now: Value) -> None:
         """Keep a step and its change of slope."""
-        self.pairs = [*self.pairs[1 - self.memory:], (now.x - before.x, now.gradient - before.gradient)]
+        self.pairs = [*self.pairs, (now.x - before.x, now.gradient - before.gradient)][-self.memory :]
 
     def _length(self) -> float:
         """Of a step where no curvature is known to be positive: 1 at first, then longer and longer."""

@@ -147,7 +147,7 @@ class LBFGSB(Algorithm):
         result = scipy_minimize(line.value_and_gradient, watched.x0.copy(), jac=True, method="L-BFGS-B",
                                 bounds=bounds, callback=line.accepted, options=options)
         x = watched.at(result.x)
-        if result.nit >= settings.max_iterations:
+        if result.get("nit", 0) >= settings.max_iterations:
             return limited(watched, x, settings)
         y = np.empty(0)
         return judged(watched, x, y, _bounds_or_none(watched, x, y), settings, f"L-BFGS-B: {_word(result)}")
@@ -203,7 +203,7 @@ class SLSQP(Algorithm):
         rows, x, left = _Rows(watched), watched.x0, settings.max_iterations
         for tolerance, most in ((1e-4, left), (1e-6, 50), (1e-8, 50)):
             result = rows.solve(x, settings.tolerance * tolerance, min(left, most))
-            x, left = watched.at(result.x), left - int(result.nit)
+            x, left = watched.at(result.x), left - int(result.get("nit", 0))
             y, z = rows.multipliers(x, result)
             judging = (y, z) if y is not None else rows.estimated(x)
             if left <= 0 or _residual(watched, x, *judging) <= settings.tolerance:

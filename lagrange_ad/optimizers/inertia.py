@@ -226,6 +226,8 @@ def _large(point: Point, working: Working) -> Inertia:
     """By the signs of pivots and the smallest curvature where the KKT matrix can be factored, else by Lanczos alone."""
     reduced = _Reduced(point, working)
     degrees, counted = reduced.n - reduced.rows, None
+    if degrees <= 0:
+        return Inertia("minimum", 0, 0, 0, 0, how="pivots")
     found: list[tuple[float, float, Array]] = []
     for shift in ROWS_SHIFTS if reduced.hessian is not None else ():
         factor = _pivots(reduced, shift)

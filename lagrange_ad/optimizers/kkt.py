@@ -20,6 +20,8 @@ TOLERANCE = 1e-6
 """Scaled residuals up to this are those of a solution."""
 APART = 0.1
 """A multiplier is no bound's where the gradient would change by more than this part of it on the way there."""
+NOISE = 1e-14
+"""Scaled derivatives up to this are rounding."""
 TINY = 1e-100
 """Smaller numbers are no sizes."""
 MOST_PRODUCTS = 2000
@@ -157,15 +159,30 @@ def own_sizes(point: Point) -> Scales:
     bounded = np.isfinite(bound)
     rows = np.where(bounded, np.maximum(largest_by_row(size, np.abs(point.x)), np.where(bounded, bound, 0.0)),
                     largest_by_row(size, x))
-    terms = np.maximum(np.abs(point.gradient), np.abs(point.z))
-    terms = np.maximum(terms, largest_by_row(size.T.tocsr(), np.abs(point.y)))
-    floor = 1.0
+    terms, floor = _terms(point), 1.0
     if point.hessian is not None:
-        curved = _curvature(point) * np.abs(point.x)
-        terms = np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))
         largest = float(terms.max(initial=0.0))
         floor = min(1.0, largest) if largest > 0.0 else 1.0
     return Scales(x, np.where(rows > TINY, rows, 1.0), np.maximum(terms, floor))
+
+
+def _terms(point: Point) -> Array:
+    """The largest term of each entry of the Lagrangian's gradient (n,), or the change that x_j itself makes to it."""
+    terms = np.maximum(np.abs(point.gradient), np.abs(point.z))
+    terms = np.maximum(terms, largest_by_row(abs(point.jacobian).T.tocsr(), np.abs(point.y)))
+    curved = _curvature(point) * np.abs(point.x)
+    return np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))
+
+
+def _stationarity(point: Point, sizes: Array) -> Array:
+    """|∂L/∂x_j| scaled (n,): by the sizes of gradients, or, where that makes more of it, what x_j can make of it beside
+    the largest term of the Lagrangian; the latter does not change with units."""
+    found, worth = np.abs(point.stationarity), float((_terms(point) * np.abs(point.x)).max(initial=0.0))
+    scaled = found / sizes
+    if point.hessian is None or not worth > TINY:
+        return np.asarray(scaled)
+    beyond_noise = np.where(scaled > NOISE, found, 0.0)
+    return np.maximum(scaled, beyond_noise * np.abs(point.x) / worth)
 
 
 def _curvature(point: Point) -> Array:
@@ -245,7 +262,7 @@ def residuals(point: Point) -> Residuals:
     worth = max(rows.worth, bounds.worth)
     return Residuals(
         _worst(rows.excess, rows.excess / own.rows, bounds.excess, bounds.excess / own.x),
-        _worst(none, none, np.abs(point.stationarity), np.abs(point.stationarity) / own.gradient),
+        _worst(none, none, np.abs(point.stationarity), _stationarity(point, own.gradient)),
         _worst(*rows.complementarity(worth), *bounds.complementarity(worth)),
         _worst(*rows.wrong_signs, *bounds.wrong_signs),
     )

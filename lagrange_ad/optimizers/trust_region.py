@@ -142,7 +142,7 @@ class TrustKrylov(Algorithm):
         x, left, word = watched.x0, settings.max_iterations, ""
         for method in ("trust-krylov", "trust-ncg"):
             result = _trust_region(method, watched, x, settings.tolerance * watched.scale, left)
-            x, left = watched.at(result.x), left - int(result.nit)
+            x, left = watched.at(result.x), left - int(result.get("nit", 0))
             word = f"{method}: {result.message.rstrip('.')}"
             if result.status == 1 or left <= 0:
                 return limited(watched, x, settings)

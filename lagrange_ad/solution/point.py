@@ -165,7 +165,7 @@ class Point(Shown):
                 return plain(self._evaluate(constraint.body))
         if self._lowered.objective is not None and what == self._lowered.objective.name:
             return self.objective
-        known = [*self.values, *self._lowered.constraint_rows.names]
+        known = list(dict.fromkeys([*self.values, *self._lowered.constraint_rows.names]))
         raise UnknownNameError(f"there is no value {what!r}{nearest(str(what), known)}; there are {listing(known)}")
 
     def _evaluate(self, expression: Expression) -> Array:

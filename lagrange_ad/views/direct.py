@@ -1,10 +1,13 @@
 """The numbers of a view with nothing to solve: rows evaluated at x, sparse derivatives at places fixed once.
 
 Takes the full space of a plan without unknowns (auxiliaries excepted), with x for its columns. The last state is
-remembered: optimizers ask for f, ∇f, c and their derivatives one after the other.
+remembered, a thread its own: optimizers ask for f, ∇f, c and their derivatives one after the other.
 """
 
 from __future__ import annotations
+
+import threading
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +19,15 @@ class Direct:
     """J and rows as functions of x, everything else in ``z`` (the state) being given."""
 
     def __init__(self, space: FullSpace, z: Array) -> None:
-        self.space = space
-        self._state, self._x = z.copy(), np.full(len(space.columns), np.nan)
+        self.space, self._given = space, z.copy()
+        self._here = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"space": self.space, "_given": self._given}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._here = threading.local()
 
     @property
     def jacobian_structure(self) -> tuple[Array, Array]:
@@ -30,11 +40,16 @@ class Direct:
         return self.space.hessian_structure
 
     def state(self, x: Array) -> Array:
-        """The state at x; to be read only, and until the next call."""
-        if not np.array_equal(self._x, x):
-            self.space.put(self._state, x)
-            self._x[:] = x
-        return self._state
+        """The state at x; to be read only, and until this thread's next call."""
+        here = self._here
+        if not hasattr(here, "x"):
+            here.state, here.x = self._given.copy(), np.full(len(self.space.columns), np.nan)
+        if not np.array_equal(here.x, x):
+            here.x[:] = np.nan  # a user's function may raise: then nothing is remembered
+            self.space.put(here.state, x)
+            here.x[:] = x
+        found: Array = here.state
+        return found
 
     def objective(self, x: Array) -> float:
         """J."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DeclarationError
 from ..execution import loops_of
 from ..expression import Array
 from ..lowering import inlined, with_outputs, without_equations
@@ -29,7 +30,15 @@ class Eliminating:
     """J and the constraint values of a view as functions of x, what it eliminates solved at each x."""
 
     def __init__(self, view: View, reduction: Reduction) -> None:
-        self.view, self.reduction = view, reduction
+        self._view, self.reduction, self._changes = view, reduction, view.changes
+
+    @property
+    def view(self) -> View:
+        """The view, with the parameters that it had when this was made. Raises where these were changed since."""
+        if self._view.changes != self._changes:
+            raise DeclarationError("the view was given other parameters since this problem was made of it: take "
+                                   "view.problem again")
+        return self._view
 
     @property
     def jacobian_structure(self) -> tuple[Array, Array]:

@@ -32,6 +32,8 @@ class Solved(Variables):
         self.has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
         self._last: tuple[Array, Point] | None = None
         self._state: Array | None = None
+        self.changes = 0
+        """How often ``set`` has changed parameters."""
         self._fast = self._make_fast()
 
     def point(self, x: Array) -> Point:
@@ -119,7 +121,7 @@ class Solved(Variables):
             if self._fast is not None:
                 self._fast.give(where)
         self._last = None
-
+        self.changes += 1
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fast": None}

@@ -130,6 +130,8 @@ def _named(program: Declarations, lowered: Lowered, unknown: Array, eliminate: A
     flags = np.zeros(lowered.n_user, dtype=bool)
     for key in eliminate if several else [eliminate]:
         symbol, places = selected(program, key)
+        if places.size == np.prod(symbol.shape, dtype=int) and unknown[places].any():
+            places = places[unknown[places]]  # of a whole array, what is not fixed
         if not unknown[places].all():
             raise DeclarationError(
                 f"eliminate: {symbol.name!r} is one of the {symbol.kind}s and given, only variables can be eliminated; "

@@ -101,6 +101,8 @@ class SmallSteps:
                 continue
             here = place[group.row.array().ravel()]
             chosen = np.flatnonzero(here >= 0)
+            if not len(chosen):  # its rows lie round these
+                continue
             found.append((group, chosen))
             places.append(here[chosen])
         joined = np.concatenate([np.empty(0, np.int64), *places])
