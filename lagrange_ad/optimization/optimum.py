@@ -160,6 +160,7 @@ class OptimizeResult(Shown):
                       [*own.rows.shapes[: len(equations)], *own.constraint_rows.shapes],
                       [*own.rows.labels[: len(equations)], *own.constraint_rows.labels])
         flat = np.concatenate([self.prices.equations, self.prices.constraints])
+        flat.flags.writeable = False
         owner = next((symbol.owner for symbol in own.symbols.values()), None)
         found = ShadowPrices("equation or constraint", rows.names, lambda name: rows.get(flat, name), owner,
                              column=SHADOW_PRICE, blocks=rows)

@@ -170,7 +170,8 @@ def _terms(point: Point) -> Array:
     """The largest term of each entry of the Lagrangian's gradient (n,), or the change that x_j itself makes to it."""
     terms = np.maximum(np.abs(point.gradient), np.abs(point.z))
     terms = np.maximum(terms, largest_by_row(abs(point.jacobian).T.tocsr(), np.abs(point.y)))
-    curved = _curvature(point) * np.abs(point.x)
+    with np.errstate(invalid="ignore"):  # infinite curvature at 0
+        curved = _curvature(point) * np.abs(point.x)
     return np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))
 
 
@@ -287,7 +288,8 @@ class _Sides:
     def keep_off(self, curvature: Array, weights: Array) -> None:
         """Tell values whose multipliers are no bound's: on the way to it the gradient would change by a good part of
         the multiplier, so that a minimum may lie in between. Such a multiplier counts by its weight."""
-        off = curvature * self._distance > APART * self._multipliers
+        with np.errstate(invalid="ignore"):
+            off = curvature * self._distance > APART * self._multipliers
         self._apart = np.where(off & ~self._complementary & np.isfinite(weights), weights, 0.0)
 
     @property
