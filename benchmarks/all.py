@@ -16,8 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SCRIPTS = ("limits", "six_equations", "cheap_gradient", "hessian_product", "power_flow", "power_flow_solve",
-           "recurrence", "robertson", "small_cycles", "bratu", "nonlinear_systems", "network", "declare", "structure",
-           "random_expression")
+           "recurrence", "robertson", "small_cycles", "bratu", "optimal_power_flow", "dynamic_optimization",
+           "nonlinear_systems", "network", "declare", "structure", "random_expression")
 
 
 def output_of(name: str, options: list[str]) -> str:

@@ -7,10 +7,11 @@ The cases are those of PGLib-OPF (https://github.com/power-grid-lib/pglib-opf), 
 and magnitudes of buses, powers of generators, four flows a branch. Equations: the flows by the polar formulas, then the
 balance of active and reactive power at every bus. J is the cost. Signs are ours: r = right − left.
 
-Everyone writes into the places of its own sparse pattern. Ours is also made a SciPy matrix at every call; CasADi (SX)
-and PyOptInterface fill buffers made before, and one triangle of the Hessian. JAX has no sparse derivatives: its row
-takes ``vmap`` of dense ones of a branch, scattered by hand. Jacobians and Hessians are compared by what they make of
-two random vectors.
+Everyone gives the numbers at the places of its own sparse pattern and one triangle of the Hessian; ours are those that
+optimizers get of the full view. CasADi (SX) and PyOptInterface fill buffers made before. A further row of ours, of the
+Lagrangian, makes a SciPy matrix of both triangles at every call. JAX has no sparse derivatives: its row takes ``vmap``
+of dense ones of a branch, scattered by hand. Jacobians and Hessians are compared by what they make of two random
+vectors.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def flows(g: Any, b: Any, v: Any, u: Any, cosine: Any, sine: Any) -> tuple[Any, 
             gtt * u**2 + v * u * (gtf * cosine - btf * sine), -btt * u**2 - v * u * (gtf * sine + btf * cosine))
 
 
-def ours(grid: Grid) -> dict[str, Work]:
+def program(grid: Grid) -> la.Program:
     p = la.Program(grid.name)
     angle, magnitude = p.input("angle", grid.angle), p.input("magnitude", grid.magnitude)
     p_made, q_made = p.input("p_made", grid.p_made), p.input("q_made", grid.q_made)
@@ -77,7 +78,30 @@ def ours(grid: Grid) -> dict[str, Work]:
     p.subject_to(at_buses(grid.at, q_made) - q_out == grid.q_load, name="reactive")
     c0, c1, c2 = grid.cost
     p.minimize(np.sum(c0 + c1 * p_made + c2 * p_made**2))
-    lagrangian = p.lagrangian
+    return p
+
+
+def numbers_alone(grid: Grid) -> dict[str, Work]:
+    """Ours as optimizers call them: numbers at fixed places. Constraints are bodies there: their signs change."""
+    view = program(grid).full()
+    problem, n = view.problem, 4 * grid.n_branch
+    sign = np.concatenate([np.ones(n), -np.ones(2 * grid.n_bus)])
+    arguments = [(at.w, sign * at.multipliers) for at in points(grid)]
+    rows, columns = problem.jacobian_structure
+    lower = problem.hessian_structure
+    assert lower is not None
+    shape = (len(sign), len(problem.x0))
+    limits = np.concatenate([np.zeros(n), problem.row_lower[n:]])
+    jacobian = reader("Jacobian", rows, columns, shape)
+    return {
+        "values": Work(lambda a: problem.constraints(a[0]), arguments, lambda r: [sign * (r - limits)]),
+        "Jacobian": Work(lambda a: problem.jacobian(a[0]), arguments, lambda v: jacobian(sign[rows] * v)),
+        "Hessian": Work(lambda a: problem.hessian(a[0], 1.0, a[1]), arguments, reader("Hessian", *lower, shape)),
+    }
+
+
+def of_the_lagrangian(grid: Grid) -> dict[str, Work]:
+    lagrangian = program(grid).lagrangian
     n = 2 * (grid.n_bus + grid.n_gen)
     arguments = [(at.w[:n], at.w[n:], at.multipliers) for at in points(grid)]
     return {
@@ -293,7 +317,8 @@ TARGETS = {"values": (5.0, None), "Jacobian": (10.0, 2.0), "Hessian": (10.0, 2.0
 def peers(grid: Grid) -> dict[str, list[Peer]]:
     """The rows of each table; a model is built once for its three tables."""
     makers = [
-        ("lagrange_ad", (), ours),
+        ("lagrange_ad", (), numbers_alone),
+        ("lagrange_ad, SciPy matrices", (), of_the_lagrangian),
         ("CasADi, SX, buffers", ("casadi",), casadi_sx),
         ("PyOptInterface, LLVM", poi_calls.NEEDS, pyoptinterface),
         ("JAX, jit, by branch", ("jax",), jax_by_branch),

@@ -156,6 +156,7 @@ def report(grid: Grid, best: Any, rows: int) -> None:
     print("\n" + table(f"limits that bind, the {min(rows, len(costly))} dearest of {len(costly)}: "
                        "dCost*/d(limit)", ["limit", "at", "unit", "$/h a unit"],
                        [[what, f"{at:.4g}", unit, f"{price:+.4f}"] for what, at, unit, price in costly[:rows]]))
+    print(f"\n{best.certificate.verdict}")
 
 
 def agreement(found: float, published: float) -> str:

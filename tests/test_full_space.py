@@ -4,12 +4,19 @@ The oracle of numbers is the complex step of ``full.residuals`` on the reference
 central differences of the complex-step gradient; and the Lagrangian's own matrices.
 """
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import sparse
 from test_lagrangian import PROGRAMS, random_point
 
+import lagrange_ad as la
 from lagrange_ad.execution import ReferenceExecutor
+from lagrange_ad.execution.native.executor import NativeExecutor
+from lagrange_ad.lowering import Group, IndexMap
+from lagrange_ad.lowering.kernel import Builder
 from lagrange_ad.solution import full
 from lagrange_ad.solution.full import FullSpace
 from lagrange_ad.solution.plan import make_plan
@@ -154,3 +161,82 @@ def test_a_row_of_what_is_eliminated_cannot_be_chosen():
     plan, _, _ = plan_at(PROGRAMS[3])
     with pytest.raises(ValueError, match="eliminated"):
         FullSpace(plan, rows=np.array([plan.lowered.n_user_rows]))
+
+
+def with_calls():
+    """A user function, an elementwise one, and enough elements for compiled loops beside groups on the tape."""
+    rng = np.random.default_rng(3)
+    p = la.Program("calls")
+    x, s = p.input("x", rng.uniform(0.2, 0.9, 3)), p.input("s", rng.uniform(0.2, 0.9, 300))
+    own = la.external(lambda v: np.array([np.sin(v[0]) * v[1], v[2] ** 3]), shape=2,
+                      jacobian=_first, hessian=_second)
+    y = p.define("y", own(x) + x[0])
+    t = p.define("t", np.sin(s) * s[::-1] + x[1] * s)  # in the middle both factors are one element
+    p.subject_to(x[:2] * y <= 1.0, name="few")
+    p.minimize(np.sum(t**2) + y[0] * x[2] ** 2)
+    return p
+
+
+def _first(v):
+    return np.array([[np.cos(v[0]) * v[1], np.sin(v[0]), 0.0], [0.0, 0.0, 3 * v[2] ** 2]])
+
+
+def _second(v):
+    found = np.zeros((2, 3, 3))
+    found[0, 0, 0], found[0, 0, 1] = -np.sin(v[0]) * v[1], np.cos(v[0])
+    found[0, 1, 0], found[1, 2, 2] = np.cos(v[0]), 6 * v[2]
+    return found
+
+
+def test_numbers_beside_users_functions_against_the_reference():
+    """Constants, calls, loops and the tape in one matrix: as the reference executor has it, real and complex."""
+    plan, z, random = plan_at(with_calls)
+    lowered = plan.lowered
+    for space in (FullSpace(plan), FullSpace(plan, np.arange(lowered.state.size), np.arange(lowered.n_all_rows))):
+        reference, state = Plain(space, z).reference, space.complete(z.copy())
+        lam = random.uniform(-1, 1, len(space.rows))
+        for at in (state, state * (1 + 1e-3j)):
+            for mine, theirs in ((space.jacobian_numbers(at), reference.jacobian_numbers(at)),
+                                 (space.hessian_numbers(at, lam, 0.4), reference.hessian_numbers(at, lam, 0.4)),
+                                 (space.residuals(at), reference.residuals(at)),
+                                 (space.gradient(at), reference.gradient(at))):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-13)
+
+
+def test_threads_and_copies_give_the_same():
+    plan, z, random = plan_at(PROGRAMS[3])
+    space = FullSpace(plan)
+    lam = random.uniform(-1, 1, len(space.rows))
+    states = [space.complete(z * factor) for factor in (1.0, 0.9, 1.1, 0.8)]
+    wanted = [(space.jacobian_numbers(s), space.hessian_numbers(s, lam)) for s in states]
+    copied = pickle.loads(pickle.dumps(space))
+    with ThreadPoolExecutor(4) as pool:
+        for chosen in (space, copied):
+            found = pool.map(lambda s, c=chosen: (c.jacobian_numbers(s), c.hessian_numbers(s, lam)), states * 25)
+            for mine, expected in zip(found, wanted * 25, strict=True):
+                for one, other in zip(mine, expected, strict=True):
+                    np.testing.assert_array_equal(one, other)
+
+
+def test_a_state_is_put_together_from_x():
+    plan, z, random = plan_at(PROGRAMS[3])
+    for space in spaces(plan, random):
+        x = random.uniform(0.2, 1.2, len(space.columns))
+        expected = z.copy()
+        expected[space.columns] = x
+        np.testing.assert_array_equal(space.put(z.copy(), x), space.complete(expected))
+
+
+@pytest.mark.parametrize("compile_from", [1, 1 << 60])
+def test_a_constant_entry_and_a_computed_one_in_one_place(compile_from):
+    """φ = 2a and φ = sin a of the same rows and elements: the sine's slope is added to the 2, whichever comes first."""
+    builder = Builder()
+    a = builder.raw(("arg", 0))
+    kernels = [builder.finish([node]) for node in (builder.make("multiply", builder.const(2.0), a),
+                                                   builder.raw(("sin", a)))]
+    line = IndexMap((20,), 0, (1,), None)
+    groups = [Group(kernel, (20,), (line,), (), line) for kernel in kernels]
+    z, slot = np.linspace(0.0, 1.0, 20), np.tile(np.arange(20, dtype=np.int32), 2)
+    for order in (groups, groups[::-1]):
+        sums = NativeExecutor(compile_from).run(order).prepared_sums("jacobian", slot, np.zeros(20))
+        np.testing.assert_allclose(sums(z), 2.0 + np.cos(z), rtol=1e-14)

@@ -197,6 +197,51 @@ def test_random_groups(executor, quantity):
         check(case, case.run(executor))
 
 
+def slots_of(case, pattern, rng):
+    """The places of entries in a sparse matrix, those of a third of its columns left out, and what stands there."""
+    rows, columns = pattern
+    inside = (rng.random(case.n) < 0.67)[columns]
+    keys, place = np.unique(rows[inside] * case.n + columns[inside], return_inverse=True)
+    slot = np.full(len(rows), -1, dtype=np.int32)
+    slot[inside] = place.ravel()
+    return slot, np.where(rng.random(len(keys)) < 0.5, rng.normal(size=len(keys)), 0.0)
+
+
+def check_sums(run, case, quantity, scale, rng, *lam):
+    """Entries of the reference, added up here, at two states one after the other."""
+    slot, constant = slots_of(case, getattr(run, f"{quantity}_pattern")(), rng)
+    inside, prepared = slot >= 0, run.prepared_sums(quantity, slot, constant)
+    for z in (case.z, 0.9 * case.z + 0.05):
+        entries = getattr(case.reference, quantity)(z, *lam)[inside]
+        expected = constant + np.bincount(slot[inside], entries, len(constant))
+        size = 1.0 + np.abs(constant) + np.bincount(slot[inside], scale + np.abs(entries), len(constant))
+        near(prepared(z, *lam), expected, size, SAME, f"sums of the {quantity}")
+
+
+def check_prepared(run, case, rng):
+    """Sparse derivatives at their places, residuals, and the gradient of what is one row."""
+    check_sums(run, case, "jacobian", 1.0, rng)
+    check_sums(run, case, "hessian", 1.0 + np.abs(case.lam).max(), rng, case.lam)
+    rows = rng.permutation(case.rows)[: min(case.rows, case.n)]
+    own = rng.permutation(case.n)[: len(rows)]
+    expected = case.values(case.reference)
+    expected[rows] -= case.z[own]
+    residuals = run.prepared_residuals(case.rows, rows, own)(case.z)
+    near(residuals, expected, case.size_of_values + np.abs(case.z).max(), SAME, "residuals")
+    columns = rng.permutation(case.n)[: case.n // 2]
+    one = EXECUTORS["mixed"].run([g.with_rows(np.zeros(case.rows, dtype=np.int64)) for g in case.groups])
+    at, entries = case.reference.jacobian_pattern()[1], case.reference.jacobian(case.z)
+    expected, size = (np.bincount(at, e, case.n)[columns] for e in (entries, 0.1 + np.abs(entries)))
+    near(one.prepared_gradient(case.n, columns)(case.z), expected, size, SAME, "gradient")
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_prepared_numbers_of_random_groups(executor):
+    rng = np.random.default_rng(21)
+    for case in cases()[::60]:
+        check_prepared(case.run(executor), case, rng)
+
+
 def test_the_pool_has_every_kind_of_map():
     """The tool itself: what the groups are drawn from."""
     maps = [m for case in cases() for g in case.groups for m in (*g.args, g.row)]

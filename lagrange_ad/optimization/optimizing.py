@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DeclarationError, SolveError
 from ..expression import Array
 from ..lowering import lower
-from ..optimizers import Algorithm, Answer, Iteration, Monitor, Settings, Stopped
+from ..optimizers import Algorithm, Answer, Iteration, Monitor, Problem, Settings, Stopped
 from ..optimizers.choice import algorithm_named, choose
 from ..optimizers.polishing import multipliers, polished
 from ..program import Declarations
@@ -69,6 +69,7 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     eliminate, why = space_for(program, options.space, algorithm)
     view = View(program, eliminate, options.perturbation)
     problem, start = view.problem, beginning(view, program, options.start)
+    _require_order(problem)
     problem.x0 = np.clip(start.x, problem.lower, problem.upper)
     _require_solution(view, problem.x0)
     if algorithm is None:
@@ -78,7 +79,13 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     with line(f"{program.name}, {algorithm.name}", options.progress, _describe(view)) as show:
         monitor = Monitor(show, _callback(view, options.callback), options.time_limit)
         answer = _answer(algorithm, view, settings, monitor)
-    notes = _finish(answer, view)
+    notes: list[str] = []
+    try:
+        notes = _finish(answer, view)
+    except KeyboardInterrupt:  # what was found is handed back as it is
+        answer.reason, answer.message = "interrupted", f"interrupted while looking at what was found: {answer.message}"
+    if answer.y is None or answer.z is None:
+        answer.y, answer.z = np.zeros(problem.m), np.zeros(problem.n)
     history = [record_of(iteration, view.sign) for iteration in monitor.history]
     return OptimizeResult(view, answer, history, monitor.seconds, algorithm.name, why, notes)
 
@@ -87,6 +94,15 @@ def view_for(program: Declarations, options: Options) -> View:
     """The view that options mean."""
     algorithm = algorithm_named(options.method) if options.method is not None else None
     return View(program, space_for(program, options.space, algorithm)[0], options.perturbation)
+
+
+def _require_order(problem: Problem) -> None:
+    """Raise where a row's limits, which parameters may tell, are the wrong way round."""
+    reversed_ = np.flatnonzero(problem.row_lower > problem.row_upper)
+    if len(reversed_):
+        i = int(reversed_[0])
+        raise DeclarationError(f"{problem.row_name(i)!r} is to be at least {problem.row_lower[i]:.10g} and at most "
+                               f"{problem.row_upper[i]:.10g}: nothing is; change the parameters of its limits")
 
 
 def _require_solution(view: View, x: Array) -> None:
@@ -113,6 +129,8 @@ def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) ->
         return space, ""
     if algorithm is not None and not algorithm.takes & {"equalities"}:
         return "all", f"reduced space, as {algorithm.name} takes no equations"
+    if algorithm is not None and algorithm.keeps_unknowns:
+        return "none", f"full space, as {algorithm.name} is about kept unknowns"
     if program.constraints:
         return "none", "full space, as there are constraints"
     if any(not s.is_unbounded for s in program.symbols.values() if program.is_found(s)):

@@ -8,7 +8,7 @@ constraints, 2007). Bounds stay in the inner problem. Jacobians are sparse throu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -25,6 +25,8 @@ LARGEST = 1e12
 """Multipliers are kept within ± this (safeguard)."""
 STIFFEST = 1e14
 """A penalty above this means that rows cannot be satisfied, or not so well."""
+FAR = 1e3
+"""An objective that falls by this much, relative to its size, while violations grow, has no minimum near."""
 PATIENCE = 8
 """Outer iterations that bring nothing and are borne."""
 
@@ -86,7 +88,10 @@ class _Run:
         now, inner, left, idle = now.again(self.y, self.penalty), np.sqrt(tolerance), np.inf, 0
         self._tell(now)
         while True:
-            outcome: Any = self._minimize(now.x, max(inner, tolerance))
+            outcome: Any = self._minimize(now, max(inner, tolerance))
+            if outcome is None:
+                now = now.again(self.y, self.penalty)
+                continue
             now, violation = outcome.at, self.problem.left(outcome.at.excess)
             if violation <= tolerance and size_of(self._slope(now)) <= tolerance:
                 return self._end(now, "solved", "the augmented Lagrangian converged")
@@ -99,13 +104,32 @@ class _Run:
             self._update(now, violation > max(self.options.progress * left, tolerance))
             now, left, inner = self._at(now.x), violation, 0.1 * inner
 
-    def _minimize(self, x: Array, tolerance: float) -> Outcome:
+    def _minimize(self, start: Penalized, tolerance: float) -> Outcome | None:
+        """The inner problem; None, with a larger penalty, where that is too small to keep a minimum."""
         direction: Direction = NewtonSteps() if self.order == 2 else LimitedMemory(self.options.memory)
         bounds = self.problem.lower, self.problem.upper
-        outcome = minimize(self._at, x, bounds, tolerance, direction, self.settings.max_iterations - self.done,
-                           self._tell)
-        self.done += outcome.iterations
-        return outcome
+
+        def watch(now: Any) -> None:
+            self.done += 1
+            self._tell(now)
+            if self.penalty < STIFFEST and _is_astray(start, now, self.settings.tolerance):
+                raise _Astray
+
+        try:
+            outcome: Any = minimize(self._at, start.x, bounds, tolerance, direction,
+                                    self.settings.max_iterations - self.done, watch)
+        except _Astray:
+            outcome = None
+        if outcome is None or (self.penalty < STIFFEST and self._is_at_an_edge(start, outcome)):
+            self.penalty *= self.options.growth
+            return None
+        return cast(Outcome, outcome)
+
+    def _is_at_an_edge(self, start: Penalized, outcome: Outcome) -> bool:
+        """Whether steps ended where the problem has no values beyond: the slope is steeper than at the start."""
+        now: Any = outcome.at
+        return (outcome.reason == "stalled" and size_of(now.excess) > np.sqrt(self.settings.tolerance)
+                and size_of(self._slope(now)) > max(1.0, size_of(self._slope(start))))
 
     def _at(self, x: Array) -> Penalized:
         return Penalized(self.problem, x, self.y, self.penalty)
@@ -141,6 +165,17 @@ class _Run:
 
     def _end(self, now: Any, reason: str, message: str) -> Answer:
         return self.problem.answer(now.sample, reason, message, now.y, bound_multipliers(self.problem, now), self.done)
+
+
+class _Astray(Exception):
+    """The inner problem has no minimum near."""
+
+
+def _is_astray(start: Any, now: Any, tolerance: float) -> bool:
+    """Whether the objective falls far below its value at the start, and violations are what that is paid with."""
+    before = size_of(start.excess)
+    fallen = start.sample.f - now.sample.f > FAR * max(1.0, abs(start.sample.f))
+    return bool(fallen) and size_of(now.excess) > max(10.0 * before, np.sqrt(tolerance))
 
 
 _WORDS = {"iterations": "the most iterations were made", "unbounded": "the objective falls without bound"}

@@ -9,6 +9,7 @@ halves the step; SLSQP of an infinite objective, which shortens its step to a te
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -104,11 +105,13 @@ def limited(watched: Watched, x: Array, settings: Settings) -> Answer:
 
 
 def scipy_minimize(*arguments: Any, **options: Any) -> Any:
-    """``scipy.optimize.minimize``, imported when it is needed."""
+    """``scipy.optimize.minimize``, imported when it is needed; that it takes an SVD of dependent rows is no warning."""
     from scipy import optimize
 
     minimize: Any = optimize.minimize
-    return minimize(*arguments, **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Singular Jacobian matrix", UserWarning)
+        return minimize(*arguments, **options)
 
 
 # L-BFGS-B --------------------------------------------------------------------------------------------------------

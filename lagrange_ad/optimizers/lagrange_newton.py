@@ -16,10 +16,10 @@ import numpy as np
 from ..errors import DeclarationError
 from .algorithm import Algorithm, Settings
 from .bounded import LEAST
+from .crossover import Ended, crossed
 from .interior import Duals, Walls
 from .monitor import Monitor
 from .penalized import PRODUCTS, nearest_feasible
-from .polish import Ended, polished
 from .prepared import Prepared, Sample, size_of
 from .problem import Answer, Array, Problem
 from .saddle import Saddle, descend, hessian_of
@@ -29,6 +29,8 @@ UPDATED = 1000
 ENOUGH, SHORTEST, NOISE = 1e-4, 1e-10, 1e-14
 WEIGHT_REST = 0.3
 """The part of the model's decrease that the merit's weight leaves to the violation."""
+NEAR = 1e-3
+"""Below this error a step may be judged by the error itself."""
 IDLE = 15
 RELIEFS, RESETS = 100, 5
 LOWER = 5
@@ -228,11 +230,21 @@ class _Run:
         part = max(0.99, 1 - self.mu) if self.walls.count else 1.0
         found = self._search(now, move, part)
         if found is None:
-            return None
+            return self._last_step(now, move, part)
         sample, v, length = found
         duals = now.duals.moved(self.walls, now.v, move.dv, self.mu, part).kept_near(self.walls, v, self.mu)
         then = State(sample, v, now.y + length * move.dy, duals)
         self.curvature.learn(now.sample, sample, then.y)
+        return then
+
+    def _last_step(self, now: State, move: Move, part: float) -> State | None:
+        """Near the end rounding hides what the merit gains; a full step then counts if it halves the error."""
+        v = now.v + self.walls.reach(now.v, move.dv, part) * move.dv
+        duals = now.duals.moved(self.walls, now.v, move.dv, self.mu, part).kept_near(self.walls, v, self.mu)
+        then = State(Sample(self.problem, v[:self.problem.n]), v, now.y + move.dy, duals)
+        error = self._error(now, self.mu)
+        if error > NEAR or not then.sample.is_smooth or not self._error(then, self.mu) <= 0.5 * error:
+            return None
         return then
 
     def _move(self, now: State) -> Move | None:
@@ -373,7 +385,7 @@ class _Run:
         """The answer, with reached bounds made exact; where it is not clear which these are, the barrier gets lower."""
         said, now = "the KKT conditions are met", met
         for _ in range(LOWER if self.walls.count and isinstance(self.curvature, Exact) else 0):
-            end = polished(self.problem, self.walls, now.v, now.y, now.duals, self.curvature.at)
+            end = crossed(self.problem, self.walls, now.v, now.y, now.duals, self.curvature.at)
             if end is not None and self._left(end) <= self.settings.tolerance:
                 self.problem.report(end.sample, size_of(end.sample.slope(end.y) - end.z), end.y, end.z)
                 return self.problem.answer(end.sample, "solved", said, end.y, end.z, self.done + 1)

@@ -44,14 +44,15 @@ class Saddle:
         low = _plain(J)
         exact = np.block([[_plain(H) + delta * np.eye(self.n), low.T], [low, -np.diag(D)]])
         used = exact - np.diag(np.concatenate([np.zeros(self.n), extra]))
+        size = _sizes(used)
+        used = used * size[:, None] * size
         pivots = ldl(used)[1]
         signs = eigvalsh_tridiagonal(np.diag(pivots).copy(), np.diag(pivots, -1).copy()) if len(pivots) else np.empty(0)
-        tiny = 1e-14 * np.max(np.abs(used), initial=0.0)
-        self._count(signs, tiny)
+        self._count(signs, 1e-14)
         self.exact = exact
         if self.regular:
             factors = lu_factor(used, check_finite=False)
-            self._solve = lambda right: np.asarray(lu_solve(factors, right, check_finite=False))
+            self._solve = lambda right: np.asarray(size * lu_solve(factors, size * right, check_finite=False))
 
     def _sparse(self, H: Any, J: Any, D: Array, delta: float, extra: Array) -> None:
         from scipy import sparse
@@ -127,6 +128,16 @@ def _more(delta: float, last: float) -> float:
     if delta == 0:
         return FIRST if last == 0 else max(LEAST, last / 3)
     return delta * (100 if last == 0 else 8)
+
+
+def _sizes(matrix: Array) -> Array:
+    """s (N,) with the largest entry of every row of s_i K_ij s_j near 1, which keeps the signs of eigenvalues (D. Ruiz,
+    2001): barriers have entries of many sizes."""
+    size = np.ones(len(matrix))
+    for _ in range(4):
+        largest = np.max(np.abs(matrix * size[:, None] * size), axis=1, initial=0.0)
+        size = size / np.sqrt(np.where(largest > 0, largest, 1.0))
+    return size
 
 
 def _plain(matrix: Any) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,6 +191,16 @@ class FullSpace:
         batches = [step.rows[eliminated[step.rows]] for step in steps]
         return wide_steps(lowered, [rows for rows in batches if len(rows)], self.plan.executor)
 
+    @cached_property
+    def _column_parts(self) -> list[tuple[Any, Any]]:
+        return _stretches(self.columns)
+
+    def put(self, z: Array, x: Array) -> Array:
+        """The state with x at the columns, and then with the eliminated auxiliaries computed, in place."""
+        for part, elements in self._column_parts:
+            z[elements] = x[part]
+        return self.complete(z)
+
     def complete(self, z: Array) -> Array:
         """The state with the eliminated auxiliaries computed, in place."""
         return propagated(self._steps, z, np.zeros(self.plan.lowered.n_all_rows)) if len(self.hidden) else z
@@ -325,16 +336,20 @@ class FullSpace:
         return _stretch(self.columns[:n_inputs]), _stretch(self.columns[n_inputs:])
 
     @cached_property
-    def _of_matrix(self) -> tuple[Pattern, Array]:
+    def _row_parts(self) -> list[tuple[Any, Any]]:
+        return _stretches(self.rows)
+
+    @cached_property
+    def _of_matrix(self) -> tuple[Pattern, Any]:
         """The Jacobian's pattern, and which of its numbers are of constraints."""
         pattern = Pattern(*self.jacobian_structure, (len(self.rows), len(self.columns)))
-        return pattern, np.flatnonzero(self.rows[pattern.rows] > self.plan.lowered.objective_row)
+        return pattern, _stretch(np.flatnonzero(self.rows[pattern.rows] > self.plan.lowered.objective_row))
 
     def jacobian(self, z: Array) -> Any:
         """∂r/∂(columns), r = b − g of constraints; sparse CSR."""
         pattern, constrained = self._of_matrix
         numbers = self.jacobian_numbers(z)
-        numbers[constrained] *= -1.0
+        numbers[constrained] = -numbers[constrained]
         return pattern.matrix(numbers)
 
     @cached_property
@@ -344,7 +359,7 @@ class FullSpace:
         off = np.flatnonzero(rows != columns)
         n = len(self.columns)
         both = Pattern(np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]]), (n, n))
-        place = np.empty(both.size, dtype=np.int32)
+        place = np.empty(both.size, dtype=np.intp)
         place[both.slot] = np.concatenate([np.arange(len(rows)), off])
         return both, place
 
@@ -353,7 +368,7 @@ class FullSpace:
         both, place = self._of_symmetric
         goal = self.plan.lowered.objective_row
         sigma = lam[goal] if self._place[goal] == len(self.rows) else 0.0  # else it is one of the rows
-        numbers = self.hessian_numbers(z, lam[self.rows], sigma)
+        numbers = self.hessian_numbers(z, np.concatenate([lam[part] for _, part in self._row_parts]), sigma)
         return both.matrix(numbers[place])
 
 
@@ -373,8 +388,9 @@ def _of_user(plan: Plan) -> Array:
 
 def _weights(lam: Array, sigma: Any, goal: int) -> Array:
     """λ of the chosen rows and then of the objective, which is the row ``goal``."""
-    weights = np.zeros(len(lam) + 1, dtype=np.result_type(lam, sigma, np.float64))
-    weights[:-1] = lam
+    is_complex = lam.dtype.kind == "c" or isinstance(sigma, complex)
+    weights = np.empty(len(lam) + 1, dtype=np.complex128 if is_complex else np.float64)
+    weights[:-1], weights[-1] = lam, 0.0
     weights[goal] += sigma
     return weights
 
@@ -385,6 +401,15 @@ def _given(numbers: Array, out: Array | None) -> Array:
         return numbers
     out[:] = numbers
     return out
+
+
+def _stretches(numbers: Array) -> list[tuple[Any, Any]]:
+    """(places, numbers) of what runs together, as slices; all in one where there are too many of them."""
+    breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
+    if len(breaks) > MOST_RUNS:
+        return [(slice(None), numbers)]
+    bounds = [0, *breaks.tolist(), len(numbers)]
+    return [(slice(lo, hi), _stretch(numbers[lo:hi])) for lo, hi in pairwise(bounds)]
 
 
 def _stretch(numbers: Array) -> Any:

@@ -32,8 +32,7 @@ class Direct:
     def state(self, x: Array) -> Array:
         """The state at x; to be read only, and until the next call."""
         if not np.array_equal(self._x, x):
-            self._state[self.space.columns] = x
-            self.space.complete(self._state)
+            self.space.put(self._state, x)
             self._x[:] = x
         return self._state
 

@@ -7,7 +7,7 @@ the groups at x (``direct.py``); else those of the plan that solves what is (``s
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -114,13 +114,20 @@ class ViewProblem(Problem):
     second_order = True
 
     def __init__(self, view: View) -> None:
-        self.view, plan = view, view.plan
+        self.view = view
         self.x0, self.lower, self.upper = view.x0, view.lower, view.upper
         self.row_lower, self.row_upper = view.constraint_limits()
-        space = _direct(view)
-        self._of: Direct | Eliminating = (
-            Direct(space, view.declared_state()) if space is not None
-            else Eliminating(view, Reduction(plan, view.places, _constraint_rows(view), view.bounded_places)))
+
+    @cached_property
+    def _of(self) -> Direct | Eliminating:
+        """What computes the numbers; made anew after pickling, for it holds compiled code."""
+        view, space = self.view, _direct(self.view)
+        if space is not None:
+            return Direct(space, view.declared_state())
+        return Eliminating(view, Reduction(view.plan, view.places, _constraint_rows(view), view.bounded_places))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_of"}
 
     @property
     def jacobian_structure(self) -> tuple[Array, Array]:  # type: ignore[override]

@@ -69,6 +69,11 @@ class View(Solved):
             return found.toarray() if self.space.name == "reduced" else found
         return np.array([problem.hessian_product(x, 1.0, none, unit) for unit in np.eye(problem.n)])
 
+    def __getstate__(self) -> dict[str, Any]:
+        found = super().__getstate__()
+        found.pop("problem", None)  # it holds compiled code
+        return found
+
     def hessian_product(self, x: Array, v: Array) -> Array:
         """sign·(d²J/dx²)·v (n,), by a tangent, a back-substitution and the factors that the solve at x left."""
         along = np.asarray(v, dtype=np.float64)

@@ -147,7 +147,7 @@ def second_code(kernel: Kernel) -> TapeCode:
     return tape_code(kernel.second_partials[0], kernel)
 
 
-def tape_of_second(group: Group, slots: Array, which: Sequence[int] | None = None) -> TapeGroup:
+def tape_of_second(group: Group, slots: Array | None, which: Sequence[int] | None = None) -> TapeGroup:
     """The record of a group's second partials, all or those of some numbers, each once or more.
 
     ``slots`` (instances, those) say to which entries λ times these are added (−1: none).
@@ -410,12 +410,17 @@ def _jacobian() -> Function:
     return f
 
 
-def _hessian() -> Function:
-    """entries[slot] += λ·∂²φ/∂arg_i∂arg_j, by the kernel of the second partials; registers are scratch memory."""
-    f = _instance()
+def _second(f: Function) -> tuple[str, str]:
+    """λ of an instance whose second partials are computed to registers in the frame's scratch memory."""
     z, lam, regs = (f.pointer("%frame", part) for part in (Frame.Z, Frame.LAM, Frame.SCRATCH))
     f.do(f"call double @forward(ptr {regs}, ptr {z}, ptr %data, i64 %k)")
-    multiplier = f.load(f.at(lam, f.index(f.pointer("%data", Word.ROWS), "%k")))
+    return f.load(f.at(lam, f.index(f.pointer("%data", Word.ROWS), "%k"))), regs
+
+
+def _hessian() -> Function:
+    """entries[slot] += λ·∂²φ/∂arg_i∂arg_j."""
+    f = _instance()
+    multiplier, regs = _second(f)
     n, registers = f.word("%data", Word.OUTPUTS), f.pointer("%data", Word.REGISTERS)
     entries, slots = f.pointer("%frame", Frame.ENTRIES), f.pointer("%data", Word.SLOTS)
     begin = f.mul("%k", n)

@@ -1,4 +1,4 @@
-"""Last steps of a primal–dual method: bounds that are reached become equations, and Newton's method ends there exactly.
+"""From inside to the bounds: those that an interior point nears become equations, and Newton's method ends there.
 
 Takes a point near an optimum with multipliers, gives one with variables and rows exactly at their bounds, multipliers
 zero elsewhere; or nothing. A wrong guess of the bounds reached is mended by what its end violates (primal–dual active
@@ -27,7 +27,7 @@ class Ended(NamedTuple):
     z: Array
 
 
-def polished(problem: Problem, walls: Walls, v: Array, y: Array, duals: Duals, hessian: Any) -> Ended | None:
+def crossed(problem: Problem, walls: Walls, v: Array, y: Array, duals: Duals, hessian: Any) -> Ended | None:
     """Where Newton's method with reached bounds as equations leads, from v = (x, s); None where no guess is right."""
     low, high = _reached(walls, v, duals)
     for _ in range(GUESSES):
