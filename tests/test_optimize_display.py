@@ -1,5 +1,4 @@
-"""The page of an optimum: numbers of the multiplier contract by name, in text, by rich and as HTML; its data, its history,
-its progress and its picture."""
+"""The page of an optimum: the multipliers by name, in text, by rich and as HTML; its data, history, progress, plot."""
 
 import csv
 import io
@@ -339,6 +338,6 @@ def test_zeros_are_marked_below_and_what_is_not_told_is_left_out(tmp_path):
     r = p.optimize("l-bfgs-b", progress=False)
     assert all(record.infeasibility == 0.0 for record in r.history)
     axes = r.plot(path=tmp_path / "out.svg")[1]
-    assert [line.get_label() for line in axes.lines][0] == "stationarity"
+    assert axes.lines[0].get_label() == "stationarity"
     heights = [line.get_ydata().min() for line in axes.lines if "0" in line.get_label()]
     assert all(height > 0.0 for height in heights)
