@@ -223,9 +223,9 @@ class Program(Shown, Declarations):
         """Optimize from many starts: the best optimum, and all distinct ones with how many starts led to each.
 
         ``starts`` is how many: the declared values, and points spread over the bounds of inputs and decisions by
-        ``sampling``, "latin-hypercube" or "sobol". What has no finite bounds begins within value ± scale·max(1,
-        |value|), or ± ``scale["x"]``, half-widths by name. Or ``starts`` is a list of dicts of inputs and variables by
-        name. Variables that are kept begin where the equations put them, unless a dict names some.
+        ``sampling``, "latin-hypercube" or "sobol". What has no finite bounds begins within ``v ± scale·max(1, |v|)``, v
+        its declared value, or ± ``scale["x"]``, half-widths by name. Or ``starts`` is a list of dicts of inputs and
+        variables by name. Variables that are kept begin where the equations put them, unless a dict names some.
 
         ``executor``, any concurrent.futures.Executor (threads, processes, Dask's ``client.get_executor()``), gets a run
         a start. ``seed`` decides the points, and results do not depend on the executor; None takes others every time.

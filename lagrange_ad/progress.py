@@ -17,7 +17,7 @@ LINES_APART, GROWTH = 1.0, 0.1
 """Seconds between lines of a log, and as part of the time since the run began where that is more."""
 WIDE = 100
 """Narrower terminals get shorter words."""
-SHORTER = {"iteration": "", "infeasibility": "infeas.", "stationarity": "stat."}
+SHORTER = {"iteration": "", "objective": "J", "infeasibility": "infeas.", "stationarity": "stat."}
 
 State: TypeAlias = tuple[int, Sequence[tuple[str, str]]]
 """The number of an iteration, and words with what to write after them."""
@@ -81,13 +81,13 @@ class Line:
     def __init__(self, title: str, describe: Callable[[Any], State]) -> None:
         from rich.console import Console
         from rich.markup import escape
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress, SpinnerColumn, TextColumn
 
         console = Console(stderr=True)
         self._describe, self._wide = describe, console.width >= WIDE
         titles = [TextColumn(escape(title))] if self._wide else []
-        self._line = Progress(SpinnerColumn(), *titles, TimeElapsedColumn(), TextColumn("{task.fields[state]}"),
-                              console=console, transient=True)
+        self._line = Progress(SpinnerColumn(), *titles, TextColumn("{task.fields[state]}"),
+                              TextColumn(" {task.elapsed:.0f} s"), console=console, transient=True)
         self._task = self._line.add_task("", total=None, state="")
 
     def __enter__(self) -> Callable[[Any], None]:

@@ -106,6 +106,114 @@ def test_ascend_without_an_objective_is_bad_input(capsys: pytest.CaptureFixture[
     assert "objective" in capsys.readouterr().err
 
 
+# optimize ---------------------------------------------------------------------------------------------------
+
+
+def test_optimize_prints_the_page_and_writes_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, picture = tmp_path / "out.csv", tmp_path / "out.png"
+    assert main(["optimize", SELLAR, "--history", str(table), "--plot", str(picture)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("sellar: optimum certified: ") and "3.183393952" in printed.out
+    assert "0.986839874" in printed.out and printed.err == ""
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert float(rows[-1]["objective"]) == pytest.approx(3.18339395, abs=1e-6)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("options", "method", "space"), [
+    (["--method", "slsqp", "--space", "reduced"], "slsqp", "reduced"),
+    (["--space", "y1", "--tolerance", "1e-9"], "uno", "mixed"),
+    (["--space", "full", "--time-limit", "100", "--max-iterations", "50"], "uno", "full"),
+])
+def test_optimize_by_other_ways_is_the_same_optimum(options: list[str], method: str, space: str,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", SELLAR, "--json", *options]) == 0
+    data = as_json(capsys)
+    assert (data["method"], data["space"], data["success"]) == (method, space, True)
+    assert data["objective"] == pytest.approx(3.183393951640614, rel=1e-9)
+    assert data["multipliers"]["g1"] == pytest.approx(0.986839874, rel=1e-6)
+    assert data["lower"]["z2"] == pytest.approx(0.981589744, rel=1e-6)
+
+
+def test_optimize_that_is_not_certified_is_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", SELLAR, "--max-iterations", "2"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("sellar: not an optimum: ")
+    assert printed.err == "lagrange-ad: the limit of 2 iterations was reached\n"
+    assert main(["optimize", SELLAR, "--max-iterations", "2", "--quiet"]) == 1
+    assert capsys.readouterr().out == ""
+    assert main(["optimize", SELLAR, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_optimize_begins_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", SELLAR, "--json"]) == 0
+    (tmp_path / "first.json").write_text(capsys.readouterr().out, encoding="utf-8")
+    first = ["optimize", SELLAR, "--json", "--method", "slsqp"]
+    assert main([*first, "--start", str(tmp_path / "first.json")]) == 0
+    again = as_json(capsys)
+    assert again["history"][0]["objective"] == pytest.approx(3.18339395, abs=1e-8)
+    assert again["history"][0]["infeasibility"] < 1e-12
+    (tmp_path / "numbers.json").write_text('{"z1": 3, "y1": 4.5}')
+    assert main([*first, "--start", str(tmp_path / "numbers.json"), "--start", "z1=-2", "--max-iterations", "0"]) == 1
+    values = as_json(capsys)["values"]
+    assert (values["z1"], values["y1"]) == (-2.0, 4.5)
+    assert main(["optimize", _file(tmp_path, HS71), "--json", "--start", "x1=1.5"]) == 0
+    assert as_json(capsys)["objective"] == pytest.approx(17.0140173, abs=1e-6)
+
+
+HS71 = """variable x1 start 1 in [1, 5]
+variable x2 start 5 in [1, 5]
+variable x3 start 5 in [1, 5]
+variable x4 start 1 in [1, 5]
+minimize x1*x4*(x1 + x2 + x3) + x3
+subject to product: x1*x2*x3*x4 >= 25
+subject to sphere: x1^2 + x2^2 + x3^2 + x4^2 == 40
+"""
+
+
+def test_optimize_from_many_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _file(tmp_path, "input x = -1 in [-2, 2]\nmaximize x - x^4 + 2*x^2")
+    assert main(["optimize", path, "--starts", "6", "--history", str(tmp_path / "best.csv")]) == 0
+    out = capsys.readouterr().out
+    assert "6 of 6 starts led to 2 optima" in out and (tmp_path / "best.csv").exists()
+    assert main(["optimize", path, "--starts", "6", "--seed", "1", "--json"]) == 0
+    data = as_json(capsys)
+    assert [len(one["starts"]) for one in data["optima"]] and data["best"]["values"]["x"] > 1.0
+    (tmp_path / "many.json").write_text(json.dumps(data))
+    assert main(["optimize", path, "--json", "--start", str(tmp_path / "many.json")]) == 0
+    assert as_json(capsys)["values"]["x"] == pytest.approx(data["best"]["values"]["x"])
+
+
+def test_optimize_names_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", "--help"]) == 0
+    out = capsys.readouterr().out
+    options = "--method --space --tolerance --max-iterations --time-limit --set --start --history --plot --json"
+    options += " --quiet --starts --seed"
+    assert all(option in out for option in options.split())
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--method", "unno"], "did you mean 'uno'?"),
+    (["--space", "y1,"], "is not reduced, full or NAME,NAME"),
+    (["--space", "zz"], "zz"),
+    (["--space", "z1"], "--space: 'z1' is one of the inputs"),
+    (["--tolerance", "0"], "not a positive number"),
+    (["--max-iterations", "x"], "not a whole number"),
+    (["--start", "none.json"], "there is no file 'none.json', and it is not NAME=VALUE"),
+    (["--start", "zz=1"], "zz"),
+    (["--start", SELLAR], "this is not JSON"),
+    (["--seed", "1"], "say how many, --starts N"),
+    (["--starts", "0"], "one start at least"),
+    (["--method", "l-bfgs-b"], "takes no inequalities"),
+])
+def test_optimize_with_bad_input_is_2(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["optimize", SELLAR, *options]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err and printed.out == "" and "Traceback" not in printed.err
+
+
 # show -------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +345,14 @@ def test_start_formulas_and_units_are_shown(tmp_path: Path, capsys: pytest.Captu
     ("input x = 1", ["ascend"], 2, "state one in the file, 'minimize …' or 'maximize …'"),
     ("y = 1\nminimize y", ["ascend"], 2, "state one in the file, 'input NAME = VALUE'"),
     ("input x = 1\nminimize x\nsubject to x >= 0", ["ascend"], 2, "Leave them out of the file"),
+    (TWO_ROOTS, ["optimize", "--space", "reduced", "--set", "a=-1"], 1,
+     "keep these variables, --space full or --space NAME,NAME"),
+    ("input x = 1\ny + z = x\nvariable y\nvariable z\nminimize y", ["optimize", "--space", "y,z"], 2,
+     "out of --space"),
+    ("parameter k = 1\ninput x = 1\nminimize k*x^2", ["optimize", "--start", "k=2"], 2,
+     "give its value, --set k=VALUE"),
+    ("input x = 1", ["optimize"], 2, "state one in the file, 'minimize …' or 'maximize …'"),
+    ("y = 1\nminimize y", ["optimize"], 2, "state one in the file, 'input NAME = VALUE'"),
 ])
 def test_advice_is_for_files_and_options(text: str, arguments: list[str], code: int, advice: str, tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,7 +370,10 @@ def test_every_advice_in_python_has_been_seen(tmp_path: Path) -> None:
     said = []
     for call in (lambda: p.evaluate(a=-1), lambda: p.ascend(line_search="fixed"), la.reads("input x = 1").ascend,
                  la.reads("y = 1\nminimize y").ascend,
-                 la.reads("input x = 1\nminimize x\nsubject to x >= 0").ascend):
+                 la.reads("input x = 1\nminimize x\nsubject to x >= 0").ascend,
+                 lambda: la.reads(TWO_ROOTS).optimize(space="reduced", start={"a": -1}),
+                 lambda: la.reads("input x = 1\nvariable y\nvariable z\ny + z = x\nminimize y").view(["y", "z"]),
+                 lambda: la.reads(TWO_ROOTS).view(["a"])):
         with pytest.raises(la.LagrangeError) as caught:
             call()
         said.append(str(caught.value))

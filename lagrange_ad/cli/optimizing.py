@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .reading import add_command, read_program
-from .values import count, output, picture, positive, space_of, start_of
+from .values import output, picture, positive, space_of, start_of, whole
 from .writing import NOT_CONVERGED, WORKED, fail, write_shown
 
 START = ("NAME=VALUE|FILE", "where to begin: an input or a variable, for instance y1=10, or the JSON of an earlier "
@@ -30,11 +30,11 @@ def add_optimize(commands: Any) -> None:
                         help="reduced: solve the equations at every point; full: keep them as constraints; or the "
                         "variables to eliminate, as in y1,y2 (default: by the structure of the problem)")
     parser.add_argument("--tolerance", metavar="T", type=positive, help="of the optimality conditions (default 1e-8)")
-    parser.add_argument("--max-iterations", metavar="N", type=count, help="most iterations to make (default 3000)")
+    parser.add_argument("--max-iterations", metavar="N", type=whole, help="most iterations to make (default 3000)")
     parser.add_argument("--time-limit", metavar="SECONDS", type=positive, help="stop after this time")
-    parser.add_argument("--starts", metavar="N", type=count,
+    parser.add_argument("--starts", metavar="N", type=whole,
                         help="begin at N points within the bounds, and show all optima that were found")
-    parser.add_argument("--seed", metavar="S", type=count, help="which points --starts takes (default 0)")
+    parser.add_argument("--seed", metavar="S", type=whole, help="which points --starts takes (default 0)")
     parser.add_argument("--history", metavar="CSV", type=output, help="write every iteration to a table")
     parser.add_argument("--plot", metavar="PNG", type=picture, help="draw the convergence (.png, .svg or .pdf)")
     parser.add_argument("--quiet", action="store_true", help="no progress and no tables; the exit code tells")

@@ -83,6 +83,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number (0, 1, 2, …)")
+    return int(text)
+
+
 def output(text: str) -> Path:
     """A file that can be written."""
     path = Path(text)

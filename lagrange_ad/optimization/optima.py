@@ -28,7 +28,7 @@ COUNTS = 12
 @dataclass(frozen=True, eq=False)
 class Run:
     """One run, light: the ``number`` of its start (from 0), ``start`` by name (empty: as declared), ``values`` by name
-    where it ended, its objective as declared, ``success`` (certified), ``reason`` and ``message`` as of an optimization.
+    where it ended, its objective as declared, ``success`` (certified); ``reason`` and ``message`` of an optimization.
 
     ``reason`` is "error" where it could not begin, "lost" where its worker died; ``values`` are empty then.
     """

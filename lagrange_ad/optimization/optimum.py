@@ -18,13 +18,12 @@ from ..optimizers import Answer
 from ..optimizers.monitor import violation
 from ..solution import Named, Point
 from ..tables import Report, Shown
-from ..text import number
 from ..views import View
 from .certificate import Certificate, certify
 from .prices import Prices, prices
 from .record import FIELDS, OptimizeRecord
 from .sensitivity import Sensitivities, sensitivities
-from .showing import optimum_data, optimum_report
+from .showing import objective_text, optimum_data, optimum_report
 
 SHADOW_PRICE = "multiplier dJ*/dε"
 
@@ -221,4 +220,4 @@ class OptimizeResult(Shown):
     def __repr__(self) -> str:
         verdict = "certified" if self.success else "not certified"
         return (f"<optimum of {self.view.lowered.name!r}: {verdict} ({self.reason}), objective "
-                f"{number(self.objective)}, {self.iterations} iteration{'' if self.iterations == 1 else 's'}>")
+                f"{objective_text(self)}, {self.iterations} iteration{'' if self.iterations == 1 else 's'}>")

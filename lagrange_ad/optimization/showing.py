@@ -49,7 +49,7 @@ def _heading(r: OptimizeResult) -> Iterator[str]:
     if failing:
         lines = told(failing)[1:]  # the first is the verdict
         yield from (line if line.startswith("error") else f"  {line.strip()}" for line in lines)
-    yield f"{objective.sense} {objective.name} = {_objective(r)}"
+    yield f"{objective.sense} {objective.name} = {objective_text(r)}"
     if not certificate.ok or r.reason != "solved":
         yield f"why it stopped: {r.answer.message if r.reason != 'solved' else f'{r.method} ended as at an optimum'}"
     yield (f"{r.method} in {r.view.space.name} space, {r.iterations} iteration{'' if r.iterations == 1 else 's'}, "
@@ -58,7 +58,8 @@ def _heading(r: OptimizeResult) -> Iterator[str]:
         yield f"chosen: {r.why}"
 
 
-def _objective(r: OptimizeResult) -> str:
+def objective_text(r: OptimizeResult) -> str:
+    """The objective with its unit; nan, and why, where it has no value."""
     try:
         return f"{number(r.objective)} {r.point.objective_unit}".rstrip()
     except LagrangeError as error:

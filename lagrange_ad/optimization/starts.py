@@ -46,7 +46,22 @@ def starts_of(program: Declarations, view: View, given: Any, seed: int | None, s
     if wrong is not None or not found:
         raise DeclarationError("each of the starts is a dict of inputs and variables by name, {'x': 0.5}; got "
                                f"{'an empty list' if wrong is None else f'{wrong!r:.60}'}")
-    return Starts([dict(start) for start in found], [f"starts: the {len(found)} that were given"])
+    return Starts([_by_name(program, view, start) for start in found], [f"starts: the {len(found)} that were given"])
+
+
+def _by_name(program: Declarations, view: View, start: Mapping[Any, Any]) -> dict[str, Any]:
+    """A start by names of symbols and elements, which other processes know too. Raises for what is none."""
+    beginning(view, program, start)
+    found: dict[str, Any] = {}
+    for key, value in start.items():
+        symbol, places = selected(program, key)
+        if places.size == np.prod(symbol.shape, dtype=int):
+            found[symbol.name] = np.array(value, dtype=float)
+        else:
+            values = np.broadcast_to(np.asarray(value, dtype=float), places.shape)
+            found |= dict(zip(map(view.space.own.state.element, places.ravel().tolist()), values.ravel().tolist(),
+                              strict=True))
+    return found
 
 
 def completed(view: View, program: Declarations, start: Mapping[Any, Any]) -> Mapping[Any, Any]:
