@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from test_examples import module, run
+from test_examples import run
+from test_examples_theory import module
 
 # optimal control ----------------------------------------------------------------------------------------------------
 
@@ -17,7 +18,7 @@ def test_the_rocket_and_its_costates(tmp_path) -> None:
     assert len(apart) == 3 and all(0 < float(value) < 1e-3 for value in apart)
 
 
-def test_costates_come_closer_with_the_square_of_the_step() -> None:
+def test_costates_come_closer_with_shorter_steps() -> None:
     """Multipliers are the costates up to the error of the rule; two algorithms agree on them."""
     example, errors = module("optimal_control"), []
     for n in (50, 100):
