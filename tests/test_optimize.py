@@ -321,6 +321,23 @@ def test_empty_arrays() -> None:
         assert r.multiplier.lower["y"] == pytest.approx(1.0) and r["x"].shape == (0,) and "0.25" in str(r)
 
 
+def test_nothing_to_choose() -> None:
+    """Inputs that are all empty, or all fixed: the point is the answer, with the multipliers of its bounds."""
+    for method in (*METHODS, "l-bfgs-b"):
+        p = la.Program("empty")
+        p.minimize(np.sum(p.input("x", np.zeros(0), lower=0.0) ** 2) + 3.0)
+        assert solved(p, method, "reduced").objective == 3.0
+        p = la.Program("all fixed")
+        x = p.input("x", [2.0, 3.0], lower=[2.0, 3.0], upper=[2.0, 3.0])
+        y = p.define("y", x**2)
+        p.minimize(np.sum(y))
+        r = solved(p, method, "reduced")
+        assert r.multiplier.lower["x"] + r.multiplier.upper["x"] == pytest.approx([4.0, 6.0])
+        if method != "l-bfgs-b":
+            p.subject_to(np.sum(x) <= 6.0, name="idle")
+            assert solved(p, method, "full").multiplier["idle"] == 0.0
+
+
 # starts -----------------------------------------------------------------------------------------------------------
 
 

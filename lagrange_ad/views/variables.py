@@ -34,7 +34,8 @@ class Variables(Shown):
         lowered = self._plan.lowered
         require_objective(self._plan, "be optimized")
         self._places = self.space.x
-        if not len(self._places):
+        empty = any(s.kind == "input" and 0 in s.shape for s in lowered.symbols.values())
+        if not len(self._places) and not empty:
             every = [s.name for s in lowered.symbols.values() if s.kind == "input"]
             raise DeclarationError(
                 f"{program.name!r} has no inputs, so there is nothing to optimize: "
