@@ -80,6 +80,10 @@ def run_scipy(watched: Watched, settings: Settings, minimize: Callable[[], Answe
         watched.constraints(watched.x0), watched.jacobian(watched.x0)
     except NoValue as error:
         return ended(watched, watched.x0, settings.tolerance, "domain", f"no value at the start ({error})")
+    if (watched.problem.lower == watched.problem.upper).all():  # SciPy has no answer where nothing is to be chosen
+        y = np.zeros(0) if not watched.problem.m else None
+        z = None if y is None else _bounds_or_none(watched, watched.x0, y)
+        return judged(watched, watched.x0, y, z, settings, "nothing is to be chosen")
     try:
         return minimize()
     except Ended as end:

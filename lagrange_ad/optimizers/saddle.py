@@ -58,7 +58,7 @@ class Saddle:
         from scipy import sparse
         from scipy.sparse.linalg import splu
 
-        top = sparse.csc_array(H) + delta * sparse.eye_array(self.n)
+        top = _with_diagonal(H, delta)
         self.exact = sparse.block_array([[top, J.T], [J, sparse.diags_array(-D)]], format="csc")
         used = sparse.block_array([[top, J.T], [J, sparse.diags_array(-D - extra)]], format="csc")
         try:
@@ -88,6 +88,16 @@ class Saddle:
                 break
             best, rest = then, left
         return best[:self.n], best[self.n:]
+
+
+def _with_diagonal(H: Any, delta: float) -> Any:
+    """H + δI, CSC, with every place of the diagonal stored: without one, SuperLU's symmetric mode writes beyond its
+    memory where it finds no pivot."""
+    from scipy import sparse
+
+    entries, place = sparse.coo_array(H), np.arange(H.shape[0])
+    rows, columns = (np.concatenate([part, place]) for part in (entries.row, entries.col))
+    return sparse.csc_array((np.concatenate([entries.data, np.full(len(place), delta)]), (rows, columns)), H.shape)
 
 
 class Step(NamedTuple):
