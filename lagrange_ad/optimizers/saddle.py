@@ -58,7 +58,7 @@ class Saddle:
         from scipy import sparse
         from scipy.sparse.linalg import splu
 
-        top = sparse.csc_array(H) + delta * sparse.eye_array(self.n)
+        top = _with_diagonal(H, delta)
         self.exact = sparse.block_array([[top, J.T], [J, sparse.diags_array(-D)]], format="csc")
         used = sparse.block_array([[top, J.T], [J, sparse.diags_array(-D - extra)]], format="csc")
         try:
@@ -138,6 +138,17 @@ def _sizes(matrix: Array) -> Array:
         largest = np.max(np.abs(matrix * size[:, None] * size), axis=1, initial=0.0)
         size = size / np.sqrt(np.where(largest > 0, largest, 1.0))
     return size
+
+
+def _with_diagonal(matrix: Any, delta: float) -> Any:
+    """The matrix with δ added to its diagonal, all of which is stored, zeros too: SuperLU writes out of bounds (to
+    SciPy 1.17 at least) where a column stays without any entry."""
+    from scipy import sparse
+
+    plain, place = sparse.coo_array(matrix), np.arange(matrix.shape[0])
+    rows, columns = np.append(plain.row, place), np.append(plain.col, place)
+    numbers = np.append(plain.data, np.full(len(place), delta))
+    return sparse.coo_array((numbers, (rows, columns)), shape=plain.shape).tocsc()
 
 
 def _plain(matrix: Any) -> Array:
