@@ -1,16 +1,20 @@
-"""NIST's regressions as constrained least squares: fitted values are unknowns with equations, in full space.
+"""The certified fits of ``nist.py`` once more, as constrained optimization: every residual an unknown with an equation.
 
-    minimize Σ_i (v_i − y_i)²   subject to   v_i = f(x_i; b)
+    minimize Σ_i r_i²   subject to   r_i = f(x_i; b) − y_i          unknowns: b and all r
 
-In full space b and all v are the optimizer's unknowns. The objective is quadratic, all that is curved is in equations
-of few unknowns each, and a far start need not fit its own b: Newton's steps can leave the curve. In reduced space v
-follow b, and the optimizer sees b alone. The optima are the same; which of them, or which plateau, a start leads to is
-not. λ of an observation's equation, dJ*/dε, is twice its residual, 2(v_i − y_i): what moves up a fitted value costs.
+In full space nothing is solved at a point: an optimizer moves parameters and residuals together, and the equations hold
+at the end only. What curves is then told apart from what is large: the objective is a plain sum of squares, all that is
+nonlinear are the constraints, whose second derivatives are weighed by the multipliers. At the optimum the multiplier of
+residual i is dJ*/dε_i = 2·r_i, how much observation i pulls at the curve: a unit more of y_i is worth −2·r_i.
 
-Digits are those of ``nist.py``: −log₁₀ of the largest relative error of a parameter. A certificate is local: a method
-may end at another stationary point, or far out where the sum of squares is flat, and be told that it is one.
+By Uno's interior point (without bounds: Newton's method on the KKT conditions with a line search), by its SQP and by
+the Lagrange–Newton method of this library; by the last in reduced space too, where residuals follow b and nothing but b
+is searched for. Every parameter is in units of its start. Digits are those of the certified parameters; from the far
+starts some runs end elsewhere: at another stationary point, often with a parameter that went off to where the curve is
+flat and the objective hardly changes. Such a point passes the optimality conditions and is no best fit: all of this is
+local. The optima are the same in both spaces; where a start leads is not, since in full space steps leave the curve.
 
-Run it: ``python examples/nist_constrained.py --plot constrained.png``
+Source: NIST/ITL, Statistical Reference Datasets. Run it: ``python examples/nist_constrained.py --plot constrained.png``
 """
 
 import argparse
@@ -22,104 +26,116 @@ from pages import table
 
 import lagrange_ad as la
 
-METHODS = {"Lagrange–Newton": ("lagrange-newton", "full"), "SQP": ("uno-sqp", "full"),
-           "interior point": ("uno", "full"), "Lagrange–Newton, reduced": ("lagrange-newton", "reduced")}  # fmt: skip
+METHODS = ("uno", "uno-sqp", "lagrange-newton")
+REDUCED = "lagrange-newton, reduced"
 TOLERANCE = 1e-10
+"""Where the curve is nearly flat, slopes are small far from any optimum."""
+WAYS = {**{method: (method, "full") for method in METHODS}, REDUCED: ("lagrange-newton", "reduced")}
+
+
+def model(case: Case, start: np.ndarray) -> la.Program:
+    """Parameters in units of their start; residuals begin at what they are there."""
+    unit = np.abs(start)
+    p = la.Program(case.name)
+    b = p.input("b", start / unit)
+    with np.errstate(all="ignore"):
+        begin = MODELS[case.name](start, case.x) - case.y
+    residual = p.variable("residual", len(case.y), start=begin)
+    p.equate(residual, MODELS[case.name](b * unit, case.x) - case.y)
+    p.minimize(np.sum(residual**2), name="squares")
+    return p
+
+
+def fit(case: Case, start: np.ndarray, method: str, space: str = "full") -> la.OptimizeResult:
+    """The fit from a start; in full space residuals are kept as unknowns."""
+    return model(case, start).optimize(method, space=space, tolerance=TOLERANCE, max_iterations=500, progress=False)
+
+
+def reached(case: Case, start: np.ndarray, r: la.OptimizeResult) -> float:
+    """The certified digits of the parameters."""
+    return digits(r["b"] * np.abs(start), case.certified)
+
+
+def pull(r: la.OptimizeResult) -> float:
+    """How far the multipliers are from 2·residual, relative to the largest."""
+    wanted = 2 * r["residual"]
+    return float(np.abs(r.multiplier["residual"] - wanted).max() / np.abs(wanted).max())
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Parameters, how many digits of them are NIST's, iterations, whether certified, and how far λ is from 2(v − y)."""
+    """What a run came to: digits, iterations, whether certified, and how far multipliers are from 2·residual."""
 
-    b: np.ndarray
     digits: float
     iterations: int
     certified: bool
-    mismatch: float
+    apart: float
+
+    @property
+    def cells(self) -> list[str]:
+        """For the table: digits, or what the point is that is not NIST's."""
+        return [shown(self.digits) or ("elsewhere" if self.certified else "nowhere"), f"{self.iterations}"]
 
 
-def model(case: Case, start: np.ndarray) -> la.Program:
-    """Fitted values and their equations; ``b`` in units of the start."""
-    unit, p = np.abs(start), la.Program(case.name)
-    b = p.input("b", start / unit)
-    fitted = p.define("fitted", MODELS[case.name](b * unit, case.x))
-    p.minimize(np.sum((fitted - case.y) ** 2))
-    return p
+def fits(cases: list[Case]) -> dict[tuple[str, int, str], Fit]:
+    """Every set from both starts by every way."""
+    found = {}
+    for case in cases:
+        for number, start in enumerate(case.starts, start=1):
+            for way, (method, space) in WAYS.items():
+                r = fit(case, start, method, space)
+                with np.errstate(all="ignore"):
+                    found[case.name, number, way] = Fit(reached(case, start, r), r.iterations, r.success, pull(r))
+    return found
 
 
-def fit(case: Case, start: np.ndarray, method: str, space: str, iterations: int) -> Fit:
-    """The fit by one method in one space."""
-    with np.errstate(all="ignore"):
-        r = model(case, start).optimize(method, space=space, tolerance=TOLERANCE, max_iterations=iterations,
-                                        progress=False)
-        b = r["b"] * np.abs(start)
-        double = 2 * (r["fitted"] - case.y)
-        mismatch = float(np.max(np.abs(r.multiplier["fitted"] - double)) / max(1.0, float(np.max(np.abs(double)))))
-        return Fit(b, digits(b, case.certified), r.iterations, r.success, mismatch)
-
-
-def row(case: Case, number: int, fits: list[Fit]) -> list[str]:
-    """One line of the table: a set from one start."""
-    cells = [cell for f in fits for cell in (shown(f.digits) or ("elsewhere" if f.certified else "none"),
-                                             f"{f.iterations}")]
-    return [case.name, f"{number}", *cells]
-
-
-def summary(fits: dict[tuple[str, int], list[Fit]]) -> str:
-    """By method and by space, how many sets from how many starts, and which are missing."""
-    lines = []
-    groups = {name: [k] for k, name in enumerate(METHODS)}
-    groups["any method in full space"] = [k for k, (_, space) in enumerate(METHODS.values()) if space == "full"]
-    for name, chosen in groups.items():
-        missing = [f"{case} {start}" for (case, start), found in fits.items()
-                   if max(found[k].digits for k in chosen) < ENOUGH]
-        lines.append(f"{ENOUGH} digits by {name}: {len(fits) - len(missing)} of {len(fits)} starts"
-                     + (f"; not {', '.join(missing)}" if missing else ""))
-    good = [f for found in fits.values() for f in found if f.digits >= ENOUGH]
-    other = sum(f.certified and f.digits < ENOUGH for found in fits.values() for f in found)
-    worst = max((f.mismatch for f in good), default=0.0)
-    lines.append(f"of {sum(map(len, fits.values()))} fits, {len(good)} are NIST's, {sum(f.certified for f in good)} of "
-                 f"them certified; {other} others are certified elsewhere")
-    return "\n".join([*lines, f"largest difference of λ from 2(v − y), relative: {worst:.0e}"])
-
-
-def draw(path: str, fits: dict[tuple[str, int], list[Fit]]) -> None:
+def draw(path: str, cases: list[Case], found: dict[tuple[str, int, str], Fit]) -> None:
     from pages import BLUE, GREEN, GREY, ORANGE, RED, canvas
 
-    places = {key: place for place, key in enumerate(fits)}
+    starts = [(case.name, number) for case in cases for number in (1, 2)]
     with canvas(path, columns=2, size=(8.6, 5.2), sharey=True) as (left, right):
-        for k, (name, colour) in enumerate(zip(METHODS, (RED, ORANGE, GREEN, BLUE), strict=True)):
-            shift = 0.18 * (k - 1.5)
-            for key, place in places.items():
-                found = fits[key][k]
-                face = colour if found.digits >= ENOUGH else "white"
-                left.plot(max(0.0, found.digits), place + shift, "o", color=colour, markerfacecolor=face, clip_on=False)
-                right.plot(found.iterations, place + shift, "o", color=colour, markerfacecolor=face)
-            left.plot([], [], "o", color=colour, label=name)
+        for k, (way, colour) in enumerate(zip(WAYS, (GREEN, ORANGE, RED, BLUE), strict=True)):
+            for place, start in enumerate(starts):
+                run, height = found[*start, way], place + 0.18 * (k - 1.5)
+                face = colour if run.digits > ENOUGH else "white"
+                left.plot(max(0.0, run.digits), height, "o", color=colour, markerfacecolor=face, clip_on=False)
+                right.plot(run.iterations, height, "o", color=colour, markerfacecolor=face)
+            left.plot([], [], "o", color=colour, label=way)
         left.axvline(ENOUGH, color=GREY, linestyle="--", linewidth=0.8)
-        left.set(yticks=range(len(places)), yticklabels=[f"{name} {start}" for name, start in places],
-                 xlim=(-0.2, 11.2), xlabel="certified digits reached", title="digits (open: not NIST's)")
-        left.legend(loc="center left", bbox_to_anchor=(0.02, 0.5))
+        left.set(yticks=range(len(starts)), yticklabels=[f"{name} {number}" for name, number in starts],
+                 xlim=(-0.2, 11.2), xlabel="certified digits reached", title="digits by set and start (open: others)")
+        left.legend(loc="center left", bbox_to_anchor=(0.05, 0.5))
         left.invert_yaxis()
         right.set(xscale="log", xlabel="iterations", title="iterations")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="NIST's regressions as constrained least squares, in full space.")
+    parser = argparse.ArgumentParser(description="NIST's regressions as constrained least squares.")
     parser.add_argument("sets", nargs="*", help=f"which sets (default all: {', '.join(MODELS)})")
-    parser.add_argument("--iterations", type=int, default=500, help="most iterations of a method (default 500)")
     parser.add_argument("--plot", help="where a picture goes (needs matplotlib)")
     options = parser.parse_args(arguments)
     cases = [read(name) for name in options.sets or MODELS]
-    fits = {(case.name, k): [fit(case, start, method, space, options.iterations)
-                             for method, space in METHODS.values()]
-            for case in cases for k, start in enumerate(case.starts, start=1)}  # fmt: skip
-    headings = ["set", "start", *(cell for name in METHODS for cell in (name, "iterations"))]
-    rows = [row(case, number, fits[case.name, number]) for case in cases for number in (1, 2)]
-    print(table("certified digits reached; elsewhere: certified at another point", headings, rows))
-    print(f"\n{summary(fits)}")
+    found = fits(cases)
+    rows = [[case.name, f"{k}", *(cell for way in WAYS for cell in found[case.name, k, way].cells)]
+            for case in cases for k in (1, 2)]
+    headings = ["set", "start", *(cell for way in WAYS for cell in (way, "iterations"))]
+    print(table("certified digits reached, residuals as unknowns (elsewhere: certified at another point)", headings,
+                rows))
+    for way in WAYS:
+        missed = [f"{case.name} from start {k}" for case in cases for k in (1, 2)
+                  if found[case.name, k, way].digits <= ENOUGH]
+        print(f"{way}: {2 * len(cases) - len(missed)} of {2 * len(cases)} to {ENOUGH} digits"
+              + (f"; not {', '.join(missed)}" if missed else ""))
+    nowhere = [f"{c.name} from start {k}" for c in cases for k in (1, 2)
+               if max(found[c.name, k, method].digits for method in METHODS) <= ENOUGH]
+    print(f"in full space by none of them: {', '.join(nowhere) or 'nothing'}")
+    good = [run for run in found.values() if run.digits > ENOUGH]
+    print(f"{len(good)} of {len(found)} fits are NIST's, {sum(run.certified for run in good)} of them certified; "
+          f"{sum(run.certified for run in found.values() if run.digits <= ENOUGH)} are certified elsewhere")
+    print(f"multipliers of the residuals are twice the residuals: largest relative difference "
+          f"{max((run.apart for run in good), default=0.0):.1e}")
     if options.plot:
-        draw(options.plot, fits)
+        draw(options.plot, cases, found)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Plain data for strict JSON, which has no infinity and no NaN: both become None. Takes arrays, dicts, sequences."""
+    """Arrays, numbers, dicts and sequences as data for strict JSON, which has no infinity and no NaN: both are None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -18,7 +18,7 @@ from random_programs import Drawn, acyclic, cyclic, is_tied
 import lagrange_ad as la
 
 SQP = "uno-sqp"
-METHODS = ["uno", "uno-sqp", "slsqp", "trust-constr"]
+METHODS = ["uno", "uno-sqp", "slsqp", "trust-constr", "augmented-lagrangian", "lagrange-newton"]
 
 
 def solved(p: la.Program, method: str | None = SQP, space: Any = None, **options: Any) -> la.OptimizeResult:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..expression import Array
-from .curves import panels, write_picture
+from .curves import stacked, write_picture
 from .plots import PlotError, require_matplotlib
 
 if TYPE_CHECKING:
@@ -27,16 +27,18 @@ FEW = 50
 def plot_convergence(result: Any, path: str | PathLike[str] | None, ax: Any) -> Any:
     """Draw the history of a result; returns the axes that were drawn in, one or a list of two.
 
-    ``result`` has ``history``, ``method``, ``point.objective_unit`` and the program's objective. Raises PlotError for an
-    empty history and where ``ax`` is neither one nor two axes.
+    ``result`` has ``history``, ``method``, ``view`` and ``point.objective_unit``. Raises PlotError for an empty history
+    and where ``ax`` is neither one nor two axes.
     """
     require_matplotlib()
+    from matplotlib.ticker import MaxNLocator
+
     if not result.history:
         raise PlotError("the history is empty: there is no iteration to draw")
     given = [] if ax is None else list(np.ravel(ax))
     if len(given) > 2:
         raise PlotError(f"ax= takes axes for infeasibility and stationarity, or two, got {len(given)}")
-    drawn = given or panels(2, pyplot=path is None)
+    drawn = given or stacked(2, pyplot=path is None)
     iterations = _column(result.history, "iteration")
     if len(drawn) == 2:
         _objective(drawn[0], result, iterations)
@@ -44,7 +46,7 @@ def plot_convergence(result: Any, path: str | PathLike[str] | None, ax: Any) -> 
         drawn[0].set_title(f"{result.view.lowered.name}, {result.method} in {result.view.space.name} space")
     _residuals(drawn[-1], result.history, iterations)
     drawn[-1].set_xlabel("iteration")
-    drawn[-1].xaxis.get_major_locator().set_params(integer=True)
+    drawn[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if path is not None:
         write_picture(drawn[0].figure, Path(path))
     return drawn[0] if len(drawn) == 1 else drawn

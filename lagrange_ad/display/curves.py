@@ -38,7 +38,7 @@ def plot_curves(sweep: Any, x: Any, y: Any, path: str | PathLike[str] | None, ax
         raise PlotError(f"say what to draw against {_label(x)}: plot({_label(x)!r}, 'name')")
     if ax is not None and len(wanted) > 1:
         raise PlotError(f"ax= takes one quantity, and there are {len(wanted)} to draw: name one")
-    panels = [ax] if ax is not None else panels(len(wanted), pyplot=path is None)
+    panels = [ax] if ax is not None else stacked(len(wanted), pyplot=path is None)
     across = np.asarray(sweep[x])
     for axes, what in zip(panels, wanted, strict=True):
         _draw(axes, sweep, across, np.asarray(sweep[what]), marks)
@@ -74,7 +74,7 @@ def _row_label(sweep: Any, row: int) -> str:
     return ", ".join(f"{name} = {float(np.ravel(sweep.values[name][index])[0]):.4g}" for name in sweep.names[:-1])
 
 
-def panels(count: int, pyplot: bool) -> list[Axes]:
+def stacked(count: int, pyplot: bool) -> list[Axes]:
     """Axes below each other: of pyplot's, to be shown, or of a figure of their own, to be written."""
     size = (7.0, 1.0 + (3.4 if count == 1 else 2.2) * count)
     if pyplot:

@@ -123,6 +123,8 @@ def space_for(program: Declarations, space: Any, algorithm: Algorithm | None) ->
         return space, ""
     if algorithm is not None and not algorithm.takes & {"equalities"}:
         return "all", f"reduced space, as {algorithm.name} takes no equations"
+    if algorithm is not None and algorithm.keeps_unknowns:
+        return "none", f"full space, as {algorithm.name} is about kept unknowns"
     if program.constraints:
         return "none", "full space, as there are constraints"
     if any(not s.is_unbounded for s in program.symbols.values() if program.is_found(s)):
@@ -177,8 +179,8 @@ def _finish(answer: Answer, view: View) -> list[str]:
     answer.x, answer.y, answer.z = better.x, better.y, better.z
     if not better.steps:
         return []
-    return [f"then {better.steps} Newton step{'' if better.steps == 1 else 's'} on what is active led from residuals of "
-            f"{better.before:.1g} to {better.after:.1g}"]
+    steps = f"{better.steps} Newton step{'' if better.steps == 1 else 's'}"
+    return [f"then {steps} on what is active led from residuals of {better.before:.1g} to {better.after:.1g}"]
 
 
 def _best(view: View, monitor: Monitor, reason: str, message: str) -> Answer:

@@ -51,8 +51,8 @@ class OptimizeResult(Shown):
 
     ``reason`` is "solved", "iterations", "time", "callback", "interrupted", "infeasible", "unbounded", "stalled",
     "domain" or "failed"; ``message`` says it in words. ``why`` says why method and space were chosen, where they were.
-    ``history`` has a record an iteration, the objective as declared. ``x`` (n,), ``y`` (m,), ``z`` (n,) are the variables and
-    multipliers of ``view``, as a minimization.
+    ``history`` has a record an iteration, the objective as declared. ``x`` (n,), ``y`` (m,), ``z`` (n,) are the
+    variables and multipliers of ``view``, as a minimization.
     """
 
     view: View

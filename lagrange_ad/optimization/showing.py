@@ -252,7 +252,8 @@ def _certificate(r: OptimizeResult) -> Iterator[str]:
     yield f"certificate: {sizes} (scaled residuals)"
     parts = []
     if licq is not None:
-        parts.append(f"gradients of the {licq.active} active are {licq.verdict}" if licq.active else "nothing is active")
+        gradients = f"gradients of the {licq.active} active are {licq.verdict}"
+        parts.append(gradients if licq.active else "nothing is active")
     if curved is not None and r.certificate.is_kkt_point and not r.certificate.unjudged:
         counts = r.certificate.words.curvatures(curved)
         parts.append("no direction left to curve" if counts.startswith("0 ") else f"curvature: {counts}")
@@ -290,7 +291,8 @@ def optimum_data(r: OptimizeResult) -> dict[str, Any]:
         found["units"] = r.point.units
     found["decisions"] = _decisions(r)
     constraints = reached_constraints(r, prices)
-    found["constraints"] = {name: constraints.blocks.get(constraints.values, name) for name in own.constraint_rows.names}
+    found["constraints"] = {name: constraints.blocks.get(constraints.values, name)
+                            for name in own.constraint_rows.names}
     if prices is None:
         found["no_multipliers"] = why_none
     else:

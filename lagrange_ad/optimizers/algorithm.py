@@ -30,10 +30,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """An algorithm with its options. ``takes`` says what it can treat: "bounds", "equalities", "inequalities"."""
+    """An algorithm with its options. ``takes`` says what it can treat: "bounds", "equalities", "inequalities"; and
+    ``keeps_unknowns`` that it is about kept unknowns, so that a space without any is none for it."""
 
     name: ClassVar[str] = ""
     takes: ClassVar[frozenset[str]] = frozenset()
+    keeps_unknowns: ClassVar[bool] = False
     needs_second_order: ClassVar[bool] = False
 
     def run(self, problem: Problem, settings: Settings, monitor: Monitor) -> Answer:

@@ -8,7 +8,7 @@ constraints, 2007). Bounds stay in the inner problem. Jacobians are sparse throu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -116,11 +116,20 @@ class _Run:
                 raise _Astray
 
         try:
-            return minimize(self._at, start.x, bounds, tolerance, direction, self.settings.max_iterations - self.done,
-                            watch)
+            outcome: Any = minimize(self._at, start.x, bounds, tolerance, direction,
+                                    self.settings.max_iterations - self.done, watch)
         except _Astray:
+            outcome = None
+        if outcome is None or (self.penalty < STIFFEST and self._is_at_an_edge(start, outcome)):
             self.penalty *= self.options.growth
             return None
+        return cast(Outcome, outcome)
+
+    def _is_at_an_edge(self, start: Penalized, outcome: Outcome) -> bool:
+        """Whether steps ended where the problem has no values beyond: the slope is steeper than at the start."""
+        now: Any = outcome.at
+        return (outcome.reason == "stalled" and size_of(now.excess) > np.sqrt(self.settings.tolerance)
+                and size_of(self._slope(now)) > max(1.0, size_of(self._slope(start))))
 
     def _at(self, x: Array) -> Penalized:
         return Penalized(self.problem, x, self.y, self.penalty)

@@ -36,6 +36,7 @@ class AuxiliaryCoordinates(Algorithm):
 
     name: ClassVar[str] = "auxiliary-coordinates"
     takes: ClassVar[frozenset[str]] = frozenset({"bounds", "equalities", "inequalities"})
+    keeps_unknowns: ClassVar[bool] = True
 
     penalty: float = 1.0
     growth: float = 5.0

@@ -90,6 +90,16 @@ class Saddle:
         return best[:self.n], best[self.n:]
 
 
+def _with_diagonal(H: Any, delta: float) -> Any:
+    """H + δI, CSC, with every place of the diagonal stored: without one, SuperLU's symmetric mode writes beyond its
+    memory where it finds no pivot."""
+    from scipy import sparse
+
+    entries, place = sparse.coo_array(H), np.arange(H.shape[0])
+    rows, columns = (np.concatenate([part, place]) for part in (entries.row, entries.col))
+    return sparse.csc_array((np.concatenate([entries.data, np.full(len(place), delta)]), (rows, columns)), H.shape)
+
+
 class Step(NamedTuple):
     """A step (d, w) with its factors, δ, and its curvature dᵀ(H + δI)d + wᵀDw."""
 
@@ -138,17 +148,6 @@ def _sizes(matrix: Array) -> Array:
         largest = np.max(np.abs(matrix * size[:, None] * size), axis=1, initial=0.0)
         size = size / np.sqrt(np.where(largest > 0, largest, 1.0))
     return size
-
-
-def _with_diagonal(matrix: Any, delta: float) -> Any:
-    """The matrix with δ added to its diagonal, all of which is stored, zeros too: SuperLU writes out of bounds (to
-    SciPy 1.17 at least) where a column stays without any entry."""
-    from scipy import sparse
-
-    plain, place = sparse.coo_array(matrix), np.arange(matrix.shape[0])
-    rows, columns = np.append(plain.row, place), np.append(plain.col, place)
-    numbers = np.append(plain.data, np.full(len(place), delta))
-    return sparse.coo_array((numbers, (rows, columns)), shape=plain.shape).tocsc()
 
 
 def _plain(matrix: Any) -> Array:

@@ -160,7 +160,12 @@ def select(table: Table, wanted: Sequence[bool]) -> Table:
     """The wanted columns of a table."""
     kept = [i for i, is_wanted in enumerate(wanted) if is_wanted]
     columns = [table.columns[i] for i in kept]
-    return Table(table.heading, columns, Rows(len(table.rows), lambda i: [table.rows[i][j] for j in kept]))
+
+    def cells(i: int) -> list[str]:
+        row = table.rows[i]
+        return [row[j] for j in kept]
+
+    return Table(table.heading, columns, Rows(len(table.rows), cells))
 
 
 def _equation_tables(at: Point) -> list[Table]:
