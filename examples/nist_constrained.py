@@ -104,7 +104,7 @@ def draw(path: str, cases: list[Case], found: dict[tuple[str, int, str], Fit]) -
         left.axvline(ENOUGH, color=GREY, linestyle="--", linewidth=0.8)
         left.set(yticks=range(len(starts)), yticklabels=[f"{name} {number}" for name, number in starts],
                  xlim=(-0.2, 11.2), xlabel="certified digits reached", title="digits by set and start (open: others)")
-        left.legend(loc="center left", bbox_to_anchor=(0.05, 0.5))
+        left.legend(loc="center left", bbox_to_anchor=(0.03, 0.5))
         left.invert_yaxis()
         right.set(xscale="log", xlabel="iterations", title="iterations")
 
