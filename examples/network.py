@@ -36,30 +36,38 @@ def spirals(n: int = 100, turns: float = 1.75, noise: float = 0.02, seed: int = 
     return np.concatenate([arm, -arm]) + noise * random.standard_normal((2 * n, 2)), np.repeat([1.0, -1.0], n)
 
 
-def model(data: np.ndarray, classes: np.ndarray, seed: int = 0) -> la.Program:
+def model(data: np.ndarray, classes: np.ndarray, seed: int = 0, sizes: tuple[int, ...] = SIZES,
+          decay: float = DECAY) -> la.Program:
     """The network on given data; weights are inputs, a small decay keeps them finite."""
     random = np.random.default_rng(seed)
     p = la.Program("network")
     h, penalty = p.parameter("h0", data), 0.0
-    for k, (m, n) in enumerate(pairwise(SIZES), start=1):
+    for k, (m, n) in enumerate(pairwise(sizes), start=1):
         weight = p.input(f"W{k}", random.standard_normal((m, n)) * (2.0 if k == 1 else m**-0.5))
         bias = p.input(f"b{k}", random.uniform(-1, 1, n) if k == 1 else np.zeros(n))
         u = p.define(f"u{k}", h @ weight + bias)
         penalty = penalty + np.sum(weight**2)
-        if k < LAST:
+        if k < len(sizes) - 1:
             h = p.define(f"h{k}", np.tanh(u))
-    p.minimize(np.mean(np.logaddexp(0.0, -classes * u[:, 0])) + DECAY * penalty)
+    p.minimize(np.mean(np.logaddexp(0.0, -classes * u[:, 0])) + decay * penalty)
     return p
 
 
-def backpropagate(at: la.Point, classes: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def depth(at: la.Point) -> int:
+    """How many layers a network has."""
+    return sum(name.startswith("W") for name in at.gradient)
+
+
+def backpropagate(at: la.Point, classes: np.ndarray,
+                  decay: float = DECAY) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """By hand: the errors of all layers, and the gradients of weights and biases."""
-    margin = classes[:, None] * at[f"u{LAST}"]
-    errors = {f"u{LAST}": -classes[:, None] / (1 + np.exp(margin)) / len(classes)}
+    last = depth(at)
+    margin = classes[:, None] * at[f"u{last}"]
+    errors = {f"u{last}": -classes[:, None] / (1 + np.exp(margin)) / len(classes)}
     gradients: dict[str, np.ndarray] = {}
-    for k in range(LAST, 0, -1):
+    for k in range(last, 0, -1):
         error, weight = errors[f"u{k}"], at[f"W{k}"]
-        gradients[f"W{k}"] = at[f"h{k - 1}"].T @ error + 2 * DECAY * weight
+        gradients[f"W{k}"] = at[f"h{k - 1}"].T @ error + 2 * decay * weight
         gradients[f"b{k}"] = error.sum(axis=0)
         if k > 1:
             errors[f"h{k - 1}"] = error @ weight.T
@@ -81,7 +89,7 @@ def weights(at: la.Point) -> dict[str, np.ndarray]:
 
 
 def accuracy(at: la.Point, classes: np.ndarray) -> float:
-    return float(np.mean(np.sign(at[f"u{LAST}"][:, 0]) == classes))
+    return float(np.mean(np.sign(at[f"u{depth(at)}"][:, 0]) == classes))
 
 
 def draw(path: str, at: la.Point, classes: np.ndarray, curves: dict[str, list[float]]) -> None:

@@ -1,183 +1,217 @@
-"""One network, trained in the space of its weights and in that of weights and activations: what each way costs.
+"""One network, trained in four ways: what its activations' equations are to an optimizer, and what that costs.
 
-    h_k = tanh(h_{k−1} W_k + b_k)  for k < K        h_K = h_{K−1} W_K + b_K        J = mean log(1 + exp(−t·h_K)) + decay
+    minimize J(W, z)   subject to   z = f(z, W)        L = J + Σ λ·(f − z)
 
-``network.py`` reads backpropagation as stationarity of L = J + Σ λ·(right − left): in λ it is the forward pass, in h
-the backward pass, both solved exactly at every step. That is reduced space: the equations are substitutions, the
-weights are all that is searched for. But L is the Lagrangian of a constrained problem in weights and activations
-together, and other algorithms let activations and multipliers wander, and make the equations hold at the end only:
+Activations z are determined by weights W, so there is a choice. All methods look for the same point, where all three
+derivatives of L are zero, and differ in which of them hold on the way:
 
-    reduced                  backpropagation gives dJ/dW, a quasi-Newton method or a trust region the step
-    full, second order       Newton's method on all of ∇L = 0 at once (an interior point without bounds; SQP), sparse
-    Arrow–Hurwicz            weights and activations go down L, multipliers go up: no pass in any order, each equation
-                             only ever looks at its neighbours; what backpropagation solves in one sweep, this iterates
-    auxiliary coordinates    no multipliers: equations are quadratic penalties μ/2·|right − left|², weights (layer by
-                             layer, independent of each other) and activations (sample by sample) take turns, μ grows
+    ∂L/∂λ = 0  the equations hold         ∂L/∂z = 0  λ are the adjoints         ∂L/∂W = 0  nothing is left to gain
 
-The loss in full space means nothing until the equations hold, so the table has the loss of the weights found, with the
-activations that they really give ("forward"). Evaluations are counted on the way into the algorithm: values of the
-objective, gradients of it, Hessians or products with one. Seconds depend on the machine; the picture has the course.
+- Reduced space, backpropagation: the first is solved forward, the second backward, at every W; optimizers see W only.
+- Full space: activations are unknowns, their equations constraints; Newton's method solves all three at once, sparse.
+- Arrow and Hurwicz: W and z go down L, λ goes up, a little at a time; nothing is solved.
+- Auxiliary coordinates: equations are penalties; activations and weights take turns, each alone an easier problem.
 
-What to expect: for a chain that is cheap to evaluate, elimination wins, which is why everybody trains so. Second order
-in full space takes few iterations, each with a factorization as large as the data; it is at home where equations are
-hard to solve at every point. The two others need many times the evaluations; what they have is that no pass goes
-through the layers in turn, so that every equation could be looked after by a machine of its own.
+Every method begins at the same weights with the activations these give, and all it asks of the program is counted.
 
-Sources: K. Arrow, L. Hurwicz, H. Uzawa (1958); Y. LeCun (1988); M. Carreira-Perpiñán, W. Wang, "Distributed
-optimization of deeply nested systems" (2014). Run it: ``python examples/network_spaces.py --plot spaces.png``
+Sources: Y. LeCun, "A theoretical framework for back-propagation" (1988); K. Arrow, L. Hurwicz, H. Uzawa, "Studies in
+linear and non-linear programming" (1958); M. Carreira-Perpiñán, W. Wang, "Distributed optimization of deeply nested
+systems" (2014). Run it: ``python examples/network_spaces.py --plot spaces.png``
 """
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
-from itertools import pairwise
+from textwrap import fill
 from typing import Any
 
 import numpy as np
-from network import spirals
+from network import accuracy, backpropagate, depth, model, spirals
 from pages import table
 
 import lagrange_ad as la
-from lagrange_ad import optimizers
-from lagrange_ad.optimizers import Answer, Monitor, Problem, Settings
+from lagrange_ad.optimizers import (
+    LBFGSB,
+    Algorithm,
+    ArrowHurwicz,
+    AuxiliaryCoordinates,
+    GradientDescent,
+    LagrangeNewton,
+    Uno,
+)
 
-SIZES = (2, 6, 6, 1)
-DECAY = 1e-3
-KEPT = 300
-"""So many points of a run are kept for the picture."""
-
-
-def model(data: np.ndarray, classes: np.ndarray, seed: int = 0) -> la.Program:
-    """The network, one equation a layer: in full space the activations of all samples are unknowns."""
-    random = np.random.default_rng(seed)
-    p = la.Program("network")
-    h, penalty, last = p.parameter("h0", data), 0.0, len(SIZES) - 1
-    for k, (m, n) in enumerate(pairwise(SIZES), start=1):
-        weight = p.input(f"W{k}", random.standard_normal((m, n)) * (2.0 if k == 1 else m**-0.5))
-        bias = p.input(f"b{k}", random.uniform(-1, 1, n) if k == 1 else np.zeros(n))
-        u = h @ weight + bias
-        h = p.define(f"h{k}", np.tanh(u) if k < last else u)
-        penalty = penalty + np.sum(weight**2)
-    p.minimize(np.mean(np.logaddexp(0.0, -classes * h[:, 0])) + DECAY * penalty)
-    return p
-
-
-# counting -----------------------------------------------------------------------------------------------------------
-
-
-class Counted(Problem):
-    """A problem that counts how often an algorithm asks."""
-
-    def __init__(self, problem: Problem, counts: Counter[str]) -> None:
-        self.problem, self.counts = problem, counts
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("problem", "counts", "__class__", "__dict__"):
-            return object.__getattribute__(self, name)
-        if name in ("objective", "gradient", "hessian", "hessian_product"):
-            self.counts["hessian" if name == "hessian_product" else name] += 1
-        return getattr(self.problem, name)
-
-
-@dataclass(frozen=True)
-class Counting(optimizers.Algorithm):
-    """Another algorithm on a problem that counts: how a user puts an algorithm of their own into ``p.optimize``."""
-
-    inner: optimizers.Algorithm = field(default_factory=optimizers.LBFGSB)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def run(self, problem: Problem, settings: Settings, monitor: Monitor) -> Answer:
-        return self.inner.run(Counted(problem, self.counts), settings, monitor)
-
-
-# training -----------------------------------------------------------------------------------------------------------
-
-WAYS: dict[str, tuple[optimizers.Algorithm, str]] = {
-    "L-BFGS-B": (optimizers.LBFGSB(), "reduced"),
-    "trust region": (optimizers.TrustKrylov(), "reduced"),
-    "interior point": (optimizers.Uno(), "full"),
-    "SQP": (optimizers.LagrangeNewton(), "full"),
-    "Arrow–Hurwicz": (optimizers.ArrowHurwicz(penalty=0.03), "full"),
-    "auxiliary coordinates": (optimizers.AuxiliaryCoordinates(shifted=False, turns=2000), "full"),
+SIZES, DECAY = (2, 4, 1), 1e-2
+EVALUATIONS = ("objective", "gradient", "jacobian", "hessian")
+"""What is counted. In reduced space a value is a forward pass, a gradient a backward one; in full space a value comes
+with what the equations leave, and a gradient mostly with their Jacobian."""
+METHODS: dict[str, tuple[str, Algorithm]] = {
+    "backpropagation, L-BFGS-B": ("reduced", LBFGSB()),
+    "backpropagation, gradient": ("reduced", GradientDescent()),
+    "Lagrange–Newton": ("full", LagrangeNewton()),
+    "interior point (Uno)": ("full", Uno()),
+    "Arrow–Hurwicz": ("full", ArrowHurwicz(penalty=0.1)),
+    "auxiliary coordinates": ("full", AuxiliaryCoordinates(penalty=0.01, turns=10)),
 }
 
 
-@dataclass
-class Trained:
-    """How a run ended, what it cost, and its course: seconds and forward losses."""
+@dataclass(frozen=True)
+class Counted(Algorithm):
+    """Another algorithm, all it asks for counted by name."""
 
-    way: str
-    space: str
-    reason: str
-    iterations: int
+    of: Algorithm
+    counts: Counter[str] = field(default_factory=Counter)
+    name = "counted"
+    takes = frozenset({"bounds", "equalities", "inequalities"})
+
+    def _run(self, problem: Any, settings: Any, monitor: Any) -> Any:
+        watched = copy(problem)
+        for name in EVALUATIONS:
+            setattr(watched, name, self._tallied(name, getattr(problem, name)))
+        return self.of.run(watched, settings, monitor)
+
+    def _tallied(self, name: str, evaluate: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self.counts[name] += 1
+            return evaluate(*arguments)
+
+        return call
+
+
+@dataclass(frozen=True)
+class Run:
+    """A result, what it took, and its way: (evaluations, loss, infeasibility) an iteration.
+
+    ``left``: the infeasibility and the slope of L where the method itself stopped; ``optimize`` adds Newton steps that
+    bring what was solved to rounding.
+    """
+
+    result: la.OptimizeResult
     counts: Counter[str]
-    seconds: float
-    objective: float
-    forward: float
-    infeasibility: float
-    course: list[tuple[float, float]]
+    way: np.ndarray
+    left: tuple[float, float]
+
+    @property
+    def mismatch(self) -> float:
+        """The largest difference of an equation's multiplier from its adjoint, activations solved at the weights."""
+        found, adjoint = self.result.multiplier, self.result.at.multiplier
+        return max(float(np.max(np.abs(found[name] - adjoint[name]))) for name in activations(self.result.at))
 
 
-def weights(at: Any, p: la.Program) -> dict[str, Any]:
-    """Weights and biases by name."""
-    return {name: at[name] for name, symbol in p.symbols.items() if symbol.kind == "input"}
+def activations(at: la.Point) -> list[str]:
+    """The names of all layers' equations."""
+    last = depth(at)
+    return [f"{kind}{k}" for k in range(1, last + 1) for kind in ("u", "h") if (kind, k) != ("h", last)]
 
 
-def train(p: la.Program, way: str, seconds: float) -> Trained:
-    """One way of training, for some seconds at most; where it did not arrive, its last point counts."""
-    algorithm, space = WAYS[way]
-    counts: Counter[str] = Counter()
-    records: list[Any] = []
-    r = p.optimize(Counting(algorithm, counts), space=space, tolerance=1e-6, max_iterations=100_000,
-                   time_limit=seconds, callback=records.append, progress=False)
-    end = r if r.reason == "solved" else records[-1]
-    at = r if r.reason == "solved" else records[-1].at
-    kept = records[:: max(1, len(records) // KEPT)]
-    course = [(record.seconds, p.evaluate(weights(r.view.split(record.x), p)).objective) for record in kept]
-    return Trained(way, space, r.reason, r.iterations, counts, r.seconds, end.objective,
-                   p.evaluate(weights(at, p)).objective, end.infeasibility, course)
+def train(p: la.Program, space: str, algorithm: Algorithm, iterations: int) -> Run:
+    """Train by one method from the declared weights."""
+    counted, way = Counted(algorithm), []
+
+    def note(record: Any) -> None:
+        way.append((sum(counted.counts.values()), record.objective, record.infeasibility, record.stationarity))
+
+    result = p.optimize(counted, space=space, max_iterations=iterations, callback=note, progress=False)
+    found = np.array(way)
+    return Run(result, counted.counts, found[:, :3], (found[-1, 2], found[-1, 3]))
 
 
-def row(t: Trained) -> list[str]:
-    """A line of the table."""
-    end = {"solved": "arrived", "time": "out of time"}.get(t.reason, t.reason)
-    counts = [f"{t.counts[name]}" for name in ("objective", "gradient", "hessian")]
-    return [t.way, t.space, end, f"{t.iterations}", *counts, f"{t.seconds:.2f}",
-            f"{t.objective:.4f}", f"{t.forward:.4f}", f"{t.infeasibility:.0e}"]
+def row(name: str, run: Run) -> list[str]:
+    """One line of the table of costs."""
+    r, used = run.result, EVALUATIONS if len(run.result.y) else EVALUATIONS[:2]
+    counts = [f"{run.counts[name]}" if name in used else "" for name in EVALUATIONS]
+    return [name, f"{len(r.x)}", f"{r.iterations}", *counts, f"{r.seconds:.2f}",
+            f"{r.at.objective:.6f}", f"{run.left[0]:.0e}", f"{run.left[1]:.0e}", "yes" if r.success else "no",
+            f"{run.mismatch:.0e}"]  # fmt: skip
 
 
-def draw(path: str, runs: list[Trained]) -> None:
+def compared(runs: dict[str, Run], classes: np.ndarray) -> list[list[str]]:
+    """Of certified runs, layer by layer: the equations' multipliers, adjoints, and backpropagation by hand."""
+    rows = []
+    for name, run in runs.items():
+        r = run.result
+        if r.success:
+            by_hand, _ = backpropagate(r.at, classes, DECAY)
+            rows += [[name, layer, f"{np.max(np.abs(by_hand[layer])):.6f}",
+                      f"{np.max(np.abs(r.multiplier[layer] - r.at.multiplier[layer])):.0e}",
+                      f"{np.max(np.abs(r.at.multiplier[layer] - by_hand[layer])):.0e}"] for layer in activations(r.at)]
+    return rows
+
+
+def seen(p: la.Program, runs: dict[str, Run], classes: np.ndarray) -> list[str]:
+    """What the tables say, in words, with their numbers; a paragraph each."""
+    one, newton = runs["backpropagation, L-BFGS-B"].result, runs["Lagrange–Newton"].result
+    saddle, turns = runs["Arrow–Hurwicz"], runs["auxiliary coordinates"]
+    start, again = p.evaluate(), p.optimize("lagrange-newton", space="full", start=one, progress=False)
+    steepest = max(float(np.max(np.abs(start.gradient[f"W{k}"]))) for k in range(1, depth(start) + 1))
+    broken = float(np.max(runs["Lagrange–Newton"].way[:, 2]))
+    minima = sorted({f"{run.result.objective:.5f}" for run in runs.values() if run.result.success})
+    return [
+        "Backpropagation is the Lagrangian solved in one order. At any weights the forward pass makes ∂L/∂λ = 0 and "
+        "the backward pass ∂L/∂z = 0, exactly and at once, since layers do not form a cycle. ∂L/∂W is left: the "
+        f"gradient, up to {steepest:.2f} at the start, which an optimizer brings to zero over {len(one.x)} unknowns "
+        f"instead of {len(newton.x)}. There all three are zero, and an equation's shadow price is its adjoint: "
+        "choosing the weights anew would gain nothing. So the multipliers that full-space methods find without any "
+        "backward pass are the errors that backpropagation sends. Begun from that end with those adjoints, "
+        f"Lagrange–Newton in full space makes {again.iterations} iterations.",
+        f"In full space the equations hold at the end only; on the way Lagrange–Newton breaks them by up to "
+        f"{broken:.0e}. It has sparse second derivatives for that, and {newton.iterations} iterations instead of the "
+        f"{one.iterations} of L-BFGS-B. Each factors a matrix of order {len(newton.x) + len(newton.y)}, which grows "
+        "with the samples: for a network, forward and backward are cheaper. It pays where equations are cyclic, where "
+        "to solve them is costly or depends on the start, and where there are limits on what they determine.",
+        "Arrow–Hurwicz solves nothing: W and z step against ∂L, λ along what equations leave, and a layer asks its "
+        f"neighbours alone. That is slow: after {saddle.result.iterations} iterations the slope is "
+        f"{saddle.left[1]:.0e}, and equations are left at {saddle.left[0]:.0e}.",
+        "Auxiliary coordinates cut the network at its layers: with z held, the weights of every unit are a problem of "
+        "their own; with W held, the activations of every sample are. That is work for many machines (here it is "
+        "one). While the equations are loose the loss falls below what the network can do; as they get tight the "
+        f"turns get short: after {turns.result.iterations} steps the slope is {turns.left[1]:.0e}, and equations are "
+        f"left at {turns.left[0]:.0e}.",
+        f"Certified are losses of {', '.join(minima) or 'none'}: minima near which a method came, and none promises "
+        f"the lowest. The network by L-BFGS-B has {accuracy(one.at, classes):.0%} of the samples right.",
+    ]
+
+
+def draw(path: str, runs: dict[str, Run]) -> None:
     from pages import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, canvas
 
-    with canvas(path, size=(6.4, 3.8)) as axes:
-        for t, colour in zip(runs, (BLUE, GREEN, ORANGE, RED, GREY, PURPLE), strict=True):
-            when, loss = np.transpose(t.course)
-            axes.loglog(np.maximum(when, 1e-3), loss, color=colour, linestyle="-" if t.space == "reduced" else "--",
-                        label=f"{t.way} ({t.space})")
-        axes.set(xlabel="seconds", ylabel="loss of the weights, forward", title="one network, two spaces")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    with canvas(path, columns=2, size=(9.4, 3.9)) as (left, right):
+        for (name, run), colour in zip(runs.items(), (BLUE, GREY, RED, ORANGE, GREEN, PURPLE), strict=True):
+            evaluations, loss, infeasible = run.way.T
+            left.plot(evaluations, loss, color=colour, label=name)
+            left.plot(evaluations[-1], loss[-1], "o" if run.result.success else "x", color=colour)
+            if run.result.view.space.name == "full":
+                right.plot(evaluations, np.maximum(infeasible, 1e-17), color=colour, linewidth=1.0)
+        left.set(xscale="log", xlabel="evaluations of all kinds", ylabel="objective",
+                 title="loss (dot: certified; cross: stopped)")
+        right.set(xscale="log", yscale="log", xlabel="evaluations of all kinds", ylabel="largest violation",
+                  title="what equations leave (full space)")
+        right.legend(handles=left.get_lines()[::2], loc="lower right")
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="A network trained in reduced and in full space.")
-    parser.add_argument("--seconds", type=float, default=10.0, help="most seconds of each way (default 10)")
-    parser.add_argument("--points", type=int, default=20, help="points on each spiral (default 20)")
+    parser.add_argument("--iterations", type=int, default=30000, help="most iterations of a method (default 30000); "
+                        "a tenth of it for auxiliary coordinates, whose are dearer")  # fmt: skip
+    parser.add_argument("--samples", type=int, default=12, help="points on each of the two spirals (default 12)")
     parser.add_argument("--plot", help="where a picture goes (needs matplotlib)")
     options = parser.parse_args(arguments)
-    p = model(*spirals(options.points, turns=1.0))
-    full = p.full()
-    print(f"{len(p.reduced().x0)} weights, {len(full.x0) - len(p.reduced().x0)} activations with as many equations; "
-          f"loss at the start {p.evaluate().objective:.4f}\n")
-    runs = [train(p, way, options.seconds) for way in WAYS]
-    headings = ["way", "space", "end", "iterations", "values", "gradients", "Hessians", "seconds", "loss", "forward",
-                "infeasible"]
-    print(table("training", headings, [row(t) for t in runs]))
-    print("\nloss: of the activations where the run ended; forward: of those that its weights give.")
-    best = min(runs, key=lambda t: t.forward)
-    for t in runs:
-        if t.forward > 1.05 * best.forward:
-            print(f"{t.way} is {t.forward / best.forward:.1f} × the loss of {best.way} after {t.seconds:.1f} s and "
-                  f"{t.counts['gradient']} gradients")
+    data, classes = spirals(n=options.samples, turns=0.75, noise=0.0)
+    p = model(data, classes, sizes=SIZES, decay=DECAY)
+    runs = {}
+    for name, (space, algorithm) in METHODS.items():
+        most = options.iterations // (10 if name == "auxiliary coordinates" else 1)
+        runs[name] = train(p, space, algorithm, most)
+    headings = ["method", "unknowns", "iterations", "values", "gradients", "Jacobians", "Hessians", "seconds", "loss",
+                "equations", "slope", "certified", "|λ − adjoint|"]
+    print(table("what it costs, and where it ends", headings, [row(*item) for item in runs.items()]))
+    print("\nloss: of the network with the weights found; equations, slope: the largest violation, and entry of ∂L,\n"
+          "where the method stopped; λ − adjoint: multipliers of the equations less what backpropagation gives there\n")
+    print(table("multipliers of the activations' equations where certified",
+                ["method", "layer", "largest", "multiplier − adjoint", "adjoint − by hand"], compared(runs, classes)))
+    print("\nWhat one sees\n")
+    print("\n\n".join(fill(paragraph, 118) for paragraph in seen(p, runs, classes)))
     if options.plot:
         draw(options.plot, runs)
 

@@ -8,15 +8,17 @@ nonlinear are the constraints, whose second derivatives are weighed by the multi
 residual i is dJ*/dε_i = 2·r_i, how much observation i pulls at the curve: a unit more of y_i is worth −2·r_i.
 
 By Uno's interior point (without bounds: Newton's method on the KKT conditions with a line search), by its SQP and by
-the Lagrange–Newton method of this library. Every parameter is in units of its start. Digits are those of the certified
-parameters; from the far starts some runs end elsewhere: at another stationary point, often with a parameter that went
-off to where the curve is flat and the objective hardly changes. Such a point passes the optimality conditions and is no
-best fit: all of this is local.
+the Lagrange–Newton method of this library; by the last in reduced space too, where residuals follow b and nothing but b
+is searched for. Every parameter is in units of its start. Digits are those of the certified parameters; from the far
+starts some runs end elsewhere: at another stationary point, often with a parameter that went off to where the curve is
+flat and the objective hardly changes. Such a point passes the optimality conditions and is no best fit: all of this is
+local. The optima are the same in both spaces; where a start leads is not, since in full space steps leave the curve.
 
-Source: NIST/ITL, Statistical Reference Datasets. Run it: ``python examples/nist_constrained.py``
+Source: NIST/ITL, Statistical Reference Datasets. Run it: ``python examples/nist_constrained.py --plot constrained.png``
 """
 
 import argparse
+from dataclasses import dataclass
 
 import numpy as np
 from nist import ENOUGH, MODELS, Case, digits, read, shown
@@ -25,6 +27,10 @@ from pages import table
 import lagrange_ad as la
 
 METHODS = ("uno", "uno-sqp", "lagrange-newton")
+REDUCED = "lagrange-newton, reduced"
+TOLERANCE = 1e-10
+"""Where the curve is nearly flat, slopes are small far from any optimum."""
+WAYS = {**{method: (method, "full") for method in METHODS}, REDUCED: ("lagrange-newton", "reduced")}
 
 
 def model(case: Case, start: np.ndarray) -> la.Program:
@@ -40,9 +46,9 @@ def model(case: Case, start: np.ndarray) -> la.Program:
     return p
 
 
-def fit(case: Case, start: np.ndarray, method: str) -> la.OptimizeResult:
-    """The fit from a start, residuals kept as unknowns."""
-    return model(case, start).optimize(method, space="full", max_iterations=500, progress=False)
+def fit(case: Case, start: np.ndarray, method: str, space: str = "full") -> la.OptimizeResult:
+    """The fit from a start; in full space residuals are kept as unknowns."""
+    return model(case, start).optimize(method, space=space, tolerance=TOLERANCE, max_iterations=500, progress=False)
 
 
 def reached(case: Case, start: np.ndarray, r: la.OptimizeResult) -> float:
@@ -56,34 +62,80 @@ def pull(r: la.OptimizeResult) -> float:
     return float(np.abs(r.multiplier["residual"] - wanted).max() / np.abs(wanted).max())
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What a run came to: digits, iterations, whether certified, and how far multipliers are from 2·residual."""
+
+    digits: float
+    iterations: int
+    certified: bool
+    apart: float
+
+    @property
+    def cells(self) -> list[str]:
+        """For the table: digits, or what the point is that is not NIST's."""
+        return [shown(self.digits) or ("elsewhere" if self.certified else "nowhere"), f"{self.iterations}"]
+
+
+def fits(cases: list[Case]) -> dict[tuple[str, int, str], Fit]:
+    """Every set from both starts by every way."""
+    found = {}
+    for case in cases:
+        for number, start in enumerate(case.starts, start=1):
+            for way, (method, space) in WAYS.items():
+                r = fit(case, start, method, space)
+                with np.errstate(all="ignore"):
+                    found[case.name, number, way] = Fit(reached(case, start, r), r.iterations, r.success, pull(r))
+    return found
+
+
+def draw(path: str, cases: list[Case], found: dict[tuple[str, int, str], Fit]) -> None:
+    from pages import BLUE, GREEN, GREY, ORANGE, RED, canvas
+
+    starts = [(case.name, number) for case in cases for number in (1, 2)]
+    with canvas(path, columns=2, size=(8.6, 5.2), sharey=True) as (left, right):
+        for k, (way, colour) in enumerate(zip(WAYS, (GREEN, ORANGE, RED, BLUE), strict=True)):
+            for place, start in enumerate(starts):
+                run, height = found[*start, way], place + 0.18 * (k - 1.5)
+                face = colour if run.digits > ENOUGH else "white"
+                left.plot(max(0.0, run.digits), height, "o", color=colour, markerfacecolor=face, clip_on=False)
+                right.plot(run.iterations, height, "o", color=colour, markerfacecolor=face)
+            left.plot([], [], "o", color=colour, label=way)
+        left.axvline(ENOUGH, color=GREY, linestyle="--", linewidth=0.8)
+        left.set(yticks=range(len(starts)), yticklabels=[f"{name} {number}" for name, number in starts],
+                 xlim=(-0.2, 11.2), xlabel="certified digits reached", title="digits by set and start (open: others)")
+        left.legend(loc="center left", bbox_to_anchor=(0.03, 0.5))
+        left.invert_yaxis()
+        right.set(xscale="log", xlabel="iterations", title="iterations")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="NIST's regressions as constrained least squares.")
     parser.add_argument("sets", nargs="*", help=f"which sets (default all: {', '.join(MODELS)})")
+    parser.add_argument("--plot", help="where a picture goes (needs matplotlib)")
     options = parser.parse_args(arguments)
     cases = [read(name) for name in options.sets or MODELS]
-    rows, found, apart = [], {}, 0.0
-    for case in cases:
-        for number, start in enumerate(case.starts, start=1):
-            cells = []
-            for method in METHODS:
-                r = fit(case, start, method)
-                d = reached(case, start, r)
-                found[case.name, number, method] = d
-                cells += [shown(d), f"{r.iterations}"]
-                if d > ENOUGH:
-                    apart = max(apart, pull(r))
-            rows.append([case.name, f"{number}", *cells])
-    headings = ["set", "start", *(cell for method in METHODS for cell in (method, "iterations"))]
-    print(table("certified digits reached, residuals as unknowns", headings, rows))
-    for method in METHODS:
+    found = fits(cases)
+    rows = [[case.name, f"{k}", *(cell for way in WAYS for cell in found[case.name, k, way].cells)]
+            for case in cases for k in (1, 2)]
+    headings = ["set", "start", *(cell for way in WAYS for cell in (way, "iterations"))]
+    print(table("certified digits reached, residuals as unknowns (elsewhere: certified at another point)", headings,
+                rows))
+    for way in WAYS:
         missed = [f"{case.name} from start {k}" for case in cases for k in (1, 2)
-                  if found[case.name, k, method] <= ENOUGH]
-        print(f"{method}: {2 * len(cases) - len(missed)} of {2 * len(cases)} to {ENOUGH} digits"
+                  if found[case.name, k, way].digits <= ENOUGH]
+        print(f"{way}: {2 * len(cases) - len(missed)} of {2 * len(cases)} to {ENOUGH} digits"
               + (f"; not {', '.join(missed)}" if missed else ""))
     nowhere = [f"{c.name} from start {k}" for c in cases for k in (1, 2)
-               if max(found[c.name, k, method] for method in METHODS) <= ENOUGH]
-    print(f"by none of them: {', '.join(nowhere) or 'nothing'}")
-    print(f"multipliers of the residuals are twice the residuals: largest relative difference {apart:.1e}")
+               if max(found[c.name, k, method].digits for method in METHODS) <= ENOUGH]
+    print(f"in full space by none of them: {', '.join(nowhere) or 'nothing'}")
+    good = [run for run in found.values() if run.digits > ENOUGH]
+    print(f"{len(good)} of {len(found)} fits are NIST's, {sum(run.certified for run in good)} of them certified; "
+          f"{sum(run.certified for run in found.values() if run.digits <= ENOUGH)} are certified elsewhere")
+    print(f"multipliers of the residuals are twice the residuals: largest relative difference "
+          f"{max((run.apart for run in good), default=0.0):.1e}")
+    if options.plot:
+        draw(options.plot, cases, found)
 
 
 if __name__ == "__main__":

@@ -507,6 +507,18 @@ def test_signs_of_saddle_matrices(n, m):
                                    rtol=1e-6, atol=1e-8)
 
 
+def test_a_large_matrix_with_empty_columns_is_told_and_stepped_over():
+    """Where a column has no entry at all, SuperLU writes out of bounds."""
+    from scipy import sparse
+
+    n = 300
+    H, J = sparse.csr_array((n, n)), sparse.csr_array(([1.0, 1.0], ([0, 0], [0, 1])), shape=(1, n))
+    assert Saddle(H, J, np.zeros(1), 0.0, False).regular is False
+    step = descend(H, J, np.zeros(1), (np.ones(n), np.zeros(1)), 0.0)
+    assert step.delta > 0 and abs(step.d[0] + step.d[1]) < 1e-12
+    np.testing.assert_allclose(step.d[2:] * step.delta, 1.0, rtol=1e-12)
+
+
 def test_a_step_descends_where_the_hessian_does_not():
     H, J = np.diag([-1.0, 2.0, -3.0]), np.array([[1.0, 0.0, 0.0]])
     step = descend(H, J, np.zeros(1), (np.array([1.0, 1.0, 1.0]), np.zeros(1)), 0.0)

@@ -22,7 +22,8 @@ from .problem import Answer, Array, Problem
 SHORTEST = 1e-14
 LONGER = 1.1
 WINDOW = 50
-"""Iterations after which the violation must be smaller, else the penalty grows."""
+"""Iterations after which the violation must be smaller, or no larger than the slope, else the penalty grows: while x
+has a long way to go, violations follow it, and a larger penalty would only make its steps shorter."""
 STIFFER, STIFF, STIFFEST = 3.0, 1e3, 1e6
 
 
@@ -96,7 +97,7 @@ class _Run:
             if done % WINDOW == 0:
                 if self._is_hopeless(then):
                     return self.problem.no_feasible(then.sample, then.y, done)
-                self._stiffen(window > 0.99 * before)
+                self._stiffen(window > max(0.99 * before, size_of(slope)))
                 before, window = window, np.inf
             now = then.again(self.y, self.penalty)
 

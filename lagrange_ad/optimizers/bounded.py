@@ -107,7 +107,7 @@ def minimize(function: Callable[[Array], Value], x: Array, bounds: tuple[Array, 
         if done >= most:
             return Outcome(now, "iterations", done)
         then = _step(function, now, bounds, direction, size, max(values))
-        if then is None or (idle > IDLE and not _better(then, now)):
+        if then is None or (idle > IDLE and not _better(then, max(values))):
             return Outcome(now, "stalled", done)
         if then.value < LEAST:
             return Outcome(then, "unbounded", done)
@@ -117,8 +117,8 @@ def minimize(function: Callable[[Array], Value], x: Array, bounds: tuple[Array, 
     return Outcome(now, "solved", done)
 
 
-def _better(then: Value, now: Value) -> bool:
-    return then.value < now.value - NOISE * abs(now.value)
+def _better(then: Value, before: float) -> bool:
+    return then.value < before - NOISE * abs(before)
 
 
 def _step(function: Callable[[Array], Value], now: Value, bounds: tuple[Array, Array], direction: Direction,

@@ -98,7 +98,7 @@ class _Run:
                 return self._failed(now)
             if self.options.shifted and arrived:
                 self.y = now.y
-            if not self.options.shifted or violation > 0.5 * before:
+            if not self.options.shifted or violation > max(0.5 * before, tolerance):
                 self.penalty *= self.options.growth
             now, inner, before = self._at(now.x), 0.2 * inner, violation
 

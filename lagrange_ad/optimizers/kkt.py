@@ -209,7 +209,9 @@ def largest_by_row(matrix: Any, factors: Array) -> Array:
     found = np.zeros(matrix.shape[0])
     full = np.flatnonzero(np.diff(matrix.indptr))
     if len(full):
-        found[full] = np.maximum.reduceat(matrix.data * factors[matrix.indices], matrix.indptr[full])
+        with np.errstate(invalid="ignore"):  # infinity times 0
+            entries = matrix.data * factors[matrix.indices]
+        found[full] = np.fmax.reduceat(entries, matrix.indptr[full])
     return found
 
 
