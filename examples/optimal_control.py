@@ -13,7 +13,7 @@ equation each, whose unknowns are the states at all times; the inputs are the th
 What one unit added to the right side of step k is worth at the optimum, ``r.multiplier["climb"][k]``, is what a jump of
 the state at that time would be worth: the costate p(t) of Pontryagin's maximum principle, without any scaling, because
 a jump is what is added. So it obeys p' = −(∂f/∂x)ᵀ p, which is integrated here backwards from the top, by itself, with
-an integrator that knows nothing of the steps; and the thrust is what the switching function says, ∂H/∂T = p_v/m − p_m/c:
+an integrator that knows nothing of the steps; and the thrust is what the switching function ∂H/∂T = p_v/m − p_m/c says:
 the maximum where it is positive, nothing where it is negative, and in between where it stays 0, the singular arc.
 
 Sources: H. Seywald, E. Cliff, "Goddard problem in presence of a dynamic pressure limit" (1993); E. Dolan, J. Moré,
@@ -148,8 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     p, backwards = costates(r), integrated(r)
     print(f"{r.message}\n{r.certificate.verdict}\n")
     full, none = arcs(r)
-    print(f"height {r['h'][-1]:.5f} (published 1.01283) at the time {r['tau']:.4f}, after {r.iterations} iterations with "
-          f"{r.view.problem.n} unknowns\nfull thrust until {full:.4f}, then less, none from {none:.4f}\n")
+    print(f"height {r['h'][-1]:.5f} (published 1.01283) at the time {r['tau']:.4f}, after {r.iterations} iterations "
+          f"with {r.view.problem.n} unknowns\nfull thrust until {full:.4f}, then less, none from {none:.4f}\n")
     rows = []
     for k in np.linspace(0, p.shape[1] - 1, 9).astype(int):
         cells = [f"{value:.5f}" for pair in zip(p[:, k], backwards[:, k], strict=True) for value in pair]
@@ -158,8 +158,8 @@ def main(arguments: list[str] | None = None) -> None:
                 ["time", *(head for name in STATES for head in (f"p_{name}", "backwards")), "∂H/∂T"], rows))
     apart = np.abs(p - backwards).max(axis=1) / np.abs(p).max(axis=1)
     print("largest difference, relative: " + ", ".join(f"{a:.1e} of p_{s}" for a, s in zip(apart, STATES, strict=True)))
-    print(f"a unit of fuel more at the start is worth {r.multiplier['burn0']:.4f} of height, and one of mass without fuel "
-          f"less {-r.multiplier['tank']:.4f}")
+    print(f"a unit of fuel more at the start is worth {r.multiplier['burn0']:.4f} of height, and one of mass without "
+          f"fuel less {-r.multiplier['tank']:.4f}")
     if options.plot:
         draw(options.plot, r, p, backwards)
 

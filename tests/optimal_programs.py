@@ -1,7 +1,7 @@
 """Programs with known optima, and the proof of a multiplier: every right side and bound moved a little, solved again.
 
-A case is a function ``make(moved)`` that declares its program; ``moved("lower x", values)`` are the values of a bound or
-of a constraint's side, with what the proof adds to one of them.
+A case is a function ``make(moved)`` that declares its program; ``moved("lower x", values)`` are the values of a bound
+or of a constraint's side, with what the proof adds to one of them.
 """
 
 from __future__ import annotations

@@ -93,10 +93,18 @@ class Ordering:
             return 1.0
         return float(ones.multiply(mirrored).nnz / max(1, ones.nnz))
 
+    @cached_property
+    def has_diagonal(self) -> bool:
+        """Whether every place of the diagonal is an entry: in its symmetric mode SuperLU writes beyond its memory where
+        it meets one that is not, and no pivot beside it."""
+        n = len(self.pattern.indptr) - 1
+        columns = np.repeat(np.arange(n), np.diff(self.pattern.indptr))
+        return int(np.count_nonzero(self.pattern.indices == columns)) == n
+
     @property
     def is_symmetric(self) -> bool:
         """Whether to order for A + Aᵀ and to pivot on the diagonal."""
-        return self.symmetry >= self.SYMMETRIC and not self.diagonal_fails
+        return self.has_diagonal and self.symmetry >= self.SYMMETRIC and not self.diagonal_fails
 
     def take(self, perm_c: Array, symmetric: bool) -> None:
         """Remember an order of columns as SuperLU gives it: column j goes to place perm_c[j]."""
