@@ -65,24 +65,3 @@ def test_what_an_observation_is_worth() -> None:
             y[i] += by
             found.append(example["fit"](type(case)(**{**vars(case), "y": y}), case.starts[1], "uno-sqp").objective)
         assert -r.multiplier["residual"][i] == pytest.approx((found[0] - found[1]) / (2 * h), rel=1e-5)
-
-
-# the network in two spaces ------------------------------------------------------------------------------------------
-
-
-def test_a_network_trained_in_two_spaces(tmp_path) -> None:
-    text = run(tmp_path, "network_spaces", "--seconds", "0.5", "--points", "8", "--plot", "spaces.png")
-    assert (tmp_path / "spaces.png").exists()
-    for way in ("L-BFGS-B", "trust region", "interior point", "SQP", "Arrow–Hurwicz", "auxiliary coordinates"):
-        assert re.search(rf"^{way} +(reduced|full) +", text, re.MULTILINE), way
-
-
-def test_full_space_finds_what_backpropagation_finds() -> None:
-    """The interior point's weights give what its activations say, and the loss of a long run in reduced space."""
-    example = module("network_spaces")
-    p = example["model"](*example["spirals"](10, turns=1.0))
-    full, reduced = (example["train"](p, way, 60.0) for way in ("interior point", "L-BFGS-B"))
-    assert full.reason == reduced.reason == "solved"
-    assert full.forward == pytest.approx(full.objective, rel=1e-6)
-    assert full.forward < 1.2 * reduced.forward and full.counts["gradient"] < reduced.counts["gradient"]
-    assert full.counts["hessian"] > 0 == reduced.counts["hessian"]

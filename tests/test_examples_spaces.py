@@ -73,6 +73,16 @@ def test_arrow_and_hurwicz_come_near_though_violations_follow_the_weights() -> N
     assert trained.left[0] < 1e-2 and trained.mismatch < 2e-3
 
 
+def test_full_space_finds_what_backpropagation_finds() -> None:
+    """The interior point's weights give what its activations say, and the loss of a run in reduced space."""
+    example, p, _ = network()
+    full, reduced = (example["train"](p, *example["METHODS"][name], 1000)
+                     for name in ("interior point (Uno)", "backpropagation, L-BFGS-B"))
+    assert full.result.at.objective == pytest.approx(full.result.objective, rel=1e-9)
+    assert full.result.objective == pytest.approx(reduced.result.objective, rel=1e-6)
+    assert full.counts["gradient"] < reduced.counts["gradient"] and full.counts["hessian"] > 0
+
+
 def test_network_spaces_prints(tmp_path: Path) -> None:
     printed = run(tmp_path, "network_spaces", "--iterations", "600")
     rows = re.findall(r"^(\S.+?)  +(17|233) +(\d+) .* (yes|no) +\S+$", printed, re.MULTILINE)
