@@ -147,13 +147,14 @@ def scales_at(point: Point) -> Scales:
 def own_sizes(point: Point) -> Scales:
     """The sizes that residuals are judged by, which units do not change where numbers tell them.
 
-    A variable's is |x_j|, at the point or at the start, the larger one; 1 where both are 0. A row's is its bound or the
+    A variable's is |x_j|, at the point or at the start, the larger one; at least 1 where the start is 0, which tells
+    none. A row's is its bound or the
     largest J_ij·x_j; where the bound is 0, with the sizes of variables. Gradients are as in :class:`Scales`, the change
     that x_j makes being that of x_j itself.
     """
     problem, size = point.problem, abs(point.jacobian)
-    x = np.maximum(np.abs(point.x), np.abs(problem.x0))
-    x = np.where(np.isfinite(x) & (x > TINY), x, 1.0)
+    begun = np.abs(problem.x0)
+    x = np.maximum(np.abs(point.x), np.where((begun > TINY) & np.isfinite(begun), begun, 1.0))
     low, high = np.abs(problem.row_lower), np.abs(problem.row_upper)
     bound = np.minimum(np.where(low > 0.0, low, np.inf), np.where(high > 0.0, high, np.inf))
     bounded = np.isfinite(bound)
@@ -264,11 +265,17 @@ def residuals(point: Point) -> Residuals:
     none = np.zeros(problem.m)
     worth = max(rows.worth, bounds.worth)
     return Residuals(
-        _worst(rows.excess, rows.excess / own.rows, bounds.excess, bounds.excess / own.x),
+        _worst(rows.excess, _beyond_noise(rows.excess, sizes.rows) / own.rows,
+               bounds.excess, _beyond_noise(bounds.excess, sizes.x) / own.x),
         _worst(none, none, np.abs(point.stationarity), _stationarity(point, own.gradient)),
         _worst(*rows.complementarity(worth), *bounds.complementarity(worth)),
         _worst(*rows.wrong_signs, *bounds.wrong_signs),
     )
+
+
+def _beyond_noise(excess: Array, sizes: Array) -> Array:
+    """Violations that are more than rounding."""
+    return np.where(excess > NOISE * sizes, excess, 0.0)
 
 
 class _Sides:
