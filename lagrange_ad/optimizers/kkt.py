@@ -20,6 +20,8 @@ TOLERANCE = 1e-6
 """Scaled residuals up to this are those of a solution."""
 APART = 0.1
 """A multiplier is no bound's where the gradient would change by more than this part of it on the way there."""
+LARGE = 1e-4
+"""Larger parts of the gradient than this are no leftovers of an interior point."""
 NOISE = 1e-14
 """Scaled derivatives up to this are rounding."""
 TINY = 1e-100
@@ -160,11 +162,8 @@ def own_sizes(point: Point) -> Scales:
     bounded = np.isfinite(bound)
     rows = np.where(bounded, np.maximum(largest_by_row(size, np.abs(point.x)), np.where(bounded, bound, 0.0)),
                     largest_by_row(size, x))
-    terms, floor = _terms(point), 1.0
-    if point.hessian is not None:
-        largest = float(terms.max(initial=0.0))
-        floor = min(1.0, largest) if largest > 0.0 else 1.0
-    return Scales(x, np.where(rows > TINY, rows, 1.0), np.maximum(terms, floor))
+    floor = min(1.0, float(point.scales.gradient.max(initial=0.0))) or 1.0
+    return Scales(x, np.where(rows > TINY, rows, 1.0), np.maximum(_terms(point), floor))
 
 
 def _terms(point: Point) -> Array:
@@ -296,10 +295,12 @@ class _Sides:
 
     def keep_off(self, curvature: Array, weights: Array) -> None:
         """Tell values whose multipliers are no bound's: on the way to it the gradient would change by a good part of
-        the multiplier, so that a minimum may lie in between. Such a multiplier counts by its weight."""
+        the multiplier, so that a minimum may lie in between. Such a multiplier counts by its weight, if that is large:
+        interior points leave small ones everywhere."""
         with np.errstate(invalid="ignore"):
             off = curvature * self._distance > APART * self._multipliers
-        self._apart = np.where(off & ~self._complementary & np.isfinite(weights), weights, 0.0)
+        counts = off & ~self._complementary & np.isfinite(weights) & (weights > LARGE)
+        self._apart = np.where(counts, weights, 0.0)
 
     @property
     def worth(self) -> float:
