@@ -228,7 +228,7 @@ def _moved(flat: Flat, links: Links) -> list[Flat]:
     if len(stay) == flat.size:
         return [flat]
     found = [flat.pick(stay)] if len(stay) else []
-    for turn in range(int((last - first).max())):
+    for turn in range(int(np.max(last - first))):
         going = np.flatnonzero(last - first > turn)
         link = first[going] + turn
         found += _scaled(flat.pick(going).at(links.target[link]), links.factor[link])

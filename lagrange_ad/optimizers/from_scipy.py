@@ -145,7 +145,7 @@ class LBFGSB(Algorithm):
         from scipy import optimize
 
         problem, line = watched.problem, _Line(watched)
-        bounds = optimize.Bounds(problem.lower, problem.upper)
+        bounds: Any = optimize.Bounds(problem.lower, problem.upper)
         options = {"ftol": 0.0, "gtol": settings.tolerance * watched.scale, "maxls": 60, "maxcor": self.memory,
                    "maxiter": settings.max_iterations, "maxfun": 2**31 - 1}
         result = scipy_minimize(line.value_and_gradient, watched.x0.copy(), jac=True, method="L-BFGS-B",

@@ -311,7 +311,7 @@ def _ritz(reduced: _Reduced, apply: Callable[[Array], Array], which: Any) -> lis
     from scipy.sparse import linalg
 
     n = reduced.n
-    operator = linalg.LinearOperator((n, n), matvec=apply, dtype=float)
+    operator: Any = linalg.LinearOperator((n, n), matvec=apply, dtype=float)
     start = np.random.default_rng(0).standard_normal(n)
     try:
         _, vectors = linalg.eigsh(operator, k=2, which=which, v0=start, tol=1e-4, maxiter=LANCZOS // 20)

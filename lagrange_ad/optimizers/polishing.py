@@ -219,7 +219,7 @@ def _newton(point: Point, size: float, active: ActiveSet) -> tuple[Point, float,
         except (LagrangeError, SingularMatrixError):
             return point, size, count
         far = np.abs(moved.x - start) / sizes_of_variables(point.problem, start)
-        if not far.max(initial=0.0) <= FARTHEST:
+        if not np.max(far, initial=0.0) <= FARTHEST:
             return point, size, count
         now = _size(moved)
         if not now < size or not _kept(moved, active):

@@ -42,7 +42,7 @@ class TrustConstr(Algorithm):
         rows = [constraint(soft.constraints, problem.row_lower, problem.row_upper, jac=soft.jacobian,
                            hess=curvature[1])] if problem.m else []
         bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
-        bounds = optimize.Bounds(problem.lower, problem.upper) if bounded else None
+        bounds: Any = optimize.Bounds(problem.lower, problem.upper) if bounded else None
         options = {"gtol": 0.0, "xtol": 1e-12, "barrier_tol": settings.tolerance, "maxiter": settings.max_iterations,
                    "sparse_jacobian": True if problem.m else None}
         try:

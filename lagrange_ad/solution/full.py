@@ -315,7 +315,8 @@ class FullSpace:
         dz[self.columns] = v
         with np.errstate(all="ignore"):
             self._run.hessian_product(z, dz, _weights(lam, sigma, self._place[self.plan.lowered.objective_row]), w)
-        return w[self.columns]
+        found: Array = w[self.columns]
+        return found
 
     # as the Lagrangian has them ----------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ class Reduction:
         i, j = found
         loops = loops_of(self.plan.executor)
         columns, rows = colours_of(self.m, self.n, i, j, loops), colours_of(self.n, self.m, j, i, loops)
-        by_adjoint = bool(rows.max(initial=-1) < columns.max(initial=-1))
+        by_adjoint = bool(np.max(rows, initial=-1) < np.max(columns, initial=-1))
         return _Compressed(i, j, rows if by_adjoint else columns, by_adjoint)
 
     @property
@@ -183,7 +183,7 @@ class Reduction:
         i, j = found
         both = np.concatenate([i, j]), np.concatenate([j, i])
         colours = colours_of(self.n, self.n, *both, loops_of(self.plan.executor))
-        return None if colours.max(initial=-1) >= MOST_PRODUCTS else _Compressed(i, j, colours, by_adjoint=False)
+        return None if np.max(colours, initial=-1) >= MOST_PRODUCTS else _Compressed(i, j, colours, by_adjoint=False)
 
     @property
     def hessian_structure(self) -> tuple[Array, Array] | None:

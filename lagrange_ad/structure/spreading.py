@@ -77,7 +77,7 @@ def colours_of(n_rows: int, n_columns: int, rows: NDArray[Any], columns: NDArray
     Where a row is so full that this is not worth looking for, every column has its own.
     """
     counts = np.bincount(rows, minlength=n_rows)
-    if not len(rows) or counts.max() == n_columns or (counts**2).sum() > MOST_PAIRS:
+    if not len(rows) or np.max(counts) == n_columns or (counts**2).sum() > MOST_PAIRS:
         return np.arange(n_columns) if len(rows) else np.zeros(n_columns, np.int64)
     rows, columns = rows.astype(np.int64), columns.astype(np.int64)
     row_begin, in_row = compress(n_rows, n_columns, rows, columns)
