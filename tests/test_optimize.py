@@ -17,7 +17,8 @@ from random_programs import Drawn, acyclic, cyclic, is_tied
 from scipy import sparse
 
 import lagrange_ad as la
-from lagrange_ad.optimizers.saddle import Saddle, _with_diagonal
+from lagrange_ad.optimizers.factoring import with_diagonal
+from lagrange_ad.optimizers.saddle import Saddle
 from lagrange_ad.solvers.linear.pattern import Ordering
 
 SQP = "uno-sqp"
@@ -645,7 +646,7 @@ def test_kkt_matrices_store_their_diagonal() -> None:
     for delta, regular in ((0.0, False), (1e-3, True)):  # the last 60 variables stand nowhere
         factored = Saddle(hessian, jacobian, np.zeros(m), delta, False)
         assert factored.regular is regular
-        assert factored.exact.diagonal().shape == (n + m,) and _with_diagonal(hessian, delta).nnz == n
+        assert factored.exact.diagonal().shape == (n + m,) and with_diagonal(hessian).nnz == n
     d, w = factored.solve(np.ones(n), np.ones(m))
     assert factored.exact @ np.concatenate([d, w]) == pytest.approx(np.ones(n + m))
 

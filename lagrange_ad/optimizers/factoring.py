@@ -20,24 +20,46 @@ ENOUGH = 1e-9
 """A solve that leaves more than this is none."""
 
 
-class Symmetric:
-    """A symmetric CSC matrix, factored with ``added`` (n,) on its diagonal: L D Lᵀ by SuperLU without pivoting.
+def with_diagonal(matrix: Any) -> Any:
+    """The matrix, CSC, with every place of the diagonal stored: without one, SuperLU's symmetric mode writes beyond its
+    memory where it finds no pivot."""
+    from scipy import sparse
 
-    ``negative``: how many pivots are < 0, as many as the matrix with the diagonal has negative eigenvalues (J.
-    Sylvester). Raises SingularMatrixError where a pivot vanishes or factors are too inexact.
+    entries, place = sparse.coo_array(matrix), np.arange(matrix.shape[0])
+    rows, columns = (np.concatenate([part, place]) for part in (entries.row, entries.col))
+    return sparse.csc_array((np.concatenate([entries.data, np.zeros(len(place))]), (rows, columns)), matrix.shape)
+
+
+def on_diagonal(matrix: Any) -> tuple[Any, bool]:
+    """SuperLU's factors of a symmetric sparse matrix without pivoting, L D Lᵀ, and whether it kept to the diagonal.
+
+    Then the signs of D are those of the eigenvalues (J. Sylvester). Raises SingularMatrixError where the matrix is
+    exactly singular.
+    """
+    from scipy.sparse.linalg import splu
+
+    try:
+        factors = splu(with_diagonal(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
+                       options={"SymmetricMode": True})
+    except RuntimeError:
+        raise SingularMatrixError("the KKT matrix is singular") from None
+    return factors, bool((factors.perm_r == factors.perm_c).all())
+
+
+class Symmetric:
+    """A symmetric CSC matrix, factored with ``added`` (n,) on its diagonal by :func:`on_diagonal`.
+
+    ``negative``: how many pivots are < 0, as many as the matrix with the diagonal has negative eigenvalues. Raises
+    SingularMatrixError where a pivot vanishes or factors are too inexact.
     """
 
     def __init__(self, matrix: Any, added: Array) -> None:
         from scipy import sparse
-        from scipy.sparse.linalg import splu
 
         self.matrix: Any = matrix
         whole = sparse.csc_array(matrix + sparse.diags_array(added))
-        try:
-            self._lu = splu(whole, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-        except RuntimeError:
-            raise SingularMatrixError("the KKT matrix is singular") from None
-        if (self._lu.perm_r != self._lu.perm_c).any():
+        self._lu, kept = on_diagonal(whole)
+        if not kept:
             raise SingularMatrixError("a pivot of the KKT matrix is 0")
         b = np.cos(2.4 * np.arange(whole.shape[0])) + 1.5
         x = self._lu.solve(b)

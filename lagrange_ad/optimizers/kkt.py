@@ -74,10 +74,7 @@ class Point:
         """∇²L as a matrix, made of products where need be and n ≤ 2000; else None."""
         if self.hessian is not None or not self.problem.second_order or self.problem.n > MOST_PRODUCTS:
             return self.hessian
-        from scipy import sparse
-
-        made = np.array([self.curvature(row) for row in np.eye(self.problem.n)]).reshape(2 * (self.problem.n,))
-        return sparse.csr_array((made + made.T) / 2)
+        return self.problem.hessian_matrix(self.x, 1.0, -self.y)
 
     def curvature(self, v: Array) -> Array:
         """∇²L v (n,)."""

@@ -22,7 +22,7 @@ from .monitor import Monitor
 from .penalized import PRODUCTS, nearest_feasible
 from .prepared import Prepared, Sample, size_of
 from .problem import Answer, Array, Problem
-from .saddle import Saddle, descend, hessian_of
+from .saddle import Saddle, descend
 
 UPDATED = 1000
 """Most variables that have a dense quasi-Newton matrix."""
@@ -84,7 +84,7 @@ class Exact:
     def at(self, sample: Sample, y: Array) -> Any:
         """Sparse, or dense (n, n)."""
         with np.errstate(all="ignore"):
-            return hessian_of(self.problem, sample.x, y)
+            return self.problem.hessian_matrix(sample.x, 1.0, -y)
 
     def learn(self, before: Sample, now: Sample, y: Array) -> None:
         """Nothing."""

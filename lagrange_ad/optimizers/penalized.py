@@ -17,7 +17,7 @@ from .bounded import Direction, LimitedMemory, Outcome, minimize
 from .monitor import Monitor
 from .prepared import Sample
 from .problem import Array, Problem
-from .saddle import descend, hessian_of
+from .saddle import descend
 
 PRODUCTS = 300
 """Most variables whose Hessian is made from products with unit vectors."""
@@ -62,7 +62,7 @@ class Penalized:
         if not len(columns):
             return d, last
         with np.errstate(all="ignore"):
-            H = hessian_of(self.problem, self.x, self.y, self.weight)[columns][:, columns]
+            H = self.problem.hessian_matrix(self.x, self.weight, -self.y)[columns][:, columns]
         J = self.sample.jacobian[self.beyond][:, columns]
         if not np.isfinite(H.data if hasattr(H, "nnz") else H).all():
             return np.full_like(d, np.nan), last

@@ -73,6 +73,8 @@ class Problem:
 
     def hessian_product(self, x: Array, sigma: float, y: Array, v: Array) -> Array:
         """(σ∇²f + Σ y_i ∇²c_i) v (n,)."""
+        if self.hessian_structure is None:
+            raise NotImplementedError(f"{type(self).__name__} must give a Hessian or products with it")
         return np.asarray(self.hessian_matrix(x, sigma, y) @ v)
 
     def variable_name(self, j: int) -> str:
@@ -92,10 +94,12 @@ class Problem:
         return sparse.csr_array((self.jacobian(x), self.jacobian_structure), shape=(self.m, self.n))
 
     def hessian_matrix(self, x: Array, sigma: float, y: Array) -> Any:
-        """σ∇²f + Σ y_i ∇²c_i, symmetric scipy.sparse CSR (n, n)."""
+        """σ∇²f + Σ y_i ∇²c_i, symmetric scipy.sparse CSR (n, n); made of n products where it has no structure."""
         from scipy import sparse
 
-        assert self.hessian_structure is not None
+        if self.hessian_structure is None:
+            made = np.array([self.hessian_product(x, sigma, y, unit) for unit in np.eye(self.n)])
+            return sparse.csr_array(0.5 * (made + made.T).reshape(self.n, self.n))
         rows, columns = self.hessian_structure
         values, off = self.hessian(x, sigma, y), rows != columns
         entries = np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]])

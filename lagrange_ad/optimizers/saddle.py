@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .problem import Array, Problem
+from ..solvers import SingularMatrixError
+from .factoring import on_diagonal
+from .problem import Array
 
 DENSE = 160
 """Systems up to this order are dense."""
@@ -56,17 +58,16 @@ class Saddle:
 
     def _sparse(self, H: Any, J: Any, D: Array, delta: float, extra: Array) -> None:
         from scipy import sparse
-        from scipy.sparse.linalg import splu
 
-        top = _with_diagonal(H, delta)
+        top = sparse.csc_array(H) + delta * sparse.eye_array(self.n)
         self.exact = sparse.block_array([[top, J.T], [J, sparse.diags_array(-D)]], format="csc")
         used = sparse.block_array([[top, J.T], [J, sparse.diags_array(-D - extra)]], format="csc")
         try:
-            factors = splu(used, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-        except RuntimeError:  # exactly singular
+            factors, kept = on_diagonal(used)
+        except SingularMatrixError:
             self.regular = False
             return
-        if np.array_equal(factors.perm_r, factors.perm_c):
+        if kept:
             self._count(factors.U.diagonal(), 0.0)
         self._solve = factors.solve
 
@@ -88,16 +89,6 @@ class Saddle:
                 break
             best, rest = then, left
         return best[:self.n], best[self.n:]
-
-
-def _with_diagonal(H: Any, delta: float) -> Any:
-    """H + δI, CSC, with every place of the diagonal stored: without one, SuperLU's symmetric mode writes beyond its
-    memory where it finds no pivot."""
-    from scipy import sparse
-
-    entries, place = sparse.coo_array(H), np.arange(H.shape[0])
-    rows, columns = (np.concatenate([part, place]) for part in (entries.row, entries.col))
-    return sparse.csc_array((np.concatenate([entries.data, np.full(len(place), delta)]), (rows, columns)), H.shape)
 
 
 class Step(NamedTuple):
@@ -153,12 +144,3 @@ def _sizes(matrix: Array) -> Array:
 def _plain(matrix: Any) -> Array:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=float)
 
-
-def hessian_of(problem: Problem, x: Array, y: Array, sigma: float = 1.0) -> Any:
-    """σ∇²f − Σ y_i ∇²c_i: sparse, or dense from n products where a problem has products only."""
-    if problem.hessian_structure is not None:
-        return problem.hessian_matrix(x, sigma, -y)
-    unit = np.eye(problem.n)
-    columns = [problem.hessian_product(x, sigma, -y, unit[j]) for j in range(problem.n)]
-    whole = np.reshape(columns, (problem.n, problem.n))
-    return 0.5 * (whole + whole.T)

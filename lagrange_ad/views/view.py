@@ -63,11 +63,8 @@ class View(Solved):
 
         An array takes a product (``hessian_product``) a column, fewer where columns share no row.
         """
-        problem, none, x = self.problem, np.zeros(self.problem.m), self._checked(x)
-        if problem.hessian_structure is not None:
-            found = problem.hessian_matrix(x, 1.0, none)
-            return found.toarray() if self.space.name == "reduced" else found
-        return np.array([problem.hessian_product(x, 1.0, none, unit) for unit in np.eye(problem.n)])
+        found = self.problem.hessian_matrix(self._checked(x), 1.0, np.zeros(self.problem.m))
+        return found.toarray() if self.space.name == "reduced" or self.problem.hessian_structure is None else found
 
     def __getstate__(self) -> dict[str, Any]:
         found = super().__getstate__()
