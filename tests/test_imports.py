@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lagrange_ad"
 ORDER = (
     ("errors",),
     ("text",),
-    ("parcel", "progress", "solvers"),
+    ("parcel", "workers", "progress", "solvers"),
     ("optimizers",),
     ("tables",),
     ("elementary",),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..program import Declarations
 from ..progress import bar
 from ..text import number
 from ..views import View
+from ..workers import advice, check_executor, is_past, lost_message, received
 from .optima import Multistart, Run, optima_of, rank
 from .optimizing import Options, optimize, view_for
 from .optimum import OptimizeResult
@@ -58,10 +60,7 @@ def multistart(program: Declarations, options: Options, many: Many) -> Multistar
 
 
 def _check(many: Many) -> None:
-    if many.executor is not None and not callable(getattr(many.executor, "submit", None)):
-        raise DeclarationError(
-            "executor= takes a concurrent.futures.Executor, such as ThreadPoolExecutor(4), ProcessPoolExecutor() or "
-            f"Dask's client.get_executor(), got {many.executor!r}")
+    check_executor(many.executor)
     if many.callback is not None and not callable(many.callback):
         raise DeclarationError(f"callback must be a function of a run, got {many.callback!r}")
 
@@ -131,14 +130,13 @@ class _Runs:
                         break
                 else:
                     if len(self.known) < len(self.starts):
-                        past = self.deadline is not None and time.time() >= self.deadline
-                        self.reason = "time" if past else "interrupted"
+                        self.reason = "time" if is_past(self.deadline) else "interrupted"
         except KeyboardInterrupt:
             self.reason = "interrupted"
         finally:
             self.parcel.stop.set()
         if self.worst is not None and all(run.reason == "lost" for run in self.known.values()):
-            raise LagrangeError(f"no run came back from its worker: {self.worst}\n  {_advice(self.worst)}"
+            raise LagrangeError(f"no run came back from its worker: {self.worst}\n  {advice(self.worst)}"
                                 ) from self.worst
         runs = [self.known[k] for k in sorted(self.known)]
         return Multistart(self.view, runs, optima_of(self.view, runs), self._best(), len(self.starts), self.reason,
@@ -184,41 +182,21 @@ class _Runs:
                     lost.append(self._lost(k, error))
             yield from lost
             for future in as_completed(futures):
-                found = self._collected(future, futures[future])
+                found = received(future, partial(self._lost, futures[future]))
                 if found is not None:
                     yield found
         except KeyboardInterrupt:
             for future, k in futures.items():  # what came back meanwhile
-                if k not in self.known and future.done() and (found := self._collected(future, k)) is not None:
-                    self._take(found)
+                if k not in self.known and future.done():
+                    found = received(future, partial(self._lost, k))
+                    if found is not None:
+                        self._take(found)
             raise
         finally:
             self.parcel.stop.set()
             for future in futures:
                 future.cancel()
 
-    def _collected(self, future: Future[Found | None], k: int) -> Found | None:
-        """What came back of a run; what kept it from coming is its reason."""
-        try:
-            return future.result()
-        except CancelledError:
-            return None
-        except KeyboardInterrupt:
-            raise
-        except Exception as error:  # an executor may raise anything; the run says what
-            if isinstance(error, DeclarationError):
-                raise
-            return self._lost(k, error)
-
     def _lost(self, k: int, error: Exception) -> Found:
         self.worst = error
-        return Found(_failed(k, self.starts[k], "lost", f"its worker was lost: {type(error).__name__}: {error}"))
-
-
-def _advice(worst: Exception) -> str:
-    """What to try when nothing came back."""
-    if isinstance(worst, BrokenExecutor):
-        return ("a worker process died: a script that starts processes needs its work under "
-                "if __name__ == '__main__':, and a function of yours may have ended the process")
-    return ("what is sent to other processes must pickle: functions given to external() have to stand in a module, by "
-            "their name; or take a ThreadPoolExecutor")
+        return Found(_failed(k, self.starts[k], "lost", lost_message(error)))

@@ -6,7 +6,6 @@ A parcel holds the program and the recipe. Threads share it; other processes get
 from __future__ import annotations
 
 import threading
-import time
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from ..expression import Array
 from ..parcel import Parcel as Packed
 from ..program import Declarations
+from ..workers import is_past
 from .course import Course, Recipe
 from .ledger import Ledger
 
@@ -51,11 +51,6 @@ def run_chunk(parcel: Parcel, values: Array, known: Ledger | None, deadline: flo
     except KeyboardInterrupt:
         parcel.stop.set()
     return ledger
-
-
-def is_past(deadline: float | None) -> bool:
-    """Whether the clock is past a time."""
-    return deadline is not None and time.time() >= deadline
 
 
 def cut(order: Array, count: int) -> list[Array]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -23,7 +24,8 @@ from ..program import Declarations
 from ..progress import bar
 from ..solution import Plan, Point, plan_of
 from ..solution.evaluation import MAX_ITERATIONS, check_starts
-from .chunks import Parcel, cut, is_past, run_chunk
+from ..workers import advice, check_executor, is_past, lost_message, received
+from .chunks import Parcel, cut, run_chunk
 from .course import Course, Place, Recipe
 from .file import SweepFile, checked_resume, described
 from .grid import Over, points_of
@@ -75,11 +77,7 @@ def sweep(program: Declarations, values: Any, options: Options) -> Sweep:
 
 
 def _check(options: Options) -> None:
-    if options.executor is not None and not callable(getattr(options.executor, "submit", None)):
-        raise DeclarationError(
-            f"executor= takes a concurrent.futures.Executor, such as ThreadPoolExecutor(4), ProcessPoolExecutor() or "
-            f"Dask's client.get_executor(), got {options.executor!r}"
-        )
+    check_executor(options.executor)
     if options.callback is not None and not callable(options.callback):
         raise DeclarationError(f"callback must be a function of an index and a point, got {options.callback!r}")
     for name, least in (("max_iterations", 0), ("parts", 0), ("chunks", 1)):
@@ -127,6 +125,7 @@ class _Run:
         self.began = time.perf_counter()
         self.deadline = None if options.time_limit is None else time.time() + float(options.time_limit)
         self.reason = "done"
+        self.worst: Exception | None = None
 
     def result(self) -> Sweep:
         """Run to the end, or to what ends it before."""
@@ -178,18 +177,17 @@ class _Run:
     def _elsewhere(self, executor: Executor) -> Iterator[int]:
         """The points of every chunk when it comes back."""
         futures: dict[Future[Ledger], Array] = {}
-        worst: BaseException | None = None
         try:
             for points in self.chunks:
                 future = self._submit(executor, points)
-                if isinstance(future, Future):
+                if future is not None:
                     futures[future] = points
-                elif future is not None:
-                    worst = self._lost(points, future)
             for future in as_completed(futures):  # past the time limit chunks come back as they are
                 points = futures[future]
                 before = self.ledger.status[points] != NOT_RUN
-                worst = self._collect(future, points) or worst
+                found = received(future, partial(self._lost, points))
+                if found is not None:
+                    self.ledger.take(points, found)
                 if self.file is not None:
                     self.file.note(self.ledger, len(points))
                 yield from points[~before & (self.ledger.status[points] != NOT_RUN)].tolist()
@@ -197,12 +195,12 @@ class _Run:
             self.parcel.stop.set()
             for future in futures:
                 future.cancel()
-        if worst is not None and not (self.ledger.status == SOLVED).any():
-            raise LagrangeError(f"no part of the sweep came back from {type(executor).__name__}: {worst}\n  "
-                                f"{_advice(worst)}") from worst
+        if self.worst is not None and not (self.ledger.status == SOLVED).any():
+            raise LagrangeError(f"no part of the sweep came back from {type(executor).__name__}: {self.worst}\n  "
+                                f"{advice(self.worst)}") from self.worst
 
-    def _submit(self, executor: Executor, points: Array) -> Future[Ledger] | BaseException | None:
-        """Send the points of a chunk that are to be run; None where there are none, or why it could not be sent."""
+    def _submit(self, executor: Executor, points: Array) -> Future[Ledger] | None:
+        """Send the points of a chunk that are to be run; None where there are none, or nobody takes them."""
         done = self.ledger.status[points] != NOT_RUN
         if done.all():
             return None
@@ -210,32 +208,11 @@ class _Run:
         try:
             return executor.submit(run_chunk, self.parcel, self.over.given[points], known, self.deadline)
         except BrokenExecutor as error:
-            return error
-
-    def _collect(self, future: Future[Ledger], points: Array) -> BaseException | None:
-        """Take what came back of a chunk; what kept it from coming is written to its points."""
-        try:
-            self.ledger.take(points, future.result())
-        except CancelledError:
+            self._lost(points, error)
             return None
-        except KeyboardInterrupt:
-            raise
-        except Exception as error:  # the executor may raise anything; the points say what
-            if isinstance(error, DeclarationError):
-                raise
-            return self._lost(points, error)
-        return None
 
-    def _lost(self, points: Array, error: BaseException) -> BaseException:
+    def _lost(self, points: Array, error: Exception) -> None:
+        """Write to the points of a chunk what kept it from coming back."""
+        self.worst = error
         for point in points[self.ledger.status[points] == NOT_RUN].tolist():
-            self.ledger.failed(point, f"its worker was lost: {type(error).__name__}: {error}", LOST)
-        return error
-
-
-def _advice(error: BaseException) -> str:
-    """What to try when nothing came back."""
-    if isinstance(error, BrokenExecutor):
-        return ("a worker process died: a script that starts processes needs its work under "
-                "if __name__ == '__main__':, and a function of yours may have ended the process")
-    return ("what is sent to other processes must pickle: functions given to external() have to stand in a module, by "
-            "their name; or take a ThreadPoolExecutor")
+            self.ledger.failed(point, lost_message(error), LOST)
