@@ -40,9 +40,7 @@ class Lagrangian:
         lowered = self._lowered = plan.lowered
         self.inputs, self._at_inputs = plan.roles.blocks(("input",), found=False)
         self.variables, self._at_variables = plan.roles.blocks(("input", "parameter", "variable"), found=True)
-        rows = [*zip(lowered.rows.names, lowered.rows.shapes, strict=True)][: len(lowered.equations)]
-        rows += [*zip(lowered.constraint_rows.names, lowered.constraint_rows.shapes, strict=True)]
-        self.multipliers = Blocks([name for name, _ in rows], [shape for _, shape in rows], [None] * len(rows))
+        self.multipliers = lowered.multiplier_blocks
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -128,20 +126,20 @@ class Lagrangian:
         rows = np.zeros(lowered.n_all_rows, dtype=flat.dtype)
         rows[: lowered.n_user_rows] = flat[: lowered.n_user_rows]
         rows[lowered.objective_row] = 1.0
-        rows[lowered.objective_row + 1 :] = flat[lowered.n_user_rows :]
+        rows[lowered.first_constraint_row :] = flat[lowered.n_user_rows :]
         return rows
 
     def _signed(self, rows: Array, state: Array) -> Array:
         """λ with the sign of the body in r = b − g for constraints; complex where the state is."""
         signed = rows.astype(np.result_type(rows, state))
-        signed[self._lowered.objective_row + 1 :] *= -1.0
+        signed[self._lowered.first_constraint_row :] *= -1.0
         return signed
 
     def _residuals(self, state: Array, rows: Array) -> Array:
         """Residuals of all rows, those of auxiliaries 0 and the objective's J; a range takes the side λ speaks of."""
         lowered = self._lowered
         residuals = full_space.residuals(self._plan, state, np.zeros(lowered.n_all_rows))
-        first = lowered.objective_row + 1
+        first = lowered.first_constraint_row
         minimizing = lowered.objective is None or lowered.objective.sense == "minimize"
         for constraint in lowered.constraints:
             body = lowered.constraint_rows.get(residuals[first:], constraint.name)
@@ -160,7 +158,7 @@ class Lagrangian:
 
     def _shown_rows(self, rows: Array) -> Array:
         lowered = self._lowered
-        return np.concatenate([rows[: lowered.n_user_rows], rows[lowered.objective_row + 1 :]])
+        return np.concatenate([rows[: lowered.n_user_rows], rows[lowered.first_constraint_row :]])
 
     # printing ----------------------------------------------------------------------------------------------
 

@@ -54,6 +54,14 @@ class Blocks:
         """A truth value a block as one an element."""
         return np.repeat(np.asarray(of_blocks, dtype=bool), np.diff(self.start))
 
+    def head(self, count: int) -> Blocks:
+        """The first so many blocks."""
+        return Blocks(self.names[:count], self.shapes[:count], self.labels[:count])
+
+    def then(self, others: Blocks) -> Blocks:
+        """These blocks, then others."""
+        return Blocks([*self.names, *others.names], [*self.shapes, *others.shapes], [*self.labels, *others.labels])
+
     @property
     def size(self) -> int:
         """Number of elements of all blocks."""

@@ -66,6 +66,21 @@ class Lowered:
         """The row of the objective: after all equation rows."""
         return self.rows.size
 
+    @cached_property
+    def multiplier_blocks(self) -> Blocks:
+        """What has a multiplier, by name: the user's equations, then the constraints."""
+        return self.rows.head(len(self.equations)).then(self.constraint_rows)
+
+    @property
+    def first_constraint_row(self) -> int:
+        """The first row of the constraints: after the objective's."""
+        return self.rows.size + 1
+
+    @property
+    def constraint_row_numbers(self) -> Array:
+        """The numbers of all the constraints' rows."""
+        return np.arange(self.first_constraint_row, self.n_all_rows)
+
     @property
     def n_all_rows(self) -> int:
         """Equation rows, the objective's and the constraints'."""

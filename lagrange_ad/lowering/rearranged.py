@@ -54,7 +54,7 @@ def rearranged(lowered: Lowered, solved: Array) -> Rearranged:
         lowered,
         equations=tuple(lowered.equations[i] for i in equations),
         rows=rows,
-        constraint_rows=_joined(residuals, lowered.constraint_rows),
+        constraint_rows=residuals.then(lowered.constraint_rows),
         n_user_rows=int(solved.sum()),
         n_regular_rows=lowered.n_regular_rows - len(kept),
         own=lowered.own[stays],
@@ -88,10 +88,6 @@ def _some(blocks: Blocks, chosen: Array, always: int) -> tuple[Blocks, list[int]
         shapes.append((len(left),))
         labels.append([blocks.element(i)[len(blocks.names[block]) + 1 : -1] for i in left])
     return Blocks([blocks.names[i] for i in numbers], shapes, labels), numbers
-
-
-def _joined(first: Blocks, then: Blocks) -> Blocks:
-    return Blocks([*first.names, *then.names], [*first.shapes, *then.shapes], [*first.labels, *then.labels])
 
 
 def _split(groups: tuple[Group, ...], row: Array, stays: Array) -> tuple[tuple[Group, ...], list[Group]]:
@@ -160,5 +156,5 @@ def with_outputs(lowered: Lowered, rows: Array) -> Lowered:
             if len(here):  # a group's rows may lie round the wanted ones
                 copies.append(_shifted(group.restrict(here), place))
     more = Blocks(["right sides"], [(len(rows),)], [None])
-    return replace(lowered, constraint_rows=_joined(lowered.constraint_rows, more),
+    return replace(lowered, constraint_rows=lowered.constraint_rows.then(more),
                    constraint_groups=(*lowered.constraint_groups, *copies))

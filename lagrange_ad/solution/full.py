@@ -384,7 +384,7 @@ def _given_and_found(plan: Plan) -> Array:
 def _of_user(plan: Plan) -> Array:
     """The rows of the equations, then those of the constraints."""
     lowered = plan.lowered
-    return np.delete(np.arange(lowered.n_all_rows), np.arange(lowered.n_user_rows, lowered.objective_row + 1))
+    return np.delete(np.arange(lowered.n_all_rows), np.arange(lowered.n_user_rows, lowered.first_constraint_row))
 
 
 def _weights(lam: Array, sigma: Any, goal: int) -> Array:

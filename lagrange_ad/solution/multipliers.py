@@ -42,7 +42,7 @@ def adjoints(plan: Plan, solved: Solved, lam: Array, seeds: Array | None = None)
             solved.whole = restored(plan.compiled, solved)
         return _adjoints_compiled(plan, plan.compiled, solved, lam, seeds)
     w = np.zeros((len(z), *lam.shape[1:]), dtype=np.result_type(z, lam))
-    constrained = bool(lam[plan.lowered.objective_row + 1 :].any())
+    constrained = bool(lam[plan.lowered.first_constraint_row :].any())
     if seeds is not None:
         w += seeds
     with np.errstate(all="ignore"):

@@ -300,7 +300,7 @@ def positions(plan: Plan, outputs: Sequence[Quantity], is_variant: bool) -> tupl
     constraints and objective.
     """
     lowered = plan.lowered
-    elements, rows, at = [np.empty(0, np.int64)], [np.empty(0, np.int64)], lowered.objective_row + 1
+    elements, rows, at = [np.empty(0, np.int64)], [np.empty(0, np.int64)], lowered.first_constraint_row
     for q in outputs:
         nothing = np.full(q.size, -1)
         elements.append(nothing if q.places is None else q.places.ravel())
@@ -317,7 +317,7 @@ def _declared_row(lowered: Lowered, q: Quantity) -> int:
     """The first row of a declared constraint, or the objective's, whatever the caller calls it."""
     if not isinstance(q.declared, Constraint):
         return lowered.objective_row
-    return int(lowered.objective_row + 1 + lowered.constraint_rows.slices[q.declared.name].start)
+    return int(lowered.first_constraint_row + lowered.constraint_rows.slices[q.declared.name].start)
 
 
 def needs_variant(outputs: Sequence[Quantity]) -> bool:

@@ -95,8 +95,7 @@ def _direct(view: View) -> FullSpace | None:
         plan = make_plan(without_equations(found), nothing, nothing, plan.executor)
     elif lowered.n_rows and len(view.places) > MOST_FILLED and not _is_sparse(view):
         return None
-    first = plan.lowered.objective_row + 1
-    return FullSpace(plan, view.places, np.arange(first, first + plan.lowered.constraint_rows.size))
+    return FullSpace(plan, view.places, plan.lowered.constraint_row_numbers)
 
 
 MOST_FILLED = 1000
@@ -105,13 +104,8 @@ MOST_FILLED = 1000
 
 def _is_sparse(view: View) -> bool:
     """Whether auxiliaries leave the Hessian sparse."""
-    found = Dependence(view.plan, view.places, _constraint_rows(view), view.bounded_places)
+    found = Dependence(view.plan, view.places, view.lowered.constraint_row_numbers, view.bounded_places)
     return found.hessian(MOST_FILLED) is not None
-
-
-def _constraint_rows(view: View) -> Array:
-    first = view.lowered.objective_row + 1
-    return np.arange(first, first + view.lowered.constraint_rows.size)
 
 
 class ViewProblem(Problem):
@@ -133,7 +127,8 @@ class ViewProblem(Problem):
         view, space = self.view, _direct(self.view)
         if space is not None:
             return Direct(space, view.declared_state())
-        return Eliminating(view, Reduction(view.plan, view.places, _constraint_rows(view), view.bounded_places))
+        rows = view.lowered.constraint_row_numbers
+        return Eliminating(view, Reduction(view.plan, view.places, rows, view.bounded_places))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_of"}

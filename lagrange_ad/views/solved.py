@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Solved(Variables):
     """The objective as a function of x."""
 
-    def __init__(self, program: Declarations, eliminate: Any, perturbation: Mapping[str, Any] | None) -> None:
+    def __init__(self, program: Declarations, eliminate: Any = "all",
+                 perturbation: Mapping[str, Any] | None = None) -> None:
         super().__init__(program, eliminate, perturbation)
         self.has_cycles = any(isinstance(step, BlockStep) for step in self._plan.steps)
         self._last: tuple[Array, Point] | None = None

@@ -8,7 +8,6 @@ x too, and their equations among the constraints. A mixed view eliminates the va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..expression import Array, Symbol, evaluate
-from ..program import Declarations
 from ..tables import Report
 from .showing import view_report
 from .solved import Solved
@@ -38,25 +36,16 @@ class View(Solved):
     alone. Each solve starts from the last one that succeeded. ``perturbation`` adds ε to right sides of equations.
     """
 
-    def __init__(self, program: Declarations, eliminate: Any = "all",
-                 perturbation: Mapping[str, Any] | None = None) -> None:
-        super().__init__(program, eliminate, perturbation)
+    _problem: tuple[int, ViewProblem] | None = None
 
-    @cached_property
+    @property
     def problem(self) -> ViewProblem:
-        """The view as interior-point solvers want it: structures once, numbers many times."""
-        from .problem import ViewProblem
+        """The view as interior-point solvers want it: structures once, numbers many times; a new one after ``set``."""
+        if self._problem is None or self._problem[0] != self.changes:
+            from .problem import ViewProblem
 
-        return ViewProblem(self)
-
-    def set(self, values: Mapping[Any, Any] | None = None, /, **named: Any) -> None:
-        """Change parameters for this view alone, all or none; nothing is rebuilt, the program keeps its own.
-
-        Raises UnknownNameError for a name that is no parameter, ShapeError and DeclarationError for a value that is not
-        what was declared. Not while another thread evaluates the view.
-        """
-        super().set(values, **named)
-        self.__dict__.pop("problem", None)  # the next look at it makes one of the new values
+            self._problem = self.changes, ViewProblem(self)
+        return self._problem[1]
 
     def hessian(self, x: Array) -> Any:
         """sign·d²J/dx² (n, n), what is eliminated following x: an array where that is everything, else sparse CSR.
@@ -68,7 +57,7 @@ class View(Solved):
 
     def __getstate__(self) -> dict[str, Any]:
         found = super().__getstate__()
-        found.pop("problem", None)  # it holds compiled code
+        found.pop("_problem", None)  # it holds compiled code
         return found
 
     def hessian_product(self, x: Array, v: Array) -> Array:
@@ -129,8 +118,8 @@ class View(Solved):
                 if side is not None:
                     flat[where] = np.broadcast_to(self._side(side), c.body.shape).ravel()
         if self._declared.offset is not None:
-            first = lowered.objective_row + 1
-            low, high = low - self._declared.offset[first:], high - self._declared.offset[first:]
+            offset = self._declared.offset[lowered.first_constraint_row :]
+            low, high = low - offset, high - offset
         of_variables = self._bounds_of(self.bounded_places)
         return np.concatenate([low, of_variables[0]]), np.concatenate([high, of_variables[1]])
 
@@ -143,11 +132,11 @@ class View(Solved):
 
     def constraint_values(self, x: Array) -> Array:
         """Residuals of kept equations, the bodies of constraints, then eliminated variables with bounds; flat."""
-        point, first = self.point(x), self._plan.lowered.objective_row + 1
-        rows = np.zeros(self._plan.lowered.n_all_rows)
+        point, lowered = self.point(x), self._plan.lowered
+        rows = np.zeros(lowered.n_all_rows)
         with np.errstate(all="ignore"):
             self._plan.constraints.values(point.state, rows)
-        return np.concatenate([rows[first:], point.state[self.bounded_places]])
+        return np.concatenate([rows[lowered.first_constraint_row :], point.state[self.bounded_places]])
 
     def constraint_jacobian(self, x: Array) -> Any:
         """d(constraint values)/dx, (constraints, x): an array where everything is eliminated, else scipy.sparse CSR."""
@@ -160,7 +149,7 @@ class View(Solved):
         point, lowered = self.point(x), self._plan.lowered
         variables, declared = self.bounded_places, lowered.constraint_rows.size
         rows = np.zeros((lowered.n_all_rows, declared + len(variables)))
-        rows[lowered.objective_row + 1 :, :declared] = np.eye(declared)
+        rows[lowered.first_constraint_row :, :declared] = np.eye(declared)
         unknowns = np.zeros((lowered.state.size, declared + len(variables)))
         unknowns[variables, declared + np.arange(len(variables))] = 1.0
         w = point.pull_back(rows, unknowns)

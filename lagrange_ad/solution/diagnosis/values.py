@@ -81,7 +81,7 @@ def _constraints(at: Point) -> list[Finding]:
     rows = np.zeros(lowered.n_all_rows)
     with np.errstate(all="ignore"):
         at._plan.constraints.values(at.state, rows)
-    bodies, found = rows[lowered.objective_row + 1 :], []
+    bodies, found = rows[lowered.first_constraint_row :], []
     bad = np.flatnonzero(~np.isfinite(bodies)).tolist()
     numbers = list(dict.fromkeys(lowered.constraint_rows.block_of(row) for row in bad))
     for constraint in (lowered.constraints[number] for number in numbers[:MOST]):
