@@ -13,7 +13,6 @@ import numpy as np
 
 from ..errors import DeclarationError, SolveError
 from ..expression import Array
-from ..lowering import Blocks
 from ..optimizers import Answer
 from ..optimizers.monitor import violation
 from ..solution import Named, Point
@@ -154,10 +153,7 @@ class OptimizeResult(Shown):
     def multiplier(self) -> ShadowPrices:
         """Shadow prices by name; see :class:`ShadowPrices`."""
         own = self.view.space.own
-        equations = [equation.name for equation in own.equations]
-        rows = Blocks([*equations, *own.constraint_rows.names],
-                      [*own.rows.shapes[: len(equations)], *own.constraint_rows.shapes],
-                      [*own.rows.labels[: len(equations)], *own.constraint_rows.labels])
+        rows = own.multiplier_blocks
         flat = np.concatenate([self.prices.equations, self.prices.constraints])
         flat.flags.writeable = False
         owner = next((symbol.owner for symbol in own.symbols.values()), None)

@@ -38,21 +38,13 @@ def prices(view: View, point: Point, y: Array, z: Array) -> Prices:
 
     Raises SingularError where eliminated equations have no multipliers.
     """
-    own, arranged, lowered = view.space.own, view.space.arranged, view.lowered
-    n_rows, first = lowered.constraint_rows.size, lowered.objective_row + 1
-    seeds, on_state = np.zeros(lowered.n_all_rows), np.zeros(lowered.state.size)
-    seeds[lowered.objective_row] = 1.0
-    seeds[first:] = -view.sign * y[:n_rows]
-    on_state[view.bounded_places] = -view.sign * y[n_rows:]
-    lam = seeds.copy()
-    if view.plan.unknown.any():
-        lam[: lowered.n_rows] = point.back_substitute(seeds, on_state)[0][: lowered.n_rows]
-    constraints = -seeds[first + len(arranged.kept) :]
+    own, lowered = view.space.own, view.lowered
+    equations, constraints = by_user(view, multipliers_of_rows(view, point, 1.0, y))
     of_bounds = np.zeros(lowered.state.size)
     of_bounds[view.places] = z
-    of_bounds[view.bounded_places] = y[n_rows:]
+    of_bounds[view.bounded_places] = y[lowered.constraint_rows.size :]
     found = Prices(
-        equations=lam[arranged.row[: own.n_user_rows]] + 0.0,  # no −0
+        equations=equations + 0.0,  # no −0
         constraints=constraints + 0.0,
         lower=view.sign * np.maximum(of_bounds, 0.0)[: own.n_user] + 0.0,
         upper=view.sign * np.minimum(of_bounds, 0.0)[: own.n_user] + 0.0,
@@ -60,6 +52,30 @@ def prices(view: View, point: Point, y: Array, z: Array) -> Prices:
     for part in (found.equations, found.constraints, found.lower, found.upper):
         part.flags.writeable = False
     return found
+
+
+def multipliers_of_rows(view: View, point: Point, goal: float, y: Array, of_state: Array | None = None) -> Array:
+    """λ of all rows of the view's own lowered form (rows,) in L = goal·J − Σ sign·y·c − Σ λ r, stationary in what the
+    view eliminates; ``of_state`` (state,) is added to ∂L/∂z. y and ``of_state`` may have a second axis.
+
+    Raises SingularError where eliminated equations have no multipliers.
+    """
+    lowered, n_rows = view.lowered, view.lowered.constraint_rows.size
+    lam = np.zeros((lowered.n_all_rows, *y.shape[1:]))
+    lam[lowered.objective_row] = goal
+    lam[lowered.first_constraint_row :] = -view.sign * y[:n_rows]
+    if view.plan.unknown.any():
+        seeds = np.zeros((lowered.state.size, *y.shape[1:])) if of_state is None else of_state.copy()
+        seeds[view.bounded_places] -= view.sign * y[n_rows:]
+        lam[: lowered.n_rows] = point.back_substitute(lam, seeds)[0][: lowered.n_rows]
+    return lam
+
+
+def by_user(view: View, lam: Array) -> tuple[Array, Array]:
+    """λ of the user's equations and of the constraints, in the user's sign, from those of the view's rows."""
+    arranged, lowered = view.space.arranged, view.lowered
+    return (lam[arranged.row[: view.space.own.n_user_rows]],
+            -lam[lowered.first_constraint_row + len(arranged.kept) :])
 
 
 def multipliers_for(view: View, found: Prices) -> tuple[Array, Array]:

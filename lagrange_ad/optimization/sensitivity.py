@@ -32,6 +32,7 @@ from ..solution.roles import flagged_blocks
 from ..tables import Column, Report, Rows, Shown, Table
 from ..text import listing, nearest, number
 from ..views import View
+from .prices import by_user, multipliers_of_rows
 from .wording import told
 
 MOST = 50_000_000
@@ -163,8 +164,7 @@ class _Moving:
 
     def _by_parameters(self) -> ByParameters:
         view, lowered, sign = self.view, self.view.lowered, self.view.sign
-        first = lowered.objective_row + 1
-        rows = np.arange(first, first + lowered.constraint_rows.size)
+        rows = lowered.constraint_row_numbers
         both = Reduction(view.plan, np.concatenate([view.places, self.places]), rows, view.bounded_places)
         alone = Reduction(view.plan, self.places, rows, view.bounded_places)
         n, gradient = len(self.x), np.zeros((len(self.x), self.k))
@@ -215,32 +215,20 @@ class _Moving:
     @cached_property
     def prices(self) -> tuple[Array, Array]:
         """dλ/dp of the equations and constraints, and of bounds, in the user's sign: as ``prices`` has λ."""
-        view, lowered, sign = self.view, self.view.lowered, self.view.sign
-        own, arranged, n_rows = view.space.own, view.space.arranged, lowered.constraint_rows.size
-        dy, first = -sign * self.found.dy, lowered.objective_row + 1
-        seeds, on_state = np.zeros((lowered.n_all_rows, self.k)), self._bent()
-        seeds[first:] = dy[:n_rows]
-        on_state[view.bounded_places] += dy[n_rows:]
-        lam = seeds.copy()
-        if view.plan.unknown.any():
-            lam[: lowered.n_rows] = self.point.back_substitute(seeds, on_state)[0][: lowered.n_rows]
-        bounds = np.zeros((lowered.state.size, self.k))
-        bounds[view.places], bounds[view.bounded_places] = self.found.dz, self.found.dy[n_rows:]
-        equations, constraints = lam[arranged.row[: own.n_user_rows]], -seeds[first + len(arranged.kept) :]
-        return np.concatenate([equations, constraints]), sign * bounds
+        view, dy = self.view, self.found.dy
+        lam = multipliers_of_rows(view, self.point, 0.0, dy, self._bent())
+        bounds = np.zeros((view.lowered.state.size, self.k))
+        bounds[view.places] = self.found.dz
+        bounds[view.bounded_places] = dy[view.lowered.constraint_rows.size :]
+        return np.concatenate(by_user(view, lam)), view.sign * bounds
 
     def _bent(self) -> Array:
         """Σ λ_i ∂²r_i·ż on the state (state, k), for the λ of L = J − Σ sign·y·c."""
-        view, lowered = self.view, self.view.lowered
-        first, n_rows = lowered.objective_row + 1, lowered.constraint_rows.size
-        seeds, on_state = np.zeros(lowered.n_all_rows), np.zeros(lowered.state.size)
-        seeds[first - 1], seeds[first:] = 1.0, -view.sign * self.y[:n_rows]
-        on_state[view.bounded_places] = -view.sign * self.y[n_rows:]
-        bent = np.zeros((lowered.state.size, self.k))
+        view, bent = self.view, np.zeros((self.view.lowered.state.size, self.k))
         if view.plan.unknown.any():
-            lam = self.point.back_substitute(seeds, on_state)[0]
+            lam = multipliers_of_rows(view, self.point, 1.0, self.y)
             for k in range(self.k):
-                w = np.zeros(lowered.state.size)
+                w = np.zeros(len(bent))
                 with np.errstate(all="ignore"):
                     view.plan.everything.hessian_product(self.point.state, self.state[:, k].copy(), lam, w)
                 bent[:, k] = w
@@ -249,10 +237,7 @@ class _Moving:
     def by_name(self) -> Sensitivities:
         """The answer as users see it."""
         view, own, blocks = self.view, self.view.space.own, self.blocks
-        names, count = list(own.symbols), len(own.equations)
-        rows = Blocks([*own.rows.names[:count], *own.constraint_rows.names],
-                      [*own.rows.shapes[:count], *own.constraint_rows.shapes],
-                      [*own.rows.labels[:count], *own.constraint_rows.labels])
+        names, rows = list(own.symbols), own.multiplier_blocks
         of_rows, of_bounds = self.prices
         slopes = view.sign * self.found.dobjective
         values = view.declared_state()[self.places]
