@@ -29,7 +29,7 @@ from ..saving import (
 )
 from ..views import View
 from .methods import State
-from .result import FIELDS, StepRecord
+from .result import StepRecord
 
 FORMAT = 1
 _ARRAYS = ("x", "slope", "start", "next_start", "best_x", "best_start")
@@ -118,7 +118,7 @@ def _arrays(saved: Saved) -> dict[str, Any]:
     arrays: dict[str, Any] = {name: np.asarray(getattr(place, name)) for name in _NUMBERS}
     arrays |= {name: getattr(place, name) for name in _ARRAYS if getattr(place, name) is not None}
     arrays |= {f"state.{name}": array for name, array in place.state.items()}
-    arrays |= {f"history.{name}": np.array([getattr(r, name) for r in saved.history]) for name in FIELDS}
+    arrays |= {f"history.{name}": np.array([getattr(r, name) for r in saved.history]) for name in StepRecord.FIELDS}
     if saved.history and saved.history[0].x is not None:
         arrays["history.x"] = np.stack([np.asarray(record.x) for record in saved.history])
     first_value, first_slope = saved.first
@@ -147,7 +147,7 @@ def _saved(head: dict[str, Any], arrays: dict[str, Array]) -> Saved:
     state = {key.removeprefix("state."): array for key, array in arrays.items() if key.startswith("state.")}
     reason, message = head["still"]
     place = Place(**parts, state=state, still=(reason, message))
-    columns = [arrays[f"history.{name}"].tolist() for name in FIELDS]
+    columns = [arrays[f"history.{name}"].tolist() for name in StepRecord.FIELDS]
     inputs = arrays.get("history.x")
     kept = [None] * len(columns[0]) if inputs is None else list(inputs)
     history = [StepRecord(*row) for row in zip(*columns, kept, strict=True)]

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import DeclarationError, DomainError, SingularError, SolveError, UnknownNameError
 from ..expression import Array
+from ..optimizers.monitor import MOST_KEPT
 from ..progress import bar
 from ..solution import Point
 from ..solution.diagnosis.culprit import objective_message
@@ -30,7 +31,7 @@ from .batches import naming_the_step
 from .checkpoint import Place, Saved, Saver, describe, read, require_same
 from .methods import State
 from .recipe import Recipe, Stopping, make_recipe
-from .result import MOST_KEPT, AscentResult, StepRecord
+from .result import AscentResult, StepRecord
 from .schedules import rate_at
 
 SUFFICIENT = 1e-4

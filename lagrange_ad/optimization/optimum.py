@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -14,13 +13,13 @@ import numpy as np
 from ..errors import DeclarationError, SolveError
 from ..expression import Array
 from ..optimizers import Answer
-from ..optimizers.monitor import violation
+from ..optimizers.monitor import infeasibility
 from ..solution import Named, Point
 from ..tables import Report, Shown
 from ..views import View
 from .certificate import Certificate, certify
 from .prices import Prices, prices
-from .record import FIELDS, OptimizeRecord
+from .record import OptimizeRecord, write_csv
 from .sensitivity import Sensitivities, sensitivities
 from .showing import objective_text, optimum_data, optimum_report
 
@@ -131,8 +130,7 @@ class OptimizeResult(Shown):
     def infeasibility(self) -> float:
         """The largest violation of an equation, constraint or bound."""
         problem = self._view().problem
-        rows = violation(problem.constraints(self.x), problem.row_lower, problem.row_upper)
-        return max(rows, violation(self.x, problem.lower, problem.upper))
+        return infeasibility(problem, self.x, problem.constraints(self.x))
 
     @property
     def success(self) -> bool:
@@ -186,14 +184,7 @@ class OptimizeResult(Shown):
 
     def write_history(self, path: str | PathLike[str]) -> None:
         """Write the history as CSV: one line an iteration, with the elements of x in columns of their own where few."""
-        with open(path, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            shown = bool(self.history) and self.history[0].x is not None
-            names = [self.view.inputs.element(j) for j in range(len(self.x))] if shown else []
-            writer.writerow([*FIELDS, *names])
-            for record in self.history:
-                x = record.x.tolist() if record.x is not None else []
-                writer.writerow([*(repr(record[name]) for name in FIELDS), *map(repr, x)])
+        write_csv(path, OptimizeRecord, self.history, self.view.inputs)
 
     def plot(self, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:
         """Draw objective, infeasibility and stationarity by iteration; returns matplotlib's axes.

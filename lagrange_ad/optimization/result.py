@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -15,15 +13,13 @@ from ..solution import Point
 from ..solution.showing import symbol_tables
 from ..tables import Report, Shown
 from ..text import number
+from .record import Record, write_csv
 
 _CONVERGED = ("gradient", "step", "objective")
-MOST_KEPT = 100
-"""The history keeps the inputs where they are not more than this."""
-FIELDS = ("step", "objective", "gradient_norm", "step_length", "rate", "seconds")
 
 
 @dataclass(frozen=True)
-class StepRecord:
+class StepRecord(Record):
     """One step: the objective after it, the largest entry of the projected gradient, |Δx|, the rate, the time.
 
     With batches, objective and gradient are those of the step's batch, where the step began; record 0 has those of the
@@ -32,6 +28,8 @@ class StepRecord:
     small, and so is ``x`` where there are more than 100. Records read like dicts too: ``record["objective"]``.
     """
 
+    FIELDS = ("step", "objective", "gradient_norm", "step_length", "rate", "seconds")
+    KIND = "step record"
     step: int
     objective: float
     gradient_norm: float
@@ -40,20 +38,6 @@ class StepRecord:
     seconds: float
     x: Array | None = field(repr=False, compare=False)
     evaluate: Callable[[], Point] | None = field(default=None, repr=False, compare=False)
-
-    @cached_property
-    def at(self) -> Point | None:
-        """The point at ``x``; None in the history."""
-        return None if self.evaluate is None else self.evaluate()
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in FIELDS:
-            raise KeyError(f"a step record has no {name!r}; it has {', '.join(FIELDS)}")
-        return getattr(self, name)
-
-    def as_dict(self) -> dict[str, float]:
-        """The numbers of the step by name."""
-        return {name: getattr(self, name) for name in FIELDS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +85,7 @@ class AscentResult(Shown):
 
     def write_history(self, path: str | PathLike[str]) -> None:
         """Write the history as CSV: one line a step, with the inputs' elements in columns of their own where few."""
-        with open(path, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            shown = self.inputs.size <= MOST_KEPT
-            names = [self.inputs.element(i) for i in range(self.inputs.size)] if shown else []
-            writer.writerow([*FIELDS, *names])
-            for record in self.history:
-                inputs = record.x.tolist() if record.x is not None else []
-                writer.writerow([*(repr(record[name]) for name in FIELDS), *(repr(v) for v in inputs)])
+        write_csv(path, StepRecord, self.history, self.inputs)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain Python data, for JSON."""

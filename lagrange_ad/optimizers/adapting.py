@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import LagrangeError
 from .kkt import Point, Residuals, residuals
-from .monitor import Monitor, violation
+from .monitor import Monitor, infeasibility
 from .problem import Answer, Array, Problem
 
 LOOSE = 100.0
@@ -165,13 +165,11 @@ class Watched:
 
     def infeasibility(self, x: Array) -> float:
         """The largest violation of a row or of a bound; NaN where a row has no value."""
-        problem, x = self.problem, self.at(x)
-        outside = violation(x, problem.lower, problem.upper)
+        x = self.at(x)
         try:
-            rows = violation(self.constraints(x), problem.row_lower, problem.row_upper)
+            return infeasibility(self.problem, x, self.constraints(x))
         except NoValue:
             return np.nan
-        return max(outside, rows)
 
     def residuals(self, x: Array, y: Array | None, z: Array | None) -> Residuals:
         """The KKT residuals at x, with multipliers 0 where there are none. Raises NoValue."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .problem import Array
+from .problem import Array, Problem
 
 MOST_KEPT = 100
 """The history keeps x where it is not longer than this."""
@@ -97,3 +97,9 @@ def violation(values: Array, lower: Array, upper: Array) -> float:
         return 0.0
     excess = np.maximum(np.maximum(lower - values, values - upper), 0.0)
     return float(excess.max())
+
+
+def infeasibility(problem: Problem, x: Array, values: Array) -> float:
+    """The largest violation of a bound by x or of a row by ``values``, c(x); NaN where one is none."""
+    rows = violation(values, problem.row_lower, problem.row_upper)
+    return float(np.max([rows, violation(x, problem.lower, problem.upper)]))
