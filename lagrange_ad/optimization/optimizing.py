@@ -23,6 +23,7 @@ from ..program import Declarations
 from ..progress import line
 from ..views import View
 from .beginning import beginning
+from .methods import is_number
 from .optimum import OptimizeResult
 from .record import OptimizeRecord, record_of
 
@@ -46,12 +47,12 @@ class Options:
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.tolerance) and 0.0 < self.tolerance < 1.0):
+        if not (is_number(self.tolerance) and 0.0 < self.tolerance < 1.0):
             raise DeclarationError(f"tolerance must be a number between 0 and 1, got {self.tolerance!r}")
         if isinstance(self.max_iterations, bool) or not isinstance(self.max_iterations, int | np.integer) or (
                 self.max_iterations < 0):
             raise DeclarationError(f"max_iterations must be an integer ≥ 0, got {self.max_iterations!r}")
-        if self.time_limit is not None and not (_is_number(self.time_limit) and self.time_limit >= 0.0):
+        if self.time_limit is not None and not (is_number(self.time_limit) and self.time_limit >= 0.0):
             raise DeclarationError(f"time_limit must be a number of seconds ≥ 0, or None, got {self.time_limit!r}")
         if self.callback is not None and not callable(self.callback):
             raise DeclarationError(f"callback must be a function of an iteration's record, got {self.callback!r}")
@@ -60,15 +61,9 @@ class Options:
                                    f"got {self.perturbation!r}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
 def optimize(program: Declarations, options: Options) -> OptimizeResult:
     """The optimum of a program; ``Program.optimize`` says what the options mean."""
-    algorithm = algorithm_named(options.method) if options.method is not None else None
-    eliminate, why = space_for(program, options.space, algorithm)
-    view = View(program, eliminate, options.perturbation)
+    view, algorithm, why = _arranged(program, options)
     problem, start = view.problem, beginning(view, program, options.start)
     _require_order(problem)
     problem.x0 = np.clip(start.x, problem.lower, problem.upper)
@@ -76,7 +71,7 @@ def optimize(program: Declarations, options: Options) -> OptimizeResult:
     if algorithm is None:
         algorithm, of_method = choose(problem)
         why = f"{of_method}; {why}" if why else of_method
-    settings = Settings(options.tolerance, int(options.max_iterations), start.y, start.z)
+    settings = Settings(float(options.tolerance), int(options.max_iterations), start.y, start.z)
     with line(f"{program.name}, {algorithm.name}", options.progress, _describe(view)) as show:
         monitor = Monitor(show, _callback(view, options.callback), options.time_limit)
         answer = _answer(algorithm, view, settings, monitor)
@@ -106,8 +101,14 @@ def _require_order(problem: Problem) -> None:
 
 def view_for(program: Declarations, options: Options) -> View:
     """The view that options mean."""
+    return _arranged(program, options)[0]
+
+
+def _arranged(program: Declarations, options: Options) -> tuple[View, Algorithm | None, str]:
+    """The view that options mean, the algorithm where one is named, and why this space where that was chosen."""
     algorithm = algorithm_named(options.method) if options.method is not None else None
-    return View(program, space_for(program, options.space, algorithm)[0], options.perturbation)
+    eliminate, why = space_for(program, options.space, algorithm)
+    return View(program, eliminate, options.perturbation), algorithm, why
 
 
 def _require_solution(view: View, x: Array) -> None:

@@ -95,6 +95,12 @@ class Point:
         return all(bool(np.isfinite(some).all()) for some in numbers)
 
     @cached_property
+    def terms(self) -> Array:
+        """The largest term of each entry of the Lagrangian's gradient, or the change that x_j itself makes to it (n,).
+        """
+        return terms_with(self, np.abs(self.x))
+
+    @cached_property
     def scales(self) -> Scales:
         """The sizes that residuals are measured by."""
         return scales_at(self)
@@ -132,14 +138,9 @@ def scales_at(point: Point) -> Scales:
     bound = np.minimum(np.abs(problem.row_lower), np.abs(problem.row_upper))
     rows = np.maximum(largest_by_row(size, x), np.where(np.isfinite(bound), bound, 0.0))
     rows = _within(rows, problem.row_lower, problem.row_upper)
-    terms = np.maximum(np.abs(point.gradient), np.abs(point.z))
-    terms = np.maximum(terms, largest_by_row(size.T.tocsr(), np.abs(point.y)))
-    floor = 1.0
-    if point.hessian is not None:
-        curved = np.abs(point.hessian.diagonal()) * x
-        terms = np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))  # infinite ones are no size
-        largest = float(terms.max(initial=0.0))
-        floor = min(1.0, largest) if largest > 0.0 else 1.0
+    terms = terms_with(point, x)
+    largest = float(terms.max(initial=0.0)) if point.hessian is not None else 1.0
+    floor = min(1.0, largest) if largest > 0.0 else 1.0
     return Scales(x, rows, np.maximum(terms, floor))
 
 
@@ -147,9 +148,8 @@ def own_sizes(point: Point) -> Scales:
     """The sizes that residuals are judged by, which units do not change where numbers tell them.
 
     A variable's is |x_j|, at the point or at the start, the larger one; at least 1 where the start is 0, which tells
-    none. A row's is its bound or the
-    largest J_ij·x_j; where the bound is 0, with the sizes of variables. Gradients are as in :class:`Scales`, the change
-    that x_j makes being that of x_j itself.
+    none. A row's is its bound or the largest J_ij·x_j; where the bound is 0, with the sizes of variables. Gradients are
+    as in :class:`Scales`, the change that x_j makes being that of x_j itself.
     """
     problem, size = point.problem, abs(point.jacobian)
     begun = np.abs(problem.x0)
@@ -160,22 +160,22 @@ def own_sizes(point: Point) -> Scales:
     rows = np.where(bounded, np.maximum(largest_by_row(size, np.abs(point.x)), np.where(bounded, bound, 0.0)),
                     largest_by_row(size, x))
     floor = min(1.0, float(point.scales.gradient.max(initial=0.0))) or 1.0
-    return Scales(x, np.where(rows > TINY, rows, 1.0), np.maximum(_terms(point), floor))
+    return Scales(x, np.where(rows > TINY, rows, 1.0), np.maximum(point.terms, floor))
 
 
-def _terms(point: Point) -> Array:
-    """The largest term of each entry of the Lagrangian's gradient (n,), or the change that x_j itself makes to it."""
+def terms_with(point: Point, x: Array) -> Array:
+    """The largest term of each entry of the Lagrangian's gradient (n,), or the change that ``x`` ≥ 0 makes to it."""
     terms = np.maximum(np.abs(point.gradient), np.abs(point.z))
     terms = np.maximum(terms, largest_by_row(abs(point.jacobian).T.tocsr(), np.abs(point.y)))
     with np.errstate(invalid="ignore"):  # infinite curvature at 0
-        curved = _curvature(point) * np.abs(point.x)
-    return np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))
+        curved = _curvature(point) * x
+    return np.maximum(terms, np.where(np.isfinite(curved), curved, 0.0))  # infinite changes are no size
 
 
 def _stationarity(point: Point, sizes: Array) -> Array:
     """|∂L/∂x_j| scaled (n,): by the sizes of gradients, or, where that makes more of it, what x_j can make of it beside
     the largest term of the Lagrangian; the latter does not change with units."""
-    found, worth = np.abs(point.stationarity), float((_terms(point) * np.abs(point.x)).max(initial=0.0))
+    found, worth = np.abs(point.stationarity), float((point.terms * np.abs(point.x)).max(initial=0.0))
     scaled = found / sizes
     if point.hessian is None or not worth > TINY:
         return np.asarray(scaled)
