@@ -9,7 +9,7 @@ select a branch stay on the tape, which knows which branches were reached.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -274,6 +274,14 @@ def _forward() -> Function:
     return f
 
 
+def _partials(f: Function, emitter: Emitter, z: str, name: str, places: list[str]) -> Iterator[tuple[int, str, str]]:
+    """(j, place of x_j, ∂y/∂x_j) of a line's operation, where that is not 0 everywhere; ``places``: result, operands.
+    """
+    operands, kernel = places[1 : 1 + TABLE[name].arity], local_partials(name)
+    found = emitter.kernel(kernel, [f.load(f.at(z, p)) for p in (*operands, places[0])], [])
+    return ((j, operands[j], partial) for j, partial in enumerate(found) if not kernel.is_zero(j))
+
+
 def _backward() -> Function:
     f = Function("backward", FRAME)
     z, code, first, last = _begin(f)
@@ -287,11 +295,8 @@ def _backward() -> Function:
             if name in ("add to", "copy"):
                 f.increase(f.at(w, places[1]), bar)
                 return
-            operands, kernel = places[1 : 1 + TABLE[name].arity], local_partials(name)
-            numbers = [f.load(f.at(z, p)) for p in (*operands, places[0])]
-            for j, partial in enumerate(emitter.kernel(kernel, numbers, [])):
-                if not kernel.is_zero(j):
-                    f.increase(f.at(w, operands[j]), f.real("fmul", bar, partial))
+            for _, operand, partial in _partials(f, emitter, z, name, places):
+                f.increase(f.at(w, operand), f.real("fmul", bar, partial))
 
         _each_case(f, f.do(f"and i32 {number}, {STANDS_STILL - 1}"), write)
     f.finish()
@@ -312,13 +317,10 @@ def _moving() -> Function:
             if name in ("add to", "copy"):
                 f.increase(result, f.load(f.at(dz, places[1])))
                 return
-            operands, kernel = places[1 : 1 + TABLE[name].arity], local_partials(name)
-            numbers = [f.load(f.at(z, p)) for p in (*operands, places[0])]
-            for j, partial in enumerate(emitter.kernel(kernel, numbers, [])):
-                if not kernel.is_zero(j):
-                    moves = f.do(f"icmp eq i32 {f.do(f'and i32 {number}, {STANDS_STILL << j}')}, 0")
-                    step = f.real("fmul", partial, f.load(f.at(dz, operands[j])))
-                    f.increase(result, f.choose(moves, step, literal(0.0)))
+            for j, operand, partial in _partials(f, emitter, z, name, places):
+                moves = f.do(f"icmp eq i32 {f.do(f'and i32 {number}, {STANDS_STILL << j}')}, 0")
+                step = f.real("fmul", partial, f.load(f.at(dz, operand)))
+                f.increase(result, f.choose(moves, step, literal(0.0)))
 
         _each_case(f, f.do(f"and i32 {number}, {STANDS_STILL - 1}"), write)
     f.finish()

@@ -58,7 +58,7 @@ def newton_function(n: int | None, n_rows: int | None = None, own: Mapping[int, 
         _scales(s, scale)
         step = f.variable("double", _longest(s, d))
         whole = f.compare("oeq", f.load(step), literal(1.0))
-        now = _length(s, d, scale)
+        now = _largest(s, d, scale)
         slow = f.compare("ogt", now, f.real("fmul", literal(SLOW), f.load(length)))
         f.store(now, length)
         last = f.do(f"and i1 {whole}, {f.compare('ole', now, literal(CORRECTION))}")
@@ -108,11 +108,16 @@ def _sweep(s: Solver, r: str) -> None:
             address = f.at(s.z, position)
             value = f.real("fadd", f.load(f.at(r, i)), f.load(address))
             given = f.do(f"icmp ne i8 {f.load(f.at(started, position, 'i8'), 'i8', 1)}, 0")
-            inside = f.do(f"and i1 {f.compare('ogt', value, f.load(f.at(low, position)))}, "
-                          f"{f.compare('olt', value, f.load(f.at(high, position)))}")
+            inside = _inside(f, value, low, high, position)
             wanted = f.do(f"and i1 {inside}, {f.do(f'xor i1 {given}, true')}")
             f.store(f.choose(wanted, value, f.load(address)), address)
         f.store(f.add(f.add(here, 1), count), at, "i64")
+
+
+def _inside(f: Function, value: str, low: str, high: str, position: str) -> str:
+    """Whether a number is inside the domain of a state element, of the tables of all."""
+    return f.do(f"and i1 {f.compare('ogt', value, f.load(f.at(low, position)))}, "
+                f"{f.compare('olt', value, f.load(f.at(high, position)))}")
 
 
 def _go_unless(f: Function, condition: str, elsewhere: str) -> None:
@@ -201,12 +206,13 @@ def _scales(s: Solver, scale: str) -> None:
         f.store(f.choose(f.compare("ogt", own, low), own, low), f.at(scale, j))
 
 
-def _length(s: Solver, d: str, scale: str) -> str:
+def _largest(s: Solver, numbers: str, beside: str) -> str:
+    """max |numbers_j|/beside_j: of a step beside the sizes of unknowns, of residuals beside their terms."""
     f = s.f
-    longest = f.variable("double", literal(0.0))
+    largest = f.variable("double", literal(0.0))
     with f.loop(0, s.rows_count) as j:
-        s.grow(longest, f.real("fdiv", f.size_of(f.load(f.at(d, j))), f.load(f.at(scale, j))))
-    return f.load(longest)
+        s.grow(largest, f.real("fdiv", f.size_of(f.load(f.at(numbers, j))), f.load(f.at(beside, j))))
+    return f.load(largest)
 
 
 def _longest(s: Solver, d: str) -> str:
@@ -217,9 +223,7 @@ def _longest(s: Solver, d: str) -> str:
     with f.loop(0, s.rows_count) as j:
         at = f.index(s.columns, j)
         there = f.real("fsub", f.load(s.column(j)), f.real("fmul", literal(1.0 / 0.99), f.load(f.at(d, j))))
-        here = f.do(f"and i1 {f.compare('ogt', there, f.load(f.at(low, at)))}, "
-                    f"{f.compare('olt', there, f.load(f.at(high, at)))}")
-        f.store(f.do(f"and i1 {f.load(inside, 'i1', 1)}, {here}"), inside, "i1", 1)
+        f.store(f.do(f"and i1 {f.load(inside, 'i1', 1)}, {_inside(f, there, low, high, at)}"), inside, "i1", 1)
     with f.when(f.do(f"xor i1 {f.load(inside, 'i1', 1)}, true")), f.loop(0, s.rows_count) as j:
         here, at = f.load(s.column(j)), f.index(s.columns, j)
         change = f.do(f"fneg double {f.load(f.at(d, j))}")
@@ -234,22 +238,13 @@ def _longest(s: Solver, d: str) -> str:
     return f.load(step)
 
 
-def _share(s: Solver, r: str, terms: str) -> str:
-    """The largest |r| beside its terms."""
-    f = s.f
-    largest = f.variable("double", literal(0.0))
-    with f.loop(0, s.rows_count) as i:
-        s.grow(largest, f.real("fdiv", f.size_of(f.load(f.at(r, i))), f.load(f.at(terms, i))))
-    return f.load(largest)
-
-
 def _step_more(s: Solver, before: str, r: str, new: str, d: str, terms: str, extra: str, slow: str,
                following: str) -> None:
     """Where a residual is no small part of its terms, or corrections shrink slowly, and a full step halves the residual
     beside its terms: take it, and go to the next."""
     f = s.f
     stays, on, halved, taken = (f.label() for _ in range(4))
-    share = _share(s, r, terms)
+    share = _largest(s, r, terms)
     left = f.do(f"icmp slt i64 {f.load(extra, 'i64')}, {EXTRA}")
     wanted = f.do(f"or i1 {slow}, {f.compare('ogt', share, literal(CORRECTION))}")
     f.branch(f.do(f"and i1 {left}, {wanted}"), on, stays)
@@ -259,7 +254,7 @@ def _step_more(s: Solver, before: str, r: str, new: str, d: str, terms: str, ext
     _, zero = s.largest(new, s.rows_count)
     f.branch(f.compare("oeq", zero, literal(0.0)), halved, stays)
     f.place(halved)
-    f.branch(f.compare("ole", _share(s, new, terms), f.real("fmul", literal(0.5), share)), taken, stays)
+    f.branch(f.compare("ole", _largest(s, new, terms), f.real("fmul", literal(0.5), share)), taken, stays)
     f.place(taken)
     with f.loop(0, s.rows_count) as i:
         f.store(f.load(f.at(new, i)), f.at(r, i))
@@ -317,8 +312,8 @@ def _line_search(s: Solver, before: str, r: str, new: str, d: str, scale: str, s
         _pad(s, new)
         s.solve(new, simplified)
         part = f.real("fsub", literal(1.0), f.real("fmul", t, literal(0.25)))
-        wanted = f.real("fmul", part, _length(s, d, scale))
-        f.branch(f.compare("ole", _length(s, simplified, scale), wanted), accepted, good)
+        wanted = f.real("fmul", part, _largest(s, d, scale))
+        f.branch(f.compare("ole", _largest(s, simplified, scale), wanted), accepted, good)
         f.place(good)
     f.store(f.real("fmul", t, literal(0.5)), step)
     count = f.add(f.load(tries, "i64"), 1)

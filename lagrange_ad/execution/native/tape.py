@@ -8,7 +8,7 @@ not taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
@@ -303,12 +303,20 @@ def partials_of(f: Function, emitter: Emitter, name: str, operands: Sequence[str
 
 def _reverse(host: Host) -> Function:
     """Adjoints of the registers, given the output's; those that nothing reaches stay not live."""
-    f = Function("reverse", REVERSE, "void", True)
+    return backward(Function("reverse", REVERSE, "void", True), host)
+
+
+def backward(f: Function, host: Host, curve: Callable[[Emitter, str, Sequence[str], str], None] | None = None
+             ) -> Function:
+    """The operations in reverse: b̄_j += b̄·∂y/∂x_j. With ``curve``, which adds what the change of the partials gives
+    from (emitter, operation, operands, b̄), their rates of change too."""
     emitter = Emitter(f, host, 1)
     n_leaves = f.add(f.add(f.word("%data", Word.CONSTS), f.word("%data", Word.COEFS)), f.word("%data", Word.ARGS))
     n_operations = f.word("%data", Word.OPERATIONS)
     with f.loop(0, f.add(n_leaves, n_operations)) as i:
         f.store(literal(0.0), f.at("%bars", i))
+        if curve is not None:
+            f.store(literal(0.0), f.at("%rates", i))
         f.store("0", f.at("%live", i, "i8"), "i8", 1)
     output = f.word("%data", Word.OUTPUT)
     f.store("%seed", f.at("%bars", output))
@@ -319,19 +327,22 @@ def _reverse(host: Host) -> Function:
         live = f.load(f.at("%live", register, "i8"), "i8", 1)
         with f.when(f.do(f"icmp ne i8 {live}, 0")):
             value, bar = f.load(f.at("%regs", register)), f.load(f.at("%bars", register))
+            rate = None if curve is None else f.load(f.at("%rates", register))
 
             def write(name: str) -> None:
                 operands = operands_of(f, code, i, name)
                 for operand, partial in zip(operands, partials_of(f, emitter, name, operands, value), strict=True):
                     if partial is not None:
-                        pass_on(f, name, operand, partial, bar)
+                        _pass_on(f, name, operand, partial, bar, rate)
+                if curve is not None:
+                    curve(emitter, name, operands, bar)
 
             each_operation(f, code, i, write)
     f.finish(None)
     return f
 
 
-def pass_on(f: Function, name: str, operand: str, partial: str, bar: str, rate: str | None = None) -> None:
+def _pass_on(f: Function, name: str, operand: str, partial: str, bar: str, rate: str | None) -> None:
     """What an operation has for an operand's adjoint, and for its rate of change."""
     def add() -> None:
         f.increase(f.at("%bars", operand), f.do(f"fmul contract double {bar}, {partial}"))
