@@ -14,14 +14,13 @@ is a process of its own. The gradient is checked against a central difference of
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import Work, child, duration, heading, medians, parser, power, rounds, table
+from common import Work, child, duration, growing, heading, medians, power, rounds, table
 
 import lagrange_ad as la
 
@@ -144,17 +143,12 @@ def line(name: str, size: int, repeats: int) -> list[str]:
 
 
 def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--most", type=int, default=0, help="largest power of ten (default 6, quick 4)")
-    options.add_argument("--only", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
-    options.add_argument("--case", help=argparse.SUPPRESS)
-    options.add_argument("--size", type=int, help=argparse.SUPPRESS)
-    given = options.parse_args()
+    given = growing(__doc__, list(PROGRAMS))
     if given.case:
         print(json.dumps(measure(given.case, given.size, given.repeats)))
         return
     heading(f"Value and gradient by value: the theory's bound is {BOUND:g}")
-    sizes = [10**k for k in range(3, (given.most or (4 if given.quick else 6)) + 1)]
+    sizes = [10**k for k in range(3, given.most + 1)]
     lines = [line(name, size, rounds(given)) for name in given.only for size in sizes]
     header = ["program", "operations", "value", "value and gradient", "ratio", "target", "MB for values",
               "extra MB for gradients", "extra bytes an operation", "error against differences"]

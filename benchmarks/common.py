@@ -92,6 +92,18 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def growing(doc: str | None, names: Sequence[str]) -> argparse.Namespace:
+    """What was given to a script that times programs of growing sizes; ``case`` and ``size``: measure this one here."""
+    made = parser(doc)
+    made.add_argument("--most", type=int, default=0, help="largest power of ten (default 6, quick 4)")
+    made.add_argument("--only", nargs="*", default=list(names), choices=list(names))
+    made.add_argument("--case", help=argparse.SUPPRESS)
+    made.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    given = made.parse_args()
+    given.most = given.most or (4 if given.quick else 6)
+    return given
+
+
 def rounds(options: argparse.Namespace) -> int:
     """How often to repeat, by ``--repeats`` and ``--quick``."""
     return options.repeats or (3 if options.quick else 7)

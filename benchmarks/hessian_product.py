@@ -6,7 +6,7 @@
 
 H·v is the change of the reduced gradient along v: one tangent sweep, the products with second derivatives of every
 kernel, one back-substitution (Griewank and Walther, 2008, chapter 3); where the program has cycles, with the factors
-that the solve left. The bound of the issue is 5 values. Krylov methods ask for many v at one point, so λ is there
+that the solve left. The bound is 5 values. Krylov methods ask for many v at one point, so λ is there
 already: "first" is a product with new weights, which computes λ too. The programs without cycles are those of
 ``cheap_gradient.py``; ``tanks`` are many small cycles, ``bratu`` is one large cycle with a source a point as inputs,
 ``sellar`` and ``six`` are small. Values go to and fro between points 0.1 % apart, cycles from the last solution; a
@@ -16,7 +16,6 @@ of its own; products are checked against a central difference of the gradient.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from bratu import laplacian
 from cheap_gradient import PROGRAMS, Made
-from common import Work, child, duration, heading, medians, parser, power, rounds, table
+from common import Work, child, duration, growing, heading, medians, power, rounds, table
 
 import lagrange_ad as la
 from lagrange_ad.solution import plan_of
@@ -134,17 +133,12 @@ def line(name: str, size: int, repeats: int) -> list[str]:
 
 
 def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--most", type=int, default=0, help="largest power of ten (default 6, quick 4)")
-    options.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES))
-    options.add_argument("--case", help=argparse.SUPPRESS)
-    options.add_argument("--size", type=int, help=argparse.SUPPRESS)
-    given = options.parse_args()
+    given = growing(__doc__, list(CASES))
     if given.case:
         print(json.dumps(measure(given.case, given.size, given.repeats)))
         return
     heading("Reduced Hessian–vector product by value")
-    sizes = [10**k for k in range(3, (given.most or (4 if given.quick else 6)) + 1)]
+    sizes = [10**k for k in range(3, given.most + 1)]
     lines = [line(name, size, rounds(given)) for name in given.only for size in (sizes[:1] if name in SMALL else sizes)]
     header = ["program", "operations", "value", "value and gradient", "product", "first product", "product / value",
               "target", "first / value", "error against differences"]

@@ -42,6 +42,7 @@ from optimizing import (
     run_row,
     show,
 )
+from poi_network import add_network
 from scipy import sparse
 
 CASES = Path(__file__).parent.parent.parent / "shared" / "cases" / "pglib"
@@ -136,7 +137,6 @@ def poi_model(layout: Layout, model: Any) -> Array:
     Its rows: linear constraints, quadratic ones, nonlinear ones.
     """
     import pyoptinterface as poi
-    from pyoptinterface import nl
 
     grid, (rated, held) = layout.grid, (layout.rated, layout.held)
     n, m, limits = grid.n_bus, grid.n_branch, grid.limits
@@ -147,36 +147,11 @@ def poi_model(layout: Layout, model: Any) -> Array:
     for k in held.tolist():
         low, high = limits.between[:, k].tolist()
         model.add_linear_constraint(angle[grid.start[k]] - angle[grid.end[k]], (low, high))
-    out = [[poi.ExprBuilder() for _ in range(n)] for _ in range(2)]
-    for k, (i, j) in enumerate(zip(grid.start.tolist(), grid.end.tolist(), strict=True)):
-        (gff, gft, gtf, gtt), (bff, bft, btf, btt) = grid.g[:, k].tolist(), grid.b[:, k].tolist()
-        with nl.graph():
-            between, product = angle[i] - angle[j], v[i] * v[j]
-            cosine, sine = nl.cos(between), nl.sin(between)
-            formulas = (gff * v[i] ** 2 + product * (gft * cosine + bft * sine),
-                        -bff * v[i] ** 2 + product * (gft * sine - bft * cosine),
-                        gtt * v[j] ** 2 + product * (gtf * cosine - btf * sine),
-                        -btt * v[j] ** 2 - product * (gtf * sine + btf * cosine))
-            for formula, variable in zip(formulas, flow, strict=True):
-                model.add_nl_constraint(formula - variable[k], poi.Eq, 0.0)
-        for kind in range(2):
-            out[kind][i] += flow[kind][k]
-            out[kind][j] += flow[2 + kind][k]
-    for k, i in enumerate(grid.at.tolist()):
-        out[0][i] -= p_made[k]
-        out[1][i] -= q_made[k]
-    for balances, shunt, load in zip(out, (grid.g_shunt, -grid.b_shunt), (grid.p_load, grid.q_load), strict=True):
-        for i, balance in enumerate(balances):
-            balance += shunt[i] * (v[i] * v[i]) + load[i]
-            model.add_quadratic_constraint(balance, poi.Eq, 0.0)
+    add_network(model, grid, angle, v, p_made, q_made, flow)
     for end in (0, 2):
         for k in rated.tolist():
             p, q = flow[end][k], flow[end + 1][k]
             model.add_quadratic_constraint(p * p + q * q, poi.Leq, float(limits.flow[k]) ** 2)
-    cost = poi.ExprBuilder()
-    for k, (c0, c1, c2) in enumerate(grid.cost.T.tolist()):
-        cost += c2 * (p_made[k] * p_made[k]) + c1 * p_made[k] + c0
-    model.set_objective(cost)
     quadratic = 2 * n + 2 * len(rated)
     return np.concatenate([4 * m + quadratic + np.arange(len(held)), 4 * m + np.arange(quadratic),
                            np.arange(4 * m).reshape(4, m).T.ravel()])

@@ -26,6 +26,7 @@ import numpy as np
 import poi_calls
 from common import Array, Peer, Work, casadi_buffers, compare, cpu_jax, heading, parser, rounds, show
 from matpower import Grid, read
+from poi_network import add_network
 from scipy import sparse
 
 import lagrange_ad as la
@@ -196,35 +197,10 @@ def pyoptinterface(grid: Grid) -> dict[str, Work]:
 
 
 def poi_model(grid: Grid) -> Any:
-    """The model as its guide to optimal power flow writes it: a graph a branch, quadratic constraints for balances."""
-    import pyoptinterface as poi
-    from pyoptinterface import nl
-
     model = poi_calls.new_model()
     sizes = (grid.n_bus, grid.n_bus, grid.n_gen, grid.n_gen, *4 * [grid.n_branch])
     angle, magnitude, p_made, q_made, *flow = (model.add_variables(range(size)) for size in sizes)
-    out = [[poi.ExprBuilder() for _ in range(grid.n_bus)] for _ in range(2)]
-    for k, (i, j) in enumerate(zip(grid.start.tolist(), grid.end.tolist(), strict=True)):
-        with nl.graph():
-            between = angle[i] - angle[j]
-            formulas = flows(grid.g[:, k].tolist(), grid.b[:, k].tolist(), magnitude[i], magnitude[j],
-                             nl.cos(between), nl.sin(between))
-            for formula, variable in zip(formulas, flow, strict=True):
-                model.add_nl_constraint(formula - variable[k], poi.Eq, 0.0)
-        for kind in range(2):
-            out[kind][i] += flow[kind][k]
-            out[kind][j] += flow[2 + kind][k]
-    for k, i in enumerate(grid.at.tolist()):
-        out[0][i] -= p_made[k]
-        out[1][i] -= q_made[k]
-    for balances, shunt, load in zip(out, (grid.g_shunt, -grid.b_shunt), (grid.p_load, grid.q_load), strict=True):
-        for i, balance in enumerate(balances):
-            balance += shunt[i] * (magnitude[i] * magnitude[i]) + load[i]
-            model.add_quadratic_constraint(balance, poi.Eq, 0.0)
-    cost = poi.ExprBuilder()
-    for k, (c0, c1, c2) in enumerate(grid.cost.T.tolist()):
-        cost += c2 * (p_made[k] * p_made[k]) + c1 * p_made[k] + c0
-    model.set_objective(cost)
+    add_network(model, grid, angle, magnitude, p_made, q_made, flow)
     return model
 
 
